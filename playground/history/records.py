@@ -1,0 +1,157 @@
+"""The rows of the database as frozen dataclasses, and the identifiers they go by.
+
+Identifiers are made here, not by the database, so that nobody waits for a disk to name a message: 10 characters of time and 6 of
+chance in Crockford's base 32, so that they sort by age and can be typed.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from playground.params import SamplingSettings
+
+_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def new_id() -> str:
+    """16 characters that sort by the time they were made (to the millisecond)."""
+    number = (int(time.time() * 1000) << 30) | secrets.randbits(30)
+    return "".join(_DIGITS[(number >> shift) & 31] for shift in range(75, -1, -5))
+
+
+@dataclass(frozen=True)
+class SessionRow:
+    """A conversation (`kind` `chat`), later also a comparison and others."""
+
+    id: str
+    kind: str = "chat"
+    title: str = ""
+    model_path: str = ""
+    model_name: str = ""
+    system: str = ""
+    sampling: SamplingSettings = SamplingSettings()
+    tip: str = ""
+    """the message that the visible branch ends with; empty: none yet"""
+    created: float = 0.0
+    updated: float = 0.0
+    """seconds since 1970"""
+    deleted: float | None = None
+    """when it was thrown away; it can be taken back until then"""
+
+
+@dataclass(frozen=True)
+class MessageRow:
+    """One message in the tree of a session; siblings (same parent) are versions of each other."""
+
+    id: str
+    session_id: str
+    parent_id: str
+    """empty for the first message"""
+    role: str
+    """`user` or `assistant` (the system prompt belongs to the session)"""
+    content: str
+    state: str = "complete"
+    """`complete`, `streaming`, `stopped` (by the user), `interrupted` (worker or program died), `failed` (error before a token)"""
+    created: float = 0.0
+    reply_start: str = ""
+    """what the user put at the beginning of the reply; it is part of `content`"""
+
+
+@dataclass(frozen=True)
+class TimelineEntry:
+    """Settings in force for the tokens from `index` on; `offset` is that place in characters of the completion."""
+
+    index: int
+    offset: int
+    settings: SamplingSettings
+
+
+@dataclass(frozen=True)
+class GenerationRow:
+    """One completion with everything needed to replay it."""
+
+    id: str
+    session_id: str
+    message_id: str
+    model_path: str
+    model_name: str
+    model_sha256: str
+    engine: str
+    engine_build: str
+    device: str
+    context: dict[str, Any] = field(default_factory=dict)
+    """`ContextSettings` as JSON, with the window and threads that were in force"""
+    prompt: str = ""
+    """as rendered"""
+    prompt_ids: tuple[int, ...] = ()
+    continued: int = 0
+    """how many tokens of an earlier part of the same reply stand at the end of `prompt_ids`"""
+    batches: tuple[tuple[int, int], ...] = ()
+    """(size, count) of the decode calls that computed the cache up to the end of the prompt"""
+    seed: int = 0
+    settings: SamplingSettings = SamplingSettings()
+    timeline: tuple[TimelineEntry, ...] = ()
+    """changes after the start; empty when nothing was moved"""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    prefill_s: float = 0.0
+    decode_s: float = 0.0
+    state: str = "streaming"
+    """`streaming`, `end`, `stop`, `length`, `context`, `cancelled`, `interrupted`, `failed`"""
+    error: str = ""
+    owner: str = ""
+    """process that writes it, as `<pid>:<start time>`, to tell an interrupted one from one that another process still writes"""
+    started: float = 0.0
+    finished: float | None = None
+
+
+@dataclass(frozen=True)
+class TokenRow:
+    """One token of a completion; `alternatives` are (token id, text, logprob, probability)."""
+
+    index: int
+    token_id: int
+    text: str
+    logprob: float
+    probability: float
+    entropy: float
+    alternatives: tuple[tuple[int, str, float, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class SearchHit:
+    """A message found by full-text search; `snippet` marks the words with \\x02 and \\x03."""
+
+    session_id: str
+    session_title: str
+    message_id: str
+    role: str
+    snippet: str
+    created: float
+
+
+@dataclass(frozen=True)
+class Chat:
+    """A session with its whole tree of messages (by age) and the newest generation of each assistant message."""
+
+    session: SessionRow
+    messages: tuple[MessageRow, ...] = ()
+    generations: dict[str, GenerationRow] = field(default_factory=dict)
+
+    def path(self) -> tuple[MessageRow, ...]:
+        """The visible branch, from the first message to the tip."""
+        by_id = {message.id: message for message in self.messages}
+        found = []
+        step = by_id.get(self.session.tip)
+        while step is not None:
+            found.append(step)
+            step = by_id.get(step.parent_id)
+        return tuple(reversed(found))
+
+    def siblings(self, message: MessageRow) -> tuple[MessageRow, ...]:
+        """The versions of a message, itself among them, by age."""
+        return tuple(each for each in self.messages if each.parent_id == message.parent_id and each.role == message.role)

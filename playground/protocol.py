@@ -1,0 +1,402 @@
+"""What the window's process and a worker say to each other: small frozen dataclasses as JSON bytes.
+
+Commands go to a worker, events come from it. JSON, not pickle: a leaked tensor would import torch in the window, and bytes from
+a broken worker must not be able to run anything. Bulk data goes through files, and the message carries the file's name.
+Requests carry a number; an answer to an old request is dropped by whoever asked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from playground.params import ContextSettings, SamplingSettings
+
+# -- parts of messages
+
+
+@dataclass(frozen=True)
+class ChatMessage:
+    """One message as the chat template sees it."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """Settings that came into force before the token with this index was drawn."""
+
+    index: int
+    settings: SamplingSettings
+
+
+@dataclass(frozen=True)
+class Batches:
+    """`count` decode calls of `size` tokens each: how a stretch of the KV cache was computed.
+
+    Rounding depends on the size of the batch a token was computed in, so an exact replay repeats the same batches.
+    """
+
+    size: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A candidate for one place in the text.
+
+    `logprob` is the model's own (the softmax of its raw logits, natural logarithm), `probability` the one under the settings then in
+    force, 0 for a candidate that the sampler chain had cut off.
+    """
+
+    token_id: int
+    text: str
+    logprob: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class TokenInfo:
+    """One drawn token.
+
+    `text` is what became readable with it (empty while a character's bytes are incomplete), `logprob` the model's own, `probability`
+    the one it was drawn with.
+    """
+
+    token_id: int
+    text: str
+    logprob: float
+    probability: float
+    entropy: float
+    """Of the model's own distribution, in nats."""
+    alternatives: tuple[Alternative, ...] = ()
+
+
+@dataclass(frozen=True)
+class PromptToken:
+    """A token of a prompt as the tokenizer cut it; `special` for control tokens."""
+
+    token_id: int
+    text: str
+    special: bool = False
+
+
+@dataclass(frozen=True)
+class MemoryTerm:
+    """Bytes of one kind on one device, as the engine reports them."""
+
+    device: str
+    kind: str
+    """weights, kv_cache, compute, output or runtime"""
+    bytes: int
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a worker knows of the model it loaded."""
+
+    path: str
+    name: str
+    architecture: str
+    parameters: int
+    size: int
+    quantization: str
+    layers: int
+    heads: int
+    vocabulary: int
+    trained_context: int
+    context: int
+    """the window in force, in tokens"""
+    has_template: bool
+    engine: str
+    """`llama.cpp` or `transformers`"""
+    engine_build: str
+    device: str
+    memory: tuple[MemoryTerm, ...] = ()
+    sha256: str = ""
+    """empty while it is still being computed; `ModelHashed` follows"""
+
+
+# -- commands
+
+
+@dataclass(frozen=True)
+class Load:
+    """Load a model; answered by `Progress`, then `Loaded` or `Failed`."""
+
+    request: int
+    path: str
+    context: ContextSettings = ContextSettings()
+    check_tensors: bool = False
+    """read all weights and refuse damaged ones: for files that were not verified before"""
+    sha256: str = ""
+    """the file's hash where it is known already: spares computing it"""
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Decode one prompt into as many sequences as there are `samplings`; answered by `Prefilled`, `Tokens`, `SequenceFinished`, `Finished`.
+
+    The prompt is `prompt_ids` if given, else `messages` rendered with the model's template (or `text` as it stands, when there are no
+    messages), with `reply_start` put at the beginning of the reply; the tokens of `continued` follow in any case.
+    """
+
+    request: int
+    samplings: tuple[SamplingSettings, ...]
+    messages: tuple[ChatMessage, ...] = ()
+    text: str = ""
+    reply_start: str = ""
+    prompt_ids: tuple[int, ...] = ()
+    continued: tuple[int, ...] = ()
+    """tokens of a reply that is being continued, after the prompt; penalties see them, they are not reported again"""
+    alternatives: int = 8
+    """how many candidates to report a token"""
+    pace: float = 0.0
+    """at most this many tokens a second, 0 for as fast as the engine goes"""
+    timeline: tuple[Change, ...] = ()
+    """changes to apply by themselves to sequence 0, each before the token of its index: a replay"""
+    batches: tuple[Batches, ...] = ()
+    """compute the prompt in exactly these batches, reusing nothing: a replay"""
+
+
+@dataclass(frozen=True)
+class SetSampling:
+    """New settings for a running sequence, in force for its next token; answered by `SamplingChanged`."""
+
+    request: int
+    settings: SamplingSettings
+    sequence: int = 0
+
+
+@dataclass(frozen=True)
+class SetPace:
+    """A new pace for a running request, in tokens a second; 0 for as fast as the engine goes."""
+
+    request: int
+    pace: float
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Stop a request at the next token (or chunk of prompt); `sequence` -1 stands for all of them."""
+
+    request: int
+    sequence: int = -1
+
+
+@dataclass(frozen=True)
+class Tokenize:
+    """Cut a text, or rendered messages, into tokens; answered by `Tokenized`."""
+
+    request: int
+    messages: tuple[ChatMessage, ...] = ()
+    text: str = ""
+    reply_start: str = ""
+
+
+@dataclass(frozen=True)
+class NextToken:
+    """Ask for the raw logits after a prompt; answered by `Logits` (the numbers lie in a file)."""
+
+    request: int
+    messages: tuple[ChatMessage, ...] = ()
+    text: str = ""
+    reply_start: str = ""
+    prompt_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Shutdown:
+    """Finish and exit."""
+
+
+# -- events
+
+
+@dataclass(frozen=True)
+class Started:
+    """The first word of every worker."""
+
+    pid: int
+    role: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a request is; `fraction` from 0 to 1, or -1 when it cannot be said."""
+
+    request: int
+    fraction: float
+    what: str = ""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    request: int
+    model: ModelInfo
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ModelHashed:
+    """The SHA-256 of a loaded model's file, computed beside the work."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Prefilled:
+    """The prompt is in the cache; `cached` of its tokens were there already. Sent once for all sequences."""
+
+    request: int
+    prompt: tuple[PromptToken, ...]
+    text: str
+    """the prompt as rendered"""
+    cached: int
+    seconds: float
+    batches: tuple[Batches, ...]
+    """how the whole cache up to the end of the prompt was computed, cached part included"""
+    samplings: tuple[SamplingSettings, ...]
+    """the settings in force, with the seeds that were drawn"""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Tokens of one sequence since the last such event; `index` is that of the first among the completion's tokens."""
+
+    request: int
+    sequence: int
+    index: int
+    tokens: tuple[TokenInfo, ...]
+    used: int
+    """tokens in the context after the last of them"""
+
+
+@dataclass(frozen=True)
+class SamplingChanged:
+    """The settings that a sequence's tokens from `index` on are drawn with."""
+
+    request: int
+    sequence: int
+    index: int
+    settings: SamplingSettings
+
+
+@dataclass(frozen=True)
+class SequenceFinished:
+    """One sequence has ended. `reason`: `end` (the model's own), `stop` (a stop string), `length`, `context` (window full), `cancelled`."""
+
+    request: int
+    sequence: int
+    reason: str
+    text: str
+    """the whole completion, without a stop string"""
+    tokens: int
+    decode_s: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A request is done; nothing more of it follows."""
+
+    request: int
+    outcome: str = "done"
+    """`done` or `cancelled`"""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A request could not be done. `kind` is the class in `errors`; `Bug` for anything that is none, with the traceback in `details`."""
+
+    request: int
+    kind: str
+    message: str
+    hint: str = ""
+    details: str = ""
+
+
+@dataclass(frozen=True)
+class Tokenized:
+    request: int
+    tokens: tuple[PromptToken, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Logits:
+    """Raw next-token logits as little-endian float32 of shape [vocabulary] in `file`, and the prompt's tokens before them."""
+
+    request: int
+    file: str
+    prompt: tuple[PromptToken, ...]
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line for the log file: what a worker or the library in it printed."""
+
+    level: int
+    text: str
+
+
+Message = Any
+
+# -- codec
+
+_plain = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=vars)
+
+
+def encode(message: Message) -> bytes:
+    """JSON bytes `{"<class name>": {fields}}` of a message. TypeError for anything else. NaN and infinities are allowed."""
+    name = type(message).__name__
+    if _classes().get(name) is not type(message):
+        raise TypeError(f"{name} is not a message of the protocol")
+    return _plain.encode({name: message}).encode("utf-8", "surrogatepass")
+
+
+def decode(data: bytes) -> Message:
+    """The message in JSON bytes. ValueError if the bytes are none."""
+    try:
+        ((name, fields),) = json.loads(data.decode("utf-8", "surrogatepass")).items()
+        return _build(_classes()[name], fields)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"not a message: {data[:80]!r}") from error
+
+
+@cache
+def _classes() -> dict[str, type]:
+    return {
+        name: each
+        for name, each in globals().items()
+        if isinstance(each, type) and dataclasses.is_dataclass(each) and each.__module__ == __name__
+    }
+
+
+@cache
+def _fields(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def _build(hint: Any, value: Any) -> Any:
+    """A value of the hinted type from parsed JSON; unknown fields are an error, missing ones take their default."""
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        hints = _fields(hint)
+        return hint(**{name: _build(hints[name], item) for name, item in value.items()})
+    origin = get_origin(hint)
+    if origin is tuple:
+        args = get_args(hint)
+        if len(args) == 2 and args[1] is Ellipsis:
+            return tuple(_build(args[0], item) for item in value)
+        return tuple(_build(arg, item) for arg, item in zip(args, value, strict=True))
+    if origin in (Union, types.UnionType):
+        return None if value is None else _build(next(a for a in get_args(hint) if a is not type(None)), value)
+    return value
+
+
+__all__ = [name for name in _classes()] + ["Message", "decode", "encode"]
