@@ -1,0 +1,400 @@
+"""All colours, fonts, icons and spacing of the window. Knows no page and no widget of ours.
+
+What a widget asks of it:
+
+    theme.palette().accent          a colour of the palette in force, as "#rrggbb"
+    theme.font("small")             "small", "body", "title", "mono", "mono_small"
+    theme.icon("copy", "muted")     an icon in a palette colour; `bind_icon(button, "copy")` keeps it tinted when the theme changes
+    theme.notifier().changed        the theme or the text size is another one now: repaint what was painted by hand
+    theme.probability_color(p)      the one table for probabilities
+
+What a widget says of itself, for the style sheet (`resources/theme/style.qss`), by dynamic properties set before it is shown
+(`theme.mark(widget, role="muted")`; a later change is polished by the same function):
+
+    QLabel        role = small | muted | faint | title | heading | mono | mono_small | good | warn | bad
+    QPushButton   role = primary | quiet | danger           (none: a plain one)
+    QToolButton   (quiet by nature)  role = rail | segment
+    QFrame        surface = window | surface | raised | sunken ; line = top | bottom | left | right
+"""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any
+
+from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QIcon, QPainter, QPalette, QPixmap
+from PySide6.QtWidgets import QApplication, QWidget
+
+from playground.paths import resources
+
+GRID = 8
+RADIUS = 6
+"""of controls; surfaces that float take twice that"""
+ICON = 16
+CONTROL = 32
+"""height of a button, a field, a row's controls"""
+PANEL = 296
+"""width of the sampling panel"""
+RAIL = 56
+
+UI_FAMILY = "Inter"
+MONO_FAMILY = "JetBrains Mono"
+TEXT_SIZES = {"small": 0.92, "normal": 1.0, "large": 1.16}
+_PIXELS = {"small": 12, "body": 14, "title": 18, "mono": 13, "mono_small": 12}
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours by what they are for, as `#rrggbb`."""
+
+    dark: bool
+    window: str
+    """rail, panels, bars"""
+    surface: str
+    """where content is read"""
+    raised: str
+    """buttons, what floats"""
+    sunken: str
+    """fields, tracks"""
+    hover: str
+    pressed: str
+    line: str
+    text: str
+    muted: str
+    """secondary text, still WCAG AA on every surface"""
+    faint: str
+    """disabled, decoration; never the only carrier of a meaning"""
+    accent: str
+    """what can be pressed, what is running"""
+    accent_text: str
+    """on top of accent"""
+    accent_hover: str
+    accent_soft: str
+    """a wash of the accent: selected rows, the open page"""
+    selection: str
+    good: str
+    warn: str
+    bad: str
+    bad_soft: str
+    warn_soft: str
+    code_bg: str
+    user_bubble: str
+    syn_keyword: str
+    syn_string: str
+    syn_comment: str
+    syn_number: str
+    syn_name: str
+
+    def probability_color(self, probability: float) -> QColor:
+        return probability_color(probability)
+
+
+LIGHT = Palette(
+    dark=False,
+    window="#f1f3f4",
+    surface="#fcfcfd",
+    raised="#ffffff",
+    sunken="#e6e9eb",
+    hover="#e4e8ea",
+    pressed="#d8dde0",
+    line="#d9dee1",
+    text="#1a2024",
+    muted="#566169",
+    faint="#8d979e",
+    accent="#0b756f",
+    accent_text="#ffffff",
+    accent_hover="#0a6862",
+    accent_soft="#d9ecea",
+    selection="#bfe0dd",
+    good="#2a7a3b",
+    warn="#8a5a00",
+    bad="#b3261e",
+    bad_soft="#fae7e5",
+    warn_soft="#f8eed8",
+    code_bg="#eff2f3",
+    user_bubble="#e9edef",
+    syn_keyword="#8437a8",
+    syn_string="#2c6e2f",
+    syn_comment="#647079",
+    syn_number="#a04a00",
+    syn_name="#1d5fa8",
+)
+
+DARK = Palette(
+    dark=True,
+    window="#15191c",
+    surface="#1b2024",
+    raised="#262c31",
+    sunken="#0f1315",
+    hover="#2a3136",
+    pressed="#333b41",
+    line="#2d343a",
+    text="#e4e8ea",
+    muted="#9faab1",
+    faint="#6c767d",
+    accent="#4cc2b6",
+    accent_text="#06201d",
+    accent_hover="#66d0c5",
+    accent_soft="#1c3b39",
+    selection="#245450",
+    good="#7ac489",
+    warn="#e3b04f",
+    bad="#f2887f",
+    bad_soft="#3d2423",
+    warn_soft="#382e1b",
+    code_bg="#14181b",
+    user_bubble="#272e33",
+    syn_keyword="#cf9bea",
+    syn_string="#97ce8f",
+    syn_comment="#8b969d",
+    syn_number="#eba96c",
+    syn_name="#82b7f0",
+)
+
+_CIVIDIS = (
+    "#00224e", "#0f3266", "#35456c", "#4b576d", "#5e696e", "#707a72", "#848c78", "#999f78", "#aeb272", "#c5c56b", "#dcd95a", "#fee838",
+)  # fmt: skip
+
+
+@cache
+def _cividis() -> tuple[tuple[int, int, int], ...]:
+    stops = [QColor(each) for each in _CIVIDIS]
+    table = []
+    for step in range(256):
+        place = step / 255 * (len(stops) - 1)
+        low = min(int(place), len(stops) - 2)
+        part = place - low
+        a, b = stops[low], stops[low + 1]
+        mix = (round(x + (y - x) * part) for x, y in zip(a.getRgb()[:3], b.getRgb()[:3], strict=True))
+        table.append(tuple(mix))
+    return tuple(table)  # type: ignore[arg-type]
+
+
+def probability_color(probability: float) -> QColor:
+    """The colour of a probability from 0 (deep blue) to 1 (yellow): cividis, the same in light and dark, for colour-blind eyes too."""
+    return QColor(*_cividis()[round(max(0.0, min(1.0, probability)) * 255)])
+
+
+def probability_tint(probability: float) -> QColor:
+    """A wash to lay behind text: nothing for a sure token, bluer the more surprising it was. Text on it keeps its contrast."""
+    surprise = 1.0 - max(0.0, min(1.0, probability))
+    color = QColor("#5b8fd6" if palette().dark else "#3f78c9")
+    color.setAlphaF((0.55 if palette().dark else 0.34) * surprise)
+    return color
+
+
+class _Notifier(QObject):
+    changed = Signal()
+
+
+class _State:
+    def __init__(self) -> None:
+        self.palette = LIGHT
+        self.mode = "system"
+        self.scale = 1.0
+        self.fonts_loaded = False
+        self.following = False
+        self.notifier: _Notifier | None = None
+        self.bound: weakref.WeakKeyDictionary[Any, tuple[str, str, int]] = weakref.WeakKeyDictionary()
+
+
+_state = _State()
+_icons: dict[tuple[str, str, bool], QIcon] = {}
+_fonts: dict[str, QFont] = {}
+
+
+def palette() -> Palette:
+    """The palette in force."""
+    return _state.palette
+
+
+def notifier() -> _Notifier:
+    """Tells of a change between light and dark, or of the text size."""
+    if _state.notifier is None:
+        _state.notifier = _Notifier()
+    return _state.notifier
+
+
+# -- fonts
+
+
+def _load_fonts() -> None:
+    if not _state.fonts_loaded:
+        _state.fonts_loaded = True
+        for file in sorted((resources() / "fonts").glob("*.[ot]tf")):
+            QFontDatabase.addApplicationFont(str(file))
+
+
+def pixels(role: str) -> int:
+    """A text role's size in device-independent pixels."""
+    return round(_PIXELS[role] * _state.scale)
+
+
+def font(role: str = "body") -> QFont:
+    """A font of the one UI family (`small`, `body`, `title`) or the one monospaced family (`mono`, `mono_small`); digits are tabular."""
+    if role not in _fonts:
+        made = QFont(MONO_FAMILY if role.startswith("mono") else UI_FAMILY)
+        made.setPixelSize(pixels(role))
+        made.setStyleHint(QFont.StyleHint.Monospace if role.startswith("mono") else QFont.StyleHint.SansSerif)
+        made.setFeature(QFont.Tag("tnum"), 1)
+        if role == "title":
+            made.setWeight(QFont.Weight.DemiBold)
+        if role.startswith("mono"):  # what was typed is what is shown: no ligatures
+            made.setFeature(QFont.Tag("calt"), 0)
+        _fonts[role] = made
+    return QFont(_fonts[role])
+
+
+# -- icons
+
+
+def icon(name: str, role: str = "text") -> QIcon:
+    """An icon of `resources/icons` in a colour of the palette (`text`, `muted`, `accent`, ...); disabled it is faint."""
+    key = (name, role, _state.palette.dark)
+    if key not in _icons:
+        _icons[key] = _make_icon(name, role)
+    return _icons[key]
+
+
+def _make_icon(name: str, role: str) -> QIcon:
+    made = QIcon()
+    screens = QApplication.screens()
+    ratios = {1.0, *(screen.devicePixelRatio() for screen in screens)}
+    for size in (ICON, 20, 24):
+        for ratio in ratios:
+            made.addPixmap(pixmap(name, getattr(_state.palette, role), size, ratio))
+            made.addPixmap(pixmap(name, _state.palette.faint, size, ratio), QIcon.Mode.Disabled)
+    return made
+
+
+@cache
+def _svg(name: str) -> str:
+    return (resources() / "icons" / f"{name}.svg").read_text(encoding="utf-8")
+
+
+def pixmap(name: str, color: str, size: int = ICON, ratio: float = 1.0) -> QPixmap:
+    """One icon as a picture of `size` device-independent pixels."""
+    from PySide6.QtSvg import QSvgRenderer
+
+    # Lucide is drawn for 24 pixels; a stroke of 2 there becomes 1.5 on the screen at 16 to 20.
+    text = _svg(name).replace("currentColor", color).replace('stroke-width="2"', 'stroke-width="1.9"')
+    image = QPixmap(QSize(round(size * ratio), round(size * ratio)))
+    image.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(image)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    QSvgRenderer(QByteArray(text.encode())).render(painter, QRectF(0, 0, image.width(), image.height()))
+    painter.end()
+    image.setDevicePixelRatio(ratio)
+    return image
+
+
+def bind_icon(target: Any, name: str, role: str = "text", size: int = ICON) -> None:
+    """Gives a button or an action its icon, and gives it anew whenever the theme changes."""
+    _state.bound[target] = (name, role, size)
+    target.setIcon(icon(name, role))
+    if hasattr(target, "setIconSize"):
+        target.setIconSize(QSize(size, size))
+
+
+# -- style
+
+
+def mark(widget: QWidget, **properties: Any) -> QWidget:
+    """Sets dynamic properties that the style sheet reads, and styles the widget again if it is shown already. Returns the widget."""
+    different = False
+    for name, value in properties.items():
+        if widget.property(name) != value:
+            widget.setProperty(name, value)
+            different = True
+    if different and widget.testAttribute(Qt.WidgetAttribute.WA_WState_Polished):
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
+    return widget
+
+
+def mode() -> str:
+    """What was asked for: `system`, `light` or `dark`."""
+    return _state.mode
+
+
+def apply(app: QApplication, mode: str = "system", text_size: str = "normal") -> None:
+    """Dresses the application, now and whenever the system turns from light to dark or back."""
+    _state.mode = mode
+    scale = TEXT_SIZES.get(text_size, 1.0)
+    if not _state.fonts_loaded:
+        _load_fonts()
+        app.setStyle("Fusion")
+    hints = app.styleHints()
+    if not _state.following:
+        _state.following = True
+        hints.colorSchemeChanged.connect(lambda _scheme: _dress(app, force=False))
+    schemes = {"light": Qt.ColorScheme.Light, "dark": Qt.ColorScheme.Dark}
+    hints.setColorScheme(schemes.get(mode, Qt.ColorScheme.Unknown))
+    rescaled = scale != _state.scale
+    _state.scale = scale
+    _dress(app, force=rescaled or not app.styleSheet())
+
+
+def _dress(app: QApplication, force: bool) -> None:
+    dark = app.styleHints().colorScheme() == Qt.ColorScheme.Dark if _state.mode == "system" else _state.mode == "dark"
+    wanted = DARK if dark else LIGHT
+    if wanted is _state.palette and not force:
+        return
+    _state.palette = wanted
+    _fonts.clear()
+    app.setFont(font("body"))
+    app.setPalette(_qt_palette(wanted))
+    app.setStyleSheet(style_sheet())
+    for target, (name, role, _size) in list(_state.bound.items()):
+        target.setIcon(icon(name, role))
+    notifier().changed.emit()
+
+
+def _qt_palette(colors: Palette) -> QPalette:
+    made = QPalette()
+    roles = {
+        QPalette.ColorRole.Window: colors.window,
+        QPalette.ColorRole.WindowText: colors.text,
+        QPalette.ColorRole.Base: colors.surface,
+        QPalette.ColorRole.AlternateBase: colors.window,
+        QPalette.ColorRole.Text: colors.text,
+        QPalette.ColorRole.Button: colors.raised,
+        QPalette.ColorRole.ButtonText: colors.text,
+        QPalette.ColorRole.BrightText: colors.accent_text,
+        QPalette.ColorRole.ToolTipBase: colors.raised,
+        QPalette.ColorRole.ToolTipText: colors.text,
+        QPalette.ColorRole.PlaceholderText: colors.muted,
+        QPalette.ColorRole.Highlight: colors.selection,
+        QPalette.ColorRole.HighlightedText: colors.text,
+        QPalette.ColorRole.Link: colors.accent,
+        QPalette.ColorRole.LinkVisited: colors.accent,
+        QPalette.ColorRole.Accent: colors.accent,
+        QPalette.ColorRole.Light: colors.raised,
+        QPalette.ColorRole.Midlight: colors.hover,
+        QPalette.ColorRole.Mid: colors.line,
+        QPalette.ColorRole.Dark: colors.line,
+        QPalette.ColorRole.Shadow: "#000000",
+    }
+    for role, color in roles.items():
+        made.setColor(role, QColor(color))
+    for role in (QPalette.ColorRole.Text, QPalette.ColorRole.WindowText, QPalette.ColorRole.ButtonText):
+        made.setColor(QPalette.ColorGroup.Disabled, role, QColor(colors.faint))
+    return made
+
+
+def style_sheet() -> str:
+    """The style sheet with the palette, the sizes and the file names put in for its `@words`."""
+    folder = resources() / "theme"
+    text = (folder / "style.qss").read_text(encoding="utf-8")
+    words: dict[str, str] = {
+        each.name: str(getattr(_state.palette, each.name)) for each in fields(Palette) if each.name != "dark"
+    }
+    words |= {f"{role}_px": f"{pixels(role)}px" for role in _PIXELS}
+    words |= {"ui": UI_FAMILY, "mono_family": MONO_FAMILY, "radius": f"{RADIUS}px"}
+    words["pictures"] = (folder / ("dark" if _state.palette.dark else "light")).as_posix()
+    for name in sorted(words, key=len, reverse=True):
+        text = text.replace(f"@{name}", words[name])
+    return text

@@ -1,0 +1,1 @@
+"""One widget a file; pages are built of these."""
