@@ -1,0 +1,66 @@
+"""Menus and keys as one table. A record names the method that does it; nothing is done here.
+
+`where` is `window` (a method of the window) or a page's id (a method of that page, in force while it is shown). A record without a slot
+only appears in the list of keys: the widget that has the focus does it by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing that can be done, with its place in the menus and its keys (portable text; Ctrl is Cmd on a Mac)."""
+
+    id: str
+    text: str
+    key: str = ""
+    where: str = "window"
+    slot: str = ""
+    menu: str = ""
+    """`Chat`, `Model`, `View`, `Help`; a record with a bar before its menu (`|Chat`) begins a new group; empty: in no menu"""
+    help: str = ""
+    more_keys: tuple[str, ...] = ()
+
+
+TABLE: tuple[Action, ...] = (
+    Action("chat.new", "New chat", "Ctrl+N", "chat", "new_chat", "Chat", "Begins a conversation with nothing before it"),
+    Action("chat.search", "Search chats", "Ctrl+K", "chat", "focus_search", "Chat", "Finds words in everything that was said"),
+    Action("chat.send", "Send", "Return", "chat", "", "", "Sends the message"),
+    Action("chat.newline", "New line", "Shift+Return", "chat", "", "", "Goes on in a new line"),
+    Action("chat.stop", "Stop", "Escape", "chat", "stop", "|Chat", "Stops the reply at the next token"),
+    Action("chat.regenerate", "Regenerate", "Ctrl+R", "chat", "regenerate_last", "Chat", "Another version of the last reply"),
+    Action("model.open", "Open model file…", "Ctrl+O", "window", "open_model", "Model", "Loads a GGUF file"),
+    Action("model.choose", "Choose model…", "Ctrl+M", "window", "ask_for_model", "Model", "The starter and the models used lately"),
+    Action("model.reload", "Load again", "", "window", "reload_model", "Model", "Loads the last model again"),
+    Action("model.unload", "Unload", "", "window", "unload_model", "Model", "Frees the model's memory"),
+    Action("view.panel", "Sampling panel", "Ctrl+B", "chat", "toggle_panel", "View", "Shows or hides the sliders"),
+    Action("view.theme", "Light or dark", "Ctrl+Shift+L", "window", "toggle_theme", "View", "Turns the lights on or off"),
+    Action("view.full_screen", "Full screen", "F11", "window", "toggle_full_screen", "View", "The whole screen, and back"),
+    Action("view.settings", "Settings", "Ctrl+,", "window", "open_settings", "|View", "Theme, text size, data folder"),
+    Action("help.keys", "List of keys", "Ctrl+/", "window", "show_keys", "Help", "This list", more_keys=("F1",)),
+    Action("help.about", "About Playground", "", "window", "open_about", "Help", "Versions and licences"),
+    Action("app.menu", "Menu", "F10", "window", "show_menu", "", "Everything that can be done, as a menu"),
+    Action("app.quit", "Quit", "Ctrl+Q", "window", "close", "|Help", "Ends the program; everything is saved"),
+)
+
+MENUS = ("Chat", "Model", "View", "Help")
+
+CONTROLS: tuple[tuple[str, str], ...] = (
+    ("← →  on a slider", "One step"),
+    ("Page up, Page down", "Ten steps"),
+    ("Delete  on a slider", "Back to its default"),
+    ("Tab, Shift+Tab", "Next control, the one before"),
+)
+"""what the controls do by themselves, for the list of keys"""
+
+
+def page_actions(pages: Iterable[tuple[str, str]]) -> tuple[Action, ...]:
+    """Ctrl+1..9 for the pages, given as (id, title) in the rail's order."""
+    return tuple(
+        Action(f"page.{name}", title, f"Ctrl+{number}", "window", f"open:{name}", "View", f"Goes to {title}")
+        for number, (name, title) in enumerate(pages, 1)
+        if number <= 9
+    )
