@@ -1,0 +1,304 @@
+"""Markdown into a text document while it is still being written, and dressed the way this window looks.
+
+What has become whole (paragraphs, lists, tables behind a blank line) is rendered once and stays. The block that is still open is
+rendered anew on each repaint while it is small, so that bold is bold from its first letter; when it has grown large it is finished
+line by line. At the end the document is rendered once from the whole source, so that what stays is what Markdown says.
+
+Nothing here is fetched and no HTML is interpreted: tags are shown as the text they are, images become a link with their description.
+Fenced code is not a matter of this module (see `reply_parts`), only the rare fence inside a quotation.
+"""
+
+from __future__ import annotations
+
+import re
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import (
+    QBrush,
+    QColor,
+    QFont,
+    QTextBlock,
+    QTextBlockFormat,
+    QTextCharFormat,
+    QTextCursor,
+    QTextDocument,
+    QTextFormat,
+    QTextFrameFormat,
+    QTextLength,
+    QTextTable,
+)
+
+from playground.gui import theme
+
+FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
+OPEN_LIMIT = 1200
+"""characters of an open block that are still rendered anew on each repaint"""
+LINE_HEIGHT = 142
+OBJECT = "\N{OBJECT REPLACEMENT CHARACTER}"
+
+_HEADINGS = {1: 1.42, 2: 1.24, 3: 1.1}
+_LIST_ITEM = re.compile(r" {0,3}(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)")
+_BLANK = re.compile(r"\n[ \t]*\n+(?=\S)")
+_HALF_LINE = re.compile(r"(?:^|(?<=\n))[ \t]*(?:[-=*_+#>|:.~` \t]+|\d{1,9}[.)]?|\[[ xX]?\]?)$")
+_HALF_MARK = re.compile(r"(?:[*_~`]+|!?\[)$")
+_CODE_SPAN = re.compile(r"`[^`\n]*`")
+
+
+class MarkdownStream:
+    """Keeps a document equal to the Markdown that has arrived so far."""
+
+    def __init__(self, document: QTextDocument) -> None:
+        self.document = document
+        self._source = ""
+        self._done = 0
+        """characters of the source that are rendered for good"""
+        self._tail = 0
+        """where in the document the open block begins"""
+
+    def show(self, source: str, *, final: bool) -> None:
+        """Shows `source`, which goes on where the last one ended; anything else starts over. `final`: nothing follows."""
+        if final or not source.startswith(self._source) or not self._source:
+            self._source, self._done, self._tail = "", 0, 0
+            if final:
+                self._source = source
+                render(self.document, source)
+                return
+            self.document.clear()
+        self._source = source
+        self._cut_tail()
+        whole = self._done + whole_blocks(source[self._done :])
+        if whole > self._done:
+            self._insert(source[self._done : whole])
+            self._done = whole
+            self._tail = self._end()
+        self._insert(speculate(source[self._done :]))
+
+    def _end(self) -> int:
+        return self.document.characterCount() - 1
+
+    def _cut_tail(self) -> None:
+        cursor = QTextCursor(self.document)
+        cursor.setPosition(min(self._tail, self._end()))
+        cursor.movePosition(QTextCursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
+        cursor.removeSelectedText()
+
+    def _insert(self, markdown: str) -> None:
+        if not markdown.strip():
+            return
+        cursor = QTextCursor(self.document)
+        cursor.movePosition(QTextCursor.MoveOperation.End)
+        start = cursor.position()
+        cursor.beginEditBlock()
+        if start > 0:
+            last = cursor.block()
+            if last.length() > 1 or last.blockFormat().hasProperty(QTextFormat.Property.BlockTrailingHorizontalRulerWidth):
+                cursor.insertBlock()
+            cursor.setBlockFormat(QTextBlockFormat())
+            cursor.setBlockCharFormat(QTextCharFormat())
+            cursor.setCharFormat(QTextCharFormat())
+        cursor.insertMarkdown(markdown, FEATURES)
+        cursor.endEditBlock()  # a table is known as one only then
+        dress(self.document, start)
+
+
+def render(document: QTextDocument, source: str) -> None:
+    """The whole of a source, once."""
+    document.setMarkdown(source, FEATURES)
+    dress(document, 0)
+
+
+def whole_blocks(text: str) -> int:
+    """How many characters at the beginning of an open stretch of Markdown no further text can change (but for a list that goes on)."""
+    end = 0
+    for blank in _BLANK.finditer(text):
+        after = text[blank.end() : blank.end() + 12]
+        listed = _LIST_ITEM.match(text, end)
+        if listed and (_LIST_ITEM.match(after) or after.isdigit() or after in "-*+"):
+            continue
+        end = blank.end()
+    if len(text) - end > OPEN_LIMIT:
+        line = text.rfind("\n", end, len(text) - OPEN_LIMIT // 3)
+        if line >= 0 and "|" not in text[line + 1 : line + 3]:
+            return line + 1
+    return end
+
+
+def speculate(text: str) -> str:
+    """An open block as it probably goes on: half a mark is held back, an emphasis or a code span that was begun is closed."""
+    half = _HALF_LINE.search(text)
+    if half:
+        text = text[: half.start()]
+    text = _HALF_MARK.sub("", text)
+    line = text[text.rfind("\n\n") + 1 :]
+    if line.count("`") % 2:
+        return text.rstrip() + "`"
+    plain = _CODE_SPAN.sub("", line)
+    if plain.count("**") % 2:
+        text = text.rstrip() + "**"
+    return text
+
+
+# -- dress
+
+
+def dress(document: QTextDocument, start: int) -> None:
+    """Gives blocks from a position on this window's fonts, colours and distances, and takes out pictures."""
+    colors = theme.palette()
+    cursor = QTextCursor(document)
+    cursor.beginEditBlock()
+    _drop_images(document, start)
+    _drop_empty(document, start)
+    block = document.findBlock(start)
+    if start and block.position() < start:
+        block = block.next()
+    tables: set[int] = set()
+    while block.isValid():
+        _dress_block(cursor, block, colors)
+        cursor.setPosition(block.position())
+        table = cursor.currentTable()
+        if table is not None and table.objectIndex() not in tables:
+            tables.add(table.objectIndex())
+            _dress_table(table, colors)
+        block = block.next()
+    cursor.endEditBlock()
+
+
+def _dress_block(cursor: QTextCursor, block: QTextBlock, colors: theme.Palette) -> None:
+    form = QTextBlockFormat(block.blockFormat())
+    heading = form.headingLevel()
+    code = form.nonBreakableLines() or form.hasProperty(QTextFormat.Property.BlockCodeFence)
+    listed = block.textList() is not None
+    first = block.position() == 0
+    cursor.setPosition(block.position())
+    in_table = cursor.currentTable() is not None
+    form.setNonBreakableLines(False)
+    form.setLineHeight(LINE_HEIGHT if not heading else 124, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
+    if in_table:
+        form.setTopMargin(0)
+        form.setBottomMargin(0)
+    elif heading:
+        form.setTopMargin(0 if first else 14)
+        form.setBottomMargin(6)
+    elif code:
+        form.setTopMargin(0)
+        form.setBottomMargin(0)
+        form.setBackground(QColor(colors.code_bg))
+    elif listed:
+        form.setTopMargin(0)
+        form.setBottomMargin(3)
+    else:
+        form.setTopMargin(0)
+        form.setBottomMargin(8)
+    if form.hasProperty(QTextFormat.Property.BlockQuoteLevel):
+        form.setLeftMargin(16 * form.intProperty(QTextFormat.Property.BlockQuoteLevel))
+        form.setRightMargin(0)
+    if form.hasProperty(QTextFormat.Property.BlockTrailingHorizontalRulerWidth):
+        form.setBackground(QColor(colors.line))
+    elif block.length() == 1 and _is_filler(cursor, block):  # stands before or behind a table and cannot go
+        form.setLineHeight(1, QTextBlockFormat.LineHeightTypes.FixedHeight.value)
+        form.setBottomMargin(0)
+    cursor.setBlockFormat(form)
+    _dress_text(cursor, block, heading, code, colors)
+
+
+def _dress_text(cursor: QTextCursor, block: QTextBlock, heading: int, code: bool, colors: theme.Palette) -> None:
+    if heading:
+        cursor.setPosition(block.position())
+        cursor.movePosition(QTextCursor.MoveOperation.EndOfBlock, QTextCursor.MoveMode.KeepAnchor)
+        form = QTextCharFormat()
+        form.setProperty(QTextFormat.Property.FontSizeAdjustment, 0)
+        form.setProperty(QTextFormat.Property.FontPixelSize, round(theme.pixels("body") * _HEADINGS.get(heading, 1.0)))
+        form.setFontWeight(QFont.Weight.DemiBold)
+        cursor.mergeCharFormat(form)
+    spans = []
+    step = block.begin()
+    while not step.atEnd():
+        fragment = step.fragment()
+        form = fragment.charFormat()
+        if form.isAnchor() or form.fontFixedPitch() or code:
+            spans.append((fragment.position(), fragment.length(), QTextCharFormat(form)))
+        step += 1
+    for position, length, form in spans:
+        if form.isAnchor():
+            form.setForeground(QColor(colors.accent))
+            form.setFontUnderline(True)
+        if form.fontFixedPitch() or code:
+            form.setFontFamilies([theme.MONO_FAMILY])
+            form.setProperty(QTextFormat.Property.FontPixelSize, theme.pixels("mono"))
+            if not code:
+                form.setBackground(QColor(colors.code_bg if theme.palette().dark else colors.sunken))
+        cursor.setPosition(position)
+        cursor.setPosition(position + length, QTextCursor.MoveMode.KeepAnchor)
+        cursor.setCharFormat(form)
+
+
+def _drop_empty(document: QTextDocument, start: int) -> None:
+    """Takes out the empty lines that the importer leaves around tables and lists; distances are the margins' business."""
+    cursor = QTextCursor(document)
+    block = document.findBlock(start)
+    while block.isValid():
+        following = block.next()
+        if block.length() == 1 and following.isValid() and _is_filler(cursor, block):
+            form, characters = QTextBlockFormat(following.blockFormat()), QTextCharFormat(following.charFormat())
+            cursor.setPosition(following.position())
+            if cursor.currentTable() is None:
+                position = block.position()
+                cursor.setPosition(position)
+                cursor.deleteChar()
+                cursor.setBlockFormat(form)
+                cursor.setBlockCharFormat(characters)
+                block = document.findBlock(position)
+                continue
+        block = following
+
+
+def _is_filler(cursor: QTextCursor, block: QTextBlock) -> bool:
+    form = block.blockFormat()
+    known = QTextFormat.Property
+    if block.textList() is not None or form.nonBreakableLines():
+        return False
+    if form.hasProperty(known.BlockTrailingHorizontalRulerWidth) or form.hasProperty(known.BlockCodeFence):
+        return False
+    cursor.setPosition(block.position())
+    return cursor.currentTable() is None
+
+
+def _dress_table(table: QTextTable, colors: theme.Palette) -> None:
+    form = table.format()
+    form.setBorderCollapse(True)
+    form.setBorder(1)
+    form.setBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_Solid)
+    form.setBorderBrush(QBrush(QColor(colors.line)))
+    form.setCellPadding(6)
+    form.setCellSpacing(0)
+    form.setTopMargin(4)
+    form.setBottomMargin(10)
+    form.setAlignment(Qt.AlignmentFlag.AlignLeft)
+    form.setColumnWidthConstraints([QTextLength(QTextLength.Type.VariableLength, 0)] * table.columns())
+    table.setFormat(form)
+    for column in range(table.columns()):
+        head = table.cellAt(0, column)
+        look = head.format()
+        look.setBackground(QColor(colors.code_bg))
+        head.setFormat(look)
+        if table.rows() > 1:  # Qt leaves the heading to the left, whatever the column says
+            below = table.cellAt(1, column).firstCursorPosition().blockFormat().alignment()
+            cursor = head.firstCursorPosition()
+            block = cursor.blockFormat()
+            block.setAlignment(below)
+            cursor.setBlockFormat(block)
+
+
+def _drop_images(document: QTextDocument, start: int) -> None:
+    found = document.find(OBJECT, start)
+    while not found.isNull():
+        form = found.charFormat()
+        if form.isImageFormat():
+            image = form.toImageFormat()
+            words = str(image.property(QTextFormat.Property.ImageAltText) or "").strip()
+            text = f"[picture: {words}]" if words else "[picture]"
+            link = QTextCharFormat()
+            link.setAnchor(True)
+            link.setAnchorHref(image.name())
+            found.insertText(text, link)
+        found = document.find(OBJECT, found.position())
