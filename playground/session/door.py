@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from playground import events, protocol
 from playground.errors import NotFoundError, PlaygroundError
 from playground.history import export, recorder
+from playground.history.owner import owner
 from playground.history.records import Chat, GenerationRow, MessageRow, SearchHit, SessionRow, TokenRow, new_id
 from playground.history.store import Store
 from playground.params import ContextSettings, SamplingSettings, to_dict
@@ -36,6 +37,9 @@ T = TypeVar("T")
 
 ALTERNATIVES = 8
 """candidates recorded with every token"""
+
+KEPT_S = 30 * 24 * 3600
+"""how long a chat that was thrown away can be taken back, in seconds"""
 
 
 class Session:
@@ -68,6 +72,7 @@ class Session:
         self._recorder = recorder.Recorder(self.home.database, self._storage_trouble)
         self._reader = recorder.Reader(self._recorder)
         self._write(lambda store: store.mark_interrupted())
+        self._write(lambda store: store.purge_deleted(time.time() - KEPT_S))
         self._recorder.submit(lambda store: None, lambda: self._tell_now(events.StoreReady(self._writes.lasting)))
 
     def close(self) -> None:
@@ -188,7 +193,7 @@ class Session:
                 self._queued = None
                 running.take(protocol.Finished(0, "cancelled"))
             elif running is not None:
-                self._engine.tell(protocol.Cancel(running.request))
+                self._engine.cancel(running.request)
 
     @property
     def busy(self) -> bool:
@@ -380,7 +385,7 @@ class Session:
             "",
             continued=continued,
             settings=self._sampling,
-            owner=recorder.owner(),
+            owner=owner(),
             started=time.time(),
         )
         running = Running(row, message, self._write, self._tell, lambda ended: self._ended(tree, ended))

@@ -89,6 +89,12 @@ class EngineHost:
         worker.send(make(request))
         return request
 
+    def cancel(self, request: int) -> None:
+        """Stops a request at its next token; a worker that does not heed that is ended."""
+        worker = self._worker
+        if worker is not None:
+            worker.cancel(request)
+
     def tell(self, command: protocol.Message) -> None:
         """Sends a command that concerns a request under way; nothing happens if the worker is gone."""
         worker = self._worker
@@ -110,7 +116,7 @@ class EngineHost:
                 request = self._requests
                 self._handlers[request] = lambda event: self._loading(ticket, event, answer)
                 worker = WorkerProcess(
-                    LLAMA, on_event=lambda event: self._event(ticket, event), on_exit=lambda end: self._exit(ticket, end)
+                    LLAMA, lambda event: self._event(ticket, event), lambda end: self._exit(ticket, end), "engine"
                 )
                 self._worker = worker
             worker.start()
@@ -132,7 +138,7 @@ class EngineHost:
 
     def _event(self, ticket: int, event: protocol.Message) -> None:
         if isinstance(event, protocol.LogLine):
-            log.log(event.level, "engine: %s", event.text)
+            log.log(event.level, "%s", event.text)
         elif isinstance(event, protocol.ModelHashed):
             self._learn_hash(ticket, event)
         elif (request := getattr(event, "request", None)) is not None:

@@ -1,0 +1,47 @@
+"""Benchmarks: each prints ratios of the program against the bare libraries, the two sides measured in turn in one run.
+
+Machines are noisy: a ratio is the median over rounds of pairs measured one after the other, and its spread is printed beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+
+PARTS = {
+    "streaming": "a completion through the session, against the same loop on bare llama-cpp-python",
+    "start": "start to first paint, against a bare PySide6 window",
+    "stalls": "longest stall of the window's thread while a reply streams, and the memory of its process",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="packaging/bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help="; ".join(f"{name}: {what}" for name, what in PARTS.items()))
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--rounds", type=int, default=7, help="pairs of measurements (default: 7)")
+    args = parser.parse_args()
+    unknown = [part for part in args.parts if part not in PARTS]
+    if unknown:
+        parser.error(f"no part called {unknown[0]!r}; there are: {', '.join(PARTS)}")
+    results = {}
+    for part in args.parts or PARTS:
+        print(f"{part}: {PARTS[part]} ...", file=sys.stderr, flush=True)
+        results[part] = importlib.import_module(part).measure(args.rounds)
+        if not args.json:
+            show(part, results[part])
+    if args.json:
+        print(json.dumps(results))
+    return 0
+
+
+def show(part: str, values: dict[str, object]) -> None:
+    print(part)
+    for name, value in values.items():
+        print(f"  {name:<44} {value:.3f}" if isinstance(value, float) else f"  {name:<44} {value}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
