@@ -53,7 +53,7 @@ class Session:
         self._teller = threading.Thread(target=self._tell_all, name="session-events", daemon=True)
         self._recorder: recorder.Recorder | None = None
         self._reader: recorder.Reader | None = None
-        self._engine = EngineHost(self._model_changed, self._learn_hash)
+        self._engine = EngineHost(self._model_changed, self._learn_hash, self._known_hash)
         self._side = ThreadPoolExecutor(1, thread_name_prefix="session-side")
         self._trees: dict[str, Tree] = {}
         self._running: Running | None = None
@@ -105,8 +105,7 @@ class Session:
         path = self.find_model(model)
         settings = context or ContextSettings()
         self._last_load = (path, settings)
-        sha256 = self._known_hash(path)
-        return self._engine.load(path, settings, sha256)
+        return self._engine.load(path, settings)
 
     def reload(self) -> Future[protocol.ModelInfo]:
         """Loads again what was loaded last, after its worker died."""
@@ -479,14 +478,14 @@ class Session:
         except OSError:
             return
         waiting, self._unhashed = self._unhashed, []
-        self._write(lambda store: store.remember_model(path, stat.st_size, stat.st_mtime_ns, sha256))
+        self._write(lambda store: store.remember_model(path, stat.st_size, stat.st_mtime, sha256))
         for generation_id in waiting:
             self._write(lambda store, each=generation_id: store.update_generation(each, model_sha256=sha256))  # type: ignore[misc]
 
     def _known_hash(self, path: Path) -> str:
         try:
             stat = path.stat()
-            return self._read(lambda store: store.model_sha256(str(path), stat.st_size, stat.st_mtime_ns)).result(1) or ""
+            return self._read(lambda store: store.model_sha256(str(path), stat.st_size, stat.st_mtime)).result(5)
         except Exception:  # not known is no trouble: the worker computes it
             return ""
 

@@ -29,12 +29,18 @@ LLAMA = "playground.workers.llama"
 class EngineHost:
     """Loads, replaces and loses models. `changed` hears of every new `ModelState`, `hashed` of (path, SHA-256) pairs.
 
-    Both are called from whatever thread noticed; neither may block.
+    Both are called from whatever thread noticed; neither may block. `known_hash` may: it spares the worker hashing a file again.
     """
 
-    def __init__(self, changed: Callable[[ModelState], None], hashed: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        changed: Callable[[ModelState], None],
+        hashed: Callable[[str, str], None],
+        known_hash: Callable[[Path], str] = lambda path: "",
+    ) -> None:
         self._changed = changed
         self._hashed = hashed
+        self._known_hash = known_hash
         self._lock = threading.RLock()
         self._control = ThreadPoolExecutor(1, thread_name_prefix="engine-control")
         self._worker: WorkerProcess | None = None
@@ -53,7 +59,7 @@ class EngineHost:
         """The settings that the model was last asked to load with."""
         return self._context
 
-    def load(self, path: Path, context: ContextSettings, sha256: str = "") -> Future[protocol.ModelInfo]:
+    def load(self, path: Path, context: ContextSettings) -> Future[protocol.ModelInfo]:
         """Ends the worker there is and loads `path` in a new one."""
         answer: Future[protocol.ModelInfo] = Future()
         with self._lock:
@@ -61,7 +67,7 @@ class EngineHost:
             ticket = self._loads
             self._context = context
             self._set(ModelState("loading", str(path), display_name(path)))
-        self._control.submit(self._replace, ticket, path, context, sha256, answer)
+        self._control.submit(self._replace, ticket, path, context, answer)
         return answer
 
     def unload(self) -> None:
@@ -103,9 +109,7 @@ class EngineHost:
 
     # -- on the control thread
 
-    def _replace(
-        self, ticket: int, path: Path, context: ContextSettings, sha256: str, answer: Future[protocol.ModelInfo]
-    ) -> None:
+    def _replace(self, ticket: int, path: Path, context: ContextSettings, answer: Future[protocol.ModelInfo]) -> None:
         try:
             self._end_worker()
             with self._lock:
@@ -120,7 +124,7 @@ class EngineHost:
                 )
                 self._worker = worker
             worker.start()
-            worker.send(protocol.Load(request, str(path), context, sha256=sha256))
+            worker.send(protocol.Load(request, str(path), context, sha256=self._known_hash(path)))
         except Exception as error:  # the caller must hear of it, whatever it is
             log.exception("could not start the engine worker")
             self._failed(ticket, WorkerError(f"The engine could not be started: {error}."), answer)
