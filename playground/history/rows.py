@@ -1,0 +1,161 @@
+"""Records to columns and back: lists and settings as JSON, what is not a finite number as NULL, text as SQLite can hold it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from playground.errors import SettingError
+from playground.history.records import GenerationRow, MessageRow, SessionRow, TimelineEntry, TokenRow
+from playground.params import SamplingSettings, from_dict, to_dict
+
+SESSION = tuple(field.name for field in dataclasses.fields(SessionRow))
+MESSAGE = tuple(field.name for field in dataclasses.fields(MessageRow))
+GENERATION = tuple(field.name for field in dataclasses.fields(GenerationRow))
+GENERATION_LIGHT = tuple(name for name in GENERATION if name not in ("prompt", "prompt_ids"))
+"""what a list of generations shows; a long prompt is read only for the one that is opened"""
+TOKEN = ("idx", "token_id", "text", "logprob", "probability", "entropy", "alternatives")
+
+
+def to_column(name: str, value: Any) -> Any:
+    """A record's field as what is bound to a statement."""
+    if isinstance(value, str):
+        return (value or None) if name == "parent_id" else clean(value)
+    if isinstance(value, SamplingSettings):
+        return dump(to_dict(value))
+    if name == "timeline":
+        return dump([{"index": each.index, "offset": each.offset, "settings": to_dict(each.settings)} for each in value])
+    if isinstance(value, (tuple, list, dict)):
+        return dump(value)
+    if isinstance(value, float):
+        return finite(value)
+    return value
+
+
+def to_columns(record: Any) -> dict[str, Any]:
+    return {field.name: to_column(field.name, getattr(record, field.name)) for field in dataclasses.fields(record)}
+
+
+def session(row: Mapping[str, Any]) -> SessionRow:
+    return SessionRow(**{**row, "sampling": sampling(load(row["sampling"], {}))})
+
+
+def message(row: Mapping[str, Any]) -> MessageRow:
+    return MessageRow(**{**row, "parent_id": row["parent_id"] or ""})
+
+
+def generation(row: Mapping[str, Any]) -> GenerationRow:
+    """From all columns, or from those of `GENERATION_LIGHT`."""
+    values = dict(row)
+    values["context"] = load(row["context"], {})
+    values["settings"] = sampling(load(row["settings"], {}))
+    values["timeline"] = tuple(
+        TimelineEntry(each["index"], each["offset"], sampling(each["settings"])) for each in load(row["timeline"], [])
+    )
+    values["batches"] = tuple((size, count) for size, count in load(row["batches"], []))
+    if "prompt_ids" in values:
+        values["prompt_ids"] = tuple(load(row["prompt_ids"], []))
+    return GenerationRow(**values)
+
+
+def token_columns(token: TokenRow) -> tuple[Any, ...]:
+    """In the order of `TOKEN`. Alternatives are kept to 7 digits, which is what a model computes in; they are the bulk of a database."""
+    alternatives = "[]"
+    if token.alternatives:
+        alternatives = clean(
+            _compact(
+                [[token_id, text, short(logprob), short(chance)] for token_id, text, logprob, chance in token.alternatives]
+            )
+        )
+    return (
+        token.index,
+        token.token_id,
+        clean(token.text),
+        finite(token.logprob),
+        finite(token.probability),
+        finite(token.entropy),
+        alternatives,
+    )
+
+
+def token(row: Iterable[Any]) -> TokenRow:
+    """From a row in the order of `TOKEN`."""
+    index, token_id, text, logprob, probability, entropy, alternatives = row
+    return TokenRow(
+        index,
+        token_id,
+        text,
+        -math.inf if logprob is None else logprob,
+        math.nan if probability is None else probability,
+        math.nan if entropy is None else entropy,
+        tuple(
+            (each[0], each[1], -math.inf if each[2] is None else each[2], math.nan if each[3] is None else each[3])
+            for each in load(alternatives, [])
+        ),
+    )
+
+
+def sampling(data: Any) -> SamplingSettings:
+    """Settings as stored. What another version or a stray hand left in them that cannot be, takes its default."""
+    if not isinstance(data, dict):
+        return SamplingSettings()
+    try:
+        return from_dict(SamplingSettings, data)
+    except (SettingError, TypeError):
+        found = SamplingSettings()
+        for name, value in data.items():
+            try:
+                found = from_dict(SamplingSettings, {**to_dict(found), name: value})
+            except (SettingError, TypeError):
+                continue
+        return found
+
+
+def clean(text: str) -> str:
+    """Text that UTF-8 can carry: halves of a surrogate pair are joined, one without the other becomes the replacement character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def finite(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None
+
+
+def short(number: float | None) -> float | None:
+    return float(f"{number:.7g}") if number is not None and math.isfinite(number) else None
+
+
+def dump(value: Any) -> str:
+    """Compact JSON that any reader takes: numbers that JSON lacks become null."""
+    try:
+        return clean(_compact(value))
+    except ValueError:
+        return clean(_compact(_finite_parts(value)))
+
+
+_compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str).encode
+
+
+def load(text: Any, default: Any) -> Any:
+    """JSON of a column; the default where it is of another kind or none at all."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError):
+        return default
+    return found if isinstance(found, type(default)) else default
+
+
+def _finite_parts(value: Any) -> Any:
+    if isinstance(value, float):
+        return finite(value)
+    if isinstance(value, dict):
+        return {name: _finite_parts(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite_parts(item) for item in value]
+    return value

@@ -1,0 +1,227 @@
+"""Finding messages by their words. Whatever is typed is a question, never a syntax error.
+
+Words are looked up in the full-text index, the last one as the beginning of a word; what stands in double quotes is a phrase. Words in
+scripts without spaces are looked up as they stand, anywhere in a text. Ranked are the newest 2,000 hits: a common word is in half of
+all messages, and nobody wants the best of ten years ago. What no index finds, punctuation or the middle of a word, is looked for in the
+newest 20,000 messages.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from playground.history.records import SearchHit
+
+Read = Callable[[str, Sequence[Any]], list[Any]]
+"""runs a query and gives all its rows"""
+
+RANKED = 2000
+"""newest hits among which the best are chosen"""
+SCANNED = 20_000
+"""newest messages that are read through when no index helps"""
+TITLES = 10
+_TERMS = 32
+_TERM_LENGTH = 200
+
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
+_IS_UNSPACED = f"content GLOB '*[{_UNSPACED}]*'"
+"""letter for letter the condition of the index `messages_unspaced_rows`, or it would not be used"""
+
+_unspaced = re.compile(f"[{_UNSPACED}]")
+_parts = re.compile(r'"([^"]*)"|([^\s"]+)')
+
+
+@dataclass(frozen=True)
+class _Term:
+    text: str
+    phrase: bool = False
+
+    @property
+    def spaced(self) -> bool:
+        return not self.unspaced and any(letter.isalnum() for letter in self.text)
+
+    @property
+    def unspaced(self) -> bool:
+        return bool(_unspaced.search(self.text))
+
+    @property
+    def like(self) -> str:
+        escaped = re.sub(r"([\\%_])", r"\\\1", self.text)
+        return f"%{escaped}%"
+
+
+def search(read: Read, words: str, limit: int) -> list[SearchHit]:
+    """Titles first, then messages. Nothing is found for nothing."""
+    terms = _terms(words)
+    if not terms or limit < 1:
+        return []
+    return (_titles(read, terms, min(limit, TITLES)) + _messages(read, terms, limit))[:limit]
+
+
+def _messages(read: Read, terms: list[_Term], limit: int) -> list[SearchHit]:
+    if any(term.unspaced for term in terms):
+        return _excerpts(read, _unspaced_hits(read, terms, limit), terms)
+    if any(term.spaced for term in terms):
+        match = _match([term for term in terms if term.spaced])
+        found = _ranked(read, match, [term for term in terms if not term.spaced], limit)
+        if found:
+            return _snippets(read, found, match, terms)
+    return _excerpts(read, _scan(read, terms, limit), terms)
+
+
+# -- what is asked for
+
+
+def _terms(words: str) -> list[_Term]:
+    words = "".join(letter if letter.isprintable() else " " for letter in words[: _TERMS * _TERM_LENGTH])
+    terms = [
+        _Term((phrase.strip() or word)[:_TERM_LENGTH], phrase=bool(phrase.strip()))
+        for phrase, word in _parts.findall(words)
+        if phrase.strip() or word
+    ]
+    telling = [term for term in terms if not all(letter in string.punctuation for letter in term.text)]
+    return (telling or terms)[:_TERMS]
+
+
+def _match(terms: list[_Term]) -> str:
+    """A full-text expression that can only mean these words: each is quoted, so that no operator is one."""
+    quoted = [f'"{term.text}"' for term in terms]  # a term holds no quotation mark: they were taken for those of a phrase
+    last = terms[-1]
+    beginning = re.search(r"(\w*)\W*$", last.text)
+    if not last.phrase and beginning and len(beginning.group(1)) > 1:
+        quoted[-1] += " *"
+    return " AND ".join(quoted)
+
+
+def _likes(terms: Sequence[_Term], column: str) -> tuple[str, list[str]]:
+    """Conditions to add to a query, and their parameters."""
+    return "".join(f" AND {column} LIKE ? ESCAPE '\\'" for _ in terms), [term.like for term in terms]
+
+
+# -- numbers of messages found
+
+
+def _ranked(read: Read, match: str, others: list[_Term], limit: int) -> list[int]:
+    likes, patterns = _likes(others, "m.content")
+    rows = read(
+        f"""SELECT number FROM (
+            SELECT m.number AS number, bm25(messages_fts) AS score
+            FROM messages_fts CROSS JOIN messages m ON m.number = messages_fts.rowid CROSS JOIN sessions s ON s.id = m.session_id
+            WHERE messages_fts MATCH ? AND s.deleted IS NULL{likes} ORDER BY messages_fts.rowid DESC LIMIT {RANKED}
+        ) ORDER BY score, number DESC LIMIT ?""",
+        [match, *patterns, limit],
+    )
+    return [row[0] for row in rows]
+
+
+def _unspaced_hits(read: Read, terms: list[_Term], limit: int) -> list[int]:
+    """Runs of three characters are indexed: longer terms are matched, shorter ones looked up as the beginning of such a run."""
+    long = [term for term in terms if len(term.text) >= 3]
+    short = [term for term in terms if len(term.text) < 3]
+    if long:
+        likes, patterns = _likes(short, "m.content")
+        match = " AND ".join(f'"{term.text}"' for term in long)
+        rows = read(
+            f"""SELECT m.number FROM messages_unspaced f CROSS JOIN messages m ON m.number = f.rowid
+                CROSS JOIN sessions s ON s.id = m.session_id
+            WHERE messages_unspaced MATCH ? AND s.deleted IS NULL{likes} ORDER BY f.rowid DESC LIMIT ?""",
+            [match, *patterns, limit],
+        )
+        return [row[0] for row in rows]
+    rarest = max((term for term in short if term.unspaced), key=lambda term: len(term.text))
+    begin = rarest.text.lower()
+    places = read(
+        f"SELECT doc FROM messages_unspaced_terms WHERE term >= ? AND term < ? LIMIT {SCANNED + 1}",
+        [begin, begin + "\U0010ffff"],
+    )
+    if len(places) <= SCANNED:
+        likes, patterns = _likes([term for term in short if term is not rarest], "m.content")
+        rows = read(
+            f"""SELECT m.number FROM messages m JOIN sessions s ON s.id = m.session_id
+            WHERE m.number IN (SELECT value FROM json_each(?)) AND s.deleted IS NULL{likes} ORDER BY m.number DESC LIMIT ?""",
+            [json.dumps(sorted({place[0] for place in places})), *patterns, limit],
+        )
+    else:  # so common that the newest messages are full of it
+        likes, patterns = _likes(short, "m.content")
+        rows = read(
+            f"""SELECT m.number FROM messages m CROSS JOIN sessions s ON s.id = m.session_id
+            WHERE m.{_IS_UNSPACED} AND s.deleted IS NULL{likes} ORDER BY m.number DESC LIMIT ?""",
+            [*patterns, limit],
+        )
+    return [row[0] for row in rows]
+
+
+def _scan(read: Read, terms: list[_Term], limit: int) -> list[int]:
+    likes, patterns = _likes(terms, "m.content")
+    rows = read(
+        f"""SELECT m.number FROM messages m CROSS JOIN sessions s ON s.id = m.session_id
+        WHERE m.number > (SELECT max(number) FROM messages) - {SCANNED} AND s.deleted IS NULL{likes}
+        ORDER BY m.number DESC LIMIT ?""",
+        [*patterns, limit],
+    )
+    return [row[0] for row in rows]
+
+
+# -- what is shown of them
+
+_HIT = "m.session_id, s.title, m.id, m.role, m.created, m.number"
+_FROM = "FROM messages m JOIN sessions s ON s.id = m.session_id"
+
+
+def _snippets(read: Read, numbers: list[int], match: str, terms: list[_Term]) -> list[SearchHit]:
+    listed = json.dumps(numbers)
+    cut = dict(
+        read(
+            """SELECT rowid, snippet(messages_fts, 0, char(2), char(3), '…', 24) FROM messages_fts
+            WHERE messages_fts MATCH ? AND rowid IN (SELECT value FROM json_each(?))""",
+            [match, listed],
+        )
+    )
+    hits = {hit[5]: hit for hit in read(f"SELECT {_HIT} {_FROM} WHERE m.number IN (SELECT value FROM json_each(?))", [listed])}
+    return [_hit(hits[number], _one_line(cut.get(number, ""))) for number in numbers if number in hits]
+
+
+def _excerpts(read: Read, numbers: list[int], terms: list[_Term]) -> list[SearchHit]:
+    rows = read(f"SELECT {_HIT}, m.content {_FROM} WHERE m.number IN (SELECT value FROM json_each(?))", [json.dumps(numbers)])
+    hits = {row[5]: _hit(row, excerpt(row[6], [term.text for term in terms])) for row in rows}
+    return [hits[number] for number in numbers if number in hits]
+
+
+def _hit(row: Sequence[Any], snippet: str) -> SearchHit:
+    session_id, title, message_id, role, created = row[:5]
+    return SearchHit(session_id, title, message_id, role, snippet, created)
+
+
+def _titles(read: Read, terms: list[_Term], limit: int) -> list[SearchHit]:
+    """Chats whose title has the words; the hit's role is `title` and it names no message."""
+    if all(term.spaced for term in terms):
+        source = "sessions_fts f CROSS JOIN sessions s ON s.number = f.rowid WHERE sessions_fts MATCH ?"
+        parameters: list[Any] = [_match(terms)]
+    else:
+        likes, patterns = _likes(terms, "s.title")
+        source, parameters = f"sessions s WHERE 1{likes}", [*patterns]
+    rows = read(
+        f"SELECT s.id, s.title, s.updated FROM {source} AND s.deleted IS NULL ORDER BY s.updated DESC LIMIT ?",
+        [*parameters, limit],
+    )
+    texts = [term.text for term in terms]
+    return [SearchHit(session_id, title, "", "title", excerpt(title, texts), when) for session_id, title, when in rows]
+
+
+def excerpt(content: str, words: Sequence[str], width: int = 160) -> str:
+    """A piece of a text around the first of the words, with all of them marked by \\x02 and \\x03."""
+    content = content.replace("\x02", " ").replace("\x03", " ")
+    pattern = re.compile("|".join(re.escape(word) for word in sorted(words, key=len, reverse=True)), re.IGNORECASE)
+    first = pattern.search(content)
+    start = max(0, first.start() - width // 3) if first else 0
+    piece = pattern.sub(lambda found: f"\x02{found.group()}\x03", content[start : start + width])
+    return _one_line(("…" if start else "") + piece + ("…" if start + width < len(content) else ""))
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"[\s\x00]+", " ", text).strip()
