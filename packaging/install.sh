@@ -1,24 +1,17 @@
-# What `run` and `test` share: find a Python, make .venv, build llama.cpp for this machine, install the project.
-# Sourced by bash 3.2 (macOS) and later. Tried on Debian 12; the lines for Fedora and macOS are written but were never run.
-#
-#   root=...                      the checkout, set by the caller
-#   up_to_date [EXTRA...]         is .venv what pyproject.toml asks for? Shell built-ins only: this is the second start
-#   make_environment [EXTRA...]   bring .venv there, one start at a time; says what it does on stderr
+# What the first start does: find a Python, make .venv, build llama.cpp for this machine, install the project.
+# Sourced by start.sh when .venv is not what it should be. Tried on Debian 12; the lines for Fedora and macOS (bash 3.2) are
+# written from their documentation and were never run.
 #
 # What a person may set:
 #   PLAYGROUND_PYTHON        the interpreter to use
 #   PLAYGROUND_EXTRAS        further extras of pyproject.toml, as in "train"
 #   PLAYGROUND_LLAMA_WHEEL   a wheel of llama-cpp-python to install instead of building one
 #   CMAKE_ARGS               further options for llama.cpp's build
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2015
 
-venv=$root/.venv
-stamp=$venv/playground.stamp     # what .venv was made of; absent: not finished
-unfinished=$venv/.installing     # there while an install changes .venv; left behind by one that was killed
 lock=$venv/.lock
-constraints=$root/packaging/constraints.txt
-has_terminal=; [ -t 0 ] && has_terminal=yes
-PATH=${PATH:-/usr/local/bin:/usr/bin:/bin}
+has_terminal=
+[ ! -t 0 ] || has_terminal=yes
 
 # ------------------------------------------------------------------------------------------------------------ saying
 
@@ -43,74 +36,6 @@ progress_line() {
 quiet_line() {
     [ -z "$progress_shown" ] || printf '\r\033[K' >&2
     progress_shown=
-}
-
-# --------------------------------------------------------------------------------------------- is it as it should be?
-
-# Sets `cpu`: what of this processor llama.cpp has code for, by the names in /proc/cpuinfo. Empty where the compiler may look itself.
-# AMX is not among them: gcc 12 drops stores before `ldtilecfg`, and every quantized model then crashes.
-read_cpu() {
-    local line feature
-    cpu=
-    [ "$HOSTTYPE" = x86_64 ] && [ -r "${PLAYGROUND_CPUINFO:-/proc/cpuinfo}" ] || return 0
-    while IFS= read -r line; do
-        case $line in flags*) break ;; esac
-    done <"${PLAYGROUND_CPUINFO:-/proc/cpuinfo}"
-    for feature in sse4_2 avx avx2 fma f16c bmi2 avx_vnni avx512f avx512cd avx512bw avx512dq avx512vl \
-        avx512_vbmi avx512vbmi avx512_vnni avx512_bf16; do
-        case "$line " in *" $feature "*) cpu="$cpu $feature" ;; esac
-    done
-    cpu=${cpu# }
-}
-
-# Both without starting a program: a start asks them each time.
-has_gpu() { [ -e /dev/nvidia0 ] || [ -e /proc/driver/nvidia/version ] || { [ -e /dev/dxg ] && [ -e /usr/lib/wsl/lib/libcuda.so.1 ]; }; }
-find_nvcc() {
-    nvcc=$(type -P nvcc) || nvcc=
-    [ -n "$nvcc" ] || [ ! -x /usr/local/cuda/bin/nvcc ] || nvcc=/usr/local/cuda/bin/nvcc
-    [ -n "$nvcc" ]
-}
-
-# Sets `wanted`: the text of the files that say what belongs into .venv.
-read_wanted() {
-    local project pinned
-    IFS= read -r -d '' project <"$root/pyproject.toml" || :
-    IFS= read -r -d '' pinned <"$constraints" || :
-    wanted=$project$pinned
-    llama_version=${pinned##*llama-cpp-python==}
-    llama_version=${llama_version%%[!0-9.]*}
-}
-
-# Reads the stamp into made_*; false if there is none.
-read_stamp() {
-    made_root=; made_base=; made_cpu=; made_llama=; made_key=; made_qt=; made_extras=; made_of=
-    [ -r "$stamp" ] || return 1
-    {
-        IFS= read -r made_root
-        IFS= read -r made_base
-        IFS= read -r made_cpu
-        IFS= read -r made_llama
-        IFS= read -r made_key
-        IFS= read -r made_qt
-        IFS= read -r made_extras
-        IFS= read -r -d '' made_of
-    } <"$stamp"
-    [ -n "$made_of" ]
-}
-
-up_to_date() {
-    local extra
-    read_stamp || return 1
-    [ ! -e "$unfinished" ] && [ "$made_root" = "$root" ] && [ -x "$made_base" ] && [ -x "$venv/bin/playground" ] || return 1
-    [ "$made_qt" = yes ] || [ -z "${need_window:-}" ] || return 1
-    for extra in "$@" ${PLAYGROUND_EXTRAS:-}; do
-        case " $made_extras " in *" $extra "*) ;; *) return 1 ;; esac
-    done
-    read_cpu
-    [ "$made_cpu" = "$cpu" ] || return 1
-    if [ "$made_llama" = cpu ] && has_gpu && find_nvcc; then return 1; fi # a toolkit has come since
-    read_wanted
-    [ "$made_of" = "$wanted" ]
 }
 
 # ------------------------------------------------------------------------------------------------- the system's packages
@@ -454,7 +379,8 @@ drop_lock() {
     if type -P flock >/dev/null; then exec 9>&-; else rm -rf "$lock.d"; fi
 }
 
-make_environment() {
+# install EXTRA...: one start at a time, saying what it does on stderr. Ends the script with a sentence if it cannot.
+install() {
     local extras="$*${PLAYGROUND_EXTRAS:+ $PLAYGROUND_EXTRAS}" before='' screen='' extra
     log=$(mktemp "${TMPDIR:-/tmp}/playground-install.XXXXXX" 2>/dev/null) ||
         fail "No file can be made in ${TMPDIR:-/tmp}: it is full or read-only." "Free some space, or set TMPDIR to another folder."
@@ -470,6 +396,7 @@ make_environment() {
 
     read_cpu
     read_wanted
+    llama_version=$(sed -n 's/^llama-cpp-python==//p' "$constraints")
     if read_stamp && [ "$made_root" = "$root" ] && [ -x "$made_base" ] && [ -x "$venv/bin/python" ] && [ ! -e "$unfinished" ]; then
         before=yes
         python_base=$made_base
