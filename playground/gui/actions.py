@@ -33,7 +33,9 @@ TABLE: tuple[Action, ...] = (
     Action("chat.stop", "Stop", "Escape", "chat", "stop", "|Chat", "Stops the reply at the next token"),
     Action("chat.regenerate", "Regenerate", "Ctrl+R", "chat", "regenerate_last", "Chat", "Another version of the last reply"),
     Action("model.open", "Open model file…", "Ctrl+O", "window", "open_model", "Model", "Loads a GGUF file"),
-    Action("model.choose", "Choose model…", "Ctrl+M", "window", "ask_for_model", "Model", "The starter and the models used lately"),
+    Action(
+        "model.choose", "Choose model…", "Ctrl+M", "window", "ask_for_model", "Model", "The starter and the models used lately"
+    ),
     Action("model.reload", "Load again", "", "window", "reload_model", "Model", "Loads the last model again"),
     Action("model.unload", "Unload", "", "window", "unload_model", "Model", "Frees the model's memory"),
     Action("view.panel", "Sampling panel", "Ctrl+B", "chat", "toggle_panel", "View", "Shows or hides the sliders"),

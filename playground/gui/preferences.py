@@ -46,8 +46,10 @@ class Preferences:
     def get(self, key: str, default: Any = None) -> Any:
         value = self._data.get(key, DEFAULTS.get(key, default))
         known = DEFAULTS.get(key)
-        if known is not None and not isinstance(value, type(known)) and not (
-            isinstance(known, float) and isinstance(value, int)
+        if (
+            known is not None
+            and not isinstance(value, type(known))
+            and not (isinstance(known, float) and isinstance(value, int))
         ):
             value = known  # somebody edited the file by hand
         return copy.copy(value)
