@@ -11,6 +11,7 @@ Fenced code is not a matter of this module (see `reply_parts`), only the rare fe
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import (
@@ -29,6 +30,11 @@ from PySide6.QtGui import (
 )
 
 from playground.gui import theme
+from playground.gui.widgets import reply_parts
+from playground.gui.widgets.reading_view import CHIP
+
+Mark = tuple[int, str, str]
+"""a mark to put in: offset in the source, label, tooltip"""
 
 FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
 OPEN_LIMIT = 1200
@@ -55,23 +61,26 @@ class MarkdownStream:
         self._tail = 0
         """where in the document the open block begins"""
 
-    def show(self, source: str, *, final: bool) -> None:
-        """Shows `source`, which goes on where the last one ended; anything else starts over. `final`: nothing follows."""
+    def show(self, source: str, *, final: bool, marks: Sequence[Mark] = ()) -> None:
+        """Shows `source`, which goes on where the last one ended; anything else starts over. `final`: nothing follows.
+
+        `marks` are put in at their offsets in `source`.
+        """
         if final or not source.startswith(self._source) or not self._source:
             self._source, self._done, self._tail = "", 0, 0
             if final:
                 self._source = source
-                render(self.document, source)
+                render(self.document, source, marks)
                 return
             self.document.clear()
         self._source = source
         self._cut_tail()
         whole = self._done + whole_blocks(source[self._done :])
         if whole > self._done:
-            self._insert(source[self._done : whole])
+            self._insert(source[self._done : whole], _between(marks, self._done, whole))
             self._done = whole
             self._tail = self._end()
-        self._insert(speculate(source[self._done :]))
+        self._insert(speculate(source[self._done :]), _between(marks, self._done, len(source) + 1))
 
     def _end(self) -> int:
         return self.document.characterCount() - 1
@@ -82,8 +91,8 @@ class MarkdownStream:
         cursor.movePosition(QTextCursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
         cursor.removeSelectedText()
 
-    def _insert(self, markdown: str) -> None:
-        if not markdown.strip():
+    def _insert(self, markdown: str, marks: Sequence[Mark]) -> None:
+        if not markdown.strip() and not marks:
             return
         cursor = QTextCursor(self.document)
         cursor.movePosition(QTextCursor.MoveOperation.End)
@@ -99,12 +108,50 @@ class MarkdownStream:
         cursor.insertMarkdown(markdown, FEATURES)
         cursor.endEditBlock()  # a table is known as one only then
         dress(self.document, start)
+        put_in(self.document, start, markdown, marks)
 
 
-def render(document: QTextDocument, source: str) -> None:
+def render(document: QTextDocument, source: str, marks: Sequence[Mark] = ()) -> None:
     """The whole of a source, once."""
     document.setMarkdown(source, FEATURES)
     dress(document, 0)
+    put_in(document, 0, source, marks)
+
+
+def put_in(document: QTextDocument, start: int, source: str, marks: Sequence[Mark]) -> None:
+    """Puts marks, at offsets in `source`, into the text that stands from `start` on."""
+    if not marks:
+        return
+    shown = document.toPlainText().encode("utf-16-le", "surrogatepass")[2 * start :].decode("utf-16-le", "surrogatepass")
+    for offset, label, tip in reversed(marks):
+        index = reply_parts.place(source, offset, shown)
+        cursor = QTextCursor(document)
+        cursor.setPosition(min(start + len(shown[:index].encode("utf-16-le", "surrogatepass")) // 2, document.characterCount() - 1))
+        around = QTextCharFormat(cursor.charFormat())
+        cursor.insertText(f"\xa0{label}\xa0".replace(" ", "\xa0"), chip_format(tip))
+        cursor.insertText("\xa0", _spacer(around))
+
+
+def chip_format(tip: str) -> QTextCharFormat:
+    """How the characters of a mark look; what lies under them is painted by the view."""
+    form = QTextCharFormat()
+    form.setFont(theme.font("mono_small"))
+    form.setProperty(QTextFormat.Property.FontPixelSize, theme.pixels("small") - 1)
+    form.setForeground(QColor(theme.palette().accent))
+    form.setProperty(CHIP, True)
+    form.setToolTip(tip)
+    return form
+
+
+def _spacer(around: QTextCharFormat) -> QTextCharFormat:
+    form = QTextCharFormat(around)
+    form.setProperty(CHIP, True)
+    form.setProperty(QTextFormat.Property.FontPixelSize, 4)
+    return form
+
+
+def _between(marks: Sequence[Mark], start: int, end: int) -> list[Mark]:
+    return [(offset - start, label, tip) for offset, label, tip in marks if start <= offset < end]
 
 
 def whole_blocks(text: str) -> int:
