@@ -91,7 +91,9 @@ class WorkerProcess:
         except OSError as error:
             for end in (ours, theirs, output, printed):
                 end.close()
-            raise WorkerError(f"The {self.what} could not be started: {error}.", "Close other programs and try again.") from error
+            raise WorkerError(
+                f"The {self.what} could not be started: {error}.", "Close other programs and try again."
+            ) from error
         theirs.close()
         printed.close()
         _alive.add(self)

@@ -195,7 +195,11 @@ def _do(role: Role | Exception, command: Message, link: Link) -> None:
     except PlaygroundError as error:
         link.send(Failed(request, error.kind, error.message, error.hint))
     except MemoryError:
-        link.send(Failed(request, "MemoryShortError", "There is not enough memory for this.", "Close other programs, or ask for less."))
+        link.send(
+            Failed(
+                request, "MemoryShortError", "There is not enough memory for this.", "Close other programs, or ask for less."
+            )
+        )
     except Exception as error:
         what = f"{type(error).__name__}: {error}".rstrip(": ")
         link.send(
@@ -207,4 +211,3 @@ def _do(role: Role | Exception, command: Message, link: Link) -> None:
                 traceback.format_exc(),
             )
         )
-

@@ -1,0 +1,90 @@
+"""The llama.cpp worker: loads one GGUF model and answers for it. The loop is in `llama_engine`, loading in `llama_model`."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from playground.errors import WorkerError
+from playground.protocol import Generate, Load, Loaded, ModelHashed, NextToken, Progress, Tokenize
+from playground.workers.base import Link
+from playground.workers.llama_engine import Engine
+from playground.workers.llama_model import Model
+
+log = logging.getLogger(__name__)
+
+HASHED_AT_ONCE = 64 << 20
+"""Files up to this many bytes are hashed before `Loaded`, larger ones beside the work."""
+
+
+class Llama:
+    """The role. A second `Load` replaces the model."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._model: Model | None = None
+        self._engine: Engine | None = None
+
+    def commands(self) -> Mapping[type, Callable[[Any], None]]:
+        return {
+            Load: self.load,
+            Generate: lambda command: self._ready().generate(command),
+            Tokenize: lambda command: self._ready().tokenize(command),
+            NextToken: lambda command: self._ready().next_token(command),
+        }
+
+    def close(self) -> None:
+        self._engine = None
+        if self._model is not None:
+            self._model.close()
+            self._model = None
+
+    def load(self, command: Load) -> None:
+        started = time.perf_counter()
+        self.close()
+        path = Path(command.path).absolute()
+        told = started
+
+        def progress(fraction: float) -> bool:
+            nonlocal told
+            if (now := time.perf_counter()) - told >= 0.05:
+                told = now
+                self._link.send(Progress(command.request, fraction * 0.95, "weights"))
+            return not (self._link.pending and self._link.cancelled(command.request))
+
+        self._link.send(Progress(command.request, 0.0, "file"))
+        model = Model(path, command.context, command.check_tensors, progress)
+        self._model, self._engine = model, Engine(self._link, model)
+        sha256 = command.sha256
+        if not sha256:
+            if path.stat().st_size <= HASHED_AT_ONCE:
+                sha256 = sha256_of(path)
+            else:
+                threading.Thread(target=self._hash, args=(path,), name="hash", daemon=True).start()
+        self._link.send(Loaded(command.request, model.info(sha256), time.perf_counter() - started))
+
+    def _ready(self) -> Engine:
+        if self._engine is None:
+            raise WorkerError("No model is loaded.", "Load one first.")
+        return self._engine
+
+    def _hash(self, path: Path) -> None:
+        try:
+            self._link.send(ModelHashed(str(path), sha256_of(path)))
+        except OSError as error:
+            log.warning("could not hash %s: %s", path, error)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def make(link: Link) -> Llama:
+    return Llama(link)

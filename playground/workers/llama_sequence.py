@@ -1,0 +1,152 @@
+"""One reply in the making: its sampler, its text so far, what is still held back, and what is waiting to be sent.
+
+Knows no other sequence, no cache and no connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Series
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from playground.params import SamplingSettings
+from playground.protocol import Alternative, Change, TokenInfo
+from playground.workers.llama_model import Model
+from playground.workers.llama_sampler import Candidates, Sampler
+from playground.workers.text import Stops, Utf8
+from playground.workers.token_stats import Row
+
+
+@dataclass
+class _Held:
+    info: TokenInfo
+    end: int
+    """where its text ends, in characters since the beginning"""
+
+
+class Sequence:
+    """`step` draws a token. `ready` holds tokens to send, `reason` is set when it has ended."""
+
+    def __init__(
+        self,
+        number: int,
+        model: Model,
+        candidates: Candidates,
+        settings: SamplingSettings,
+        prompt: Series[int],
+        continued: Series[int],
+        timeline: Series[Change] = (),
+    ) -> None:
+        self.number = number
+        self._model = model
+        self._all = list(prompt)
+        self._sampler = Sampler(candidates, settings, self._all)
+        self._utf8 = Utf8(model.piece(token) for token in continued[-4:])
+        self._stops = Stops(settings.stop)
+        self._timeline = sorted(timeline, key=lambda each: each.index)
+        self._held: list[_Held] = []
+        self._length = 0
+        self._sent = 0
+        self.count = 0
+        """drawn tokens, without the one that ended it"""
+        self.ready: list[TokenInfo] = []
+        self.ready_index = 0
+        self.text: list[str] = []
+        self.reason = ""
+        self.token = -1
+        """the last that was drawn, still to be computed"""
+
+    @property
+    def settings(self) -> SamplingSettings:
+        return self._sampler.settings
+
+    def change(self, settings: SamplingSettings) -> SamplingSettings:
+        """Other settings from the next token on; gives back those in force."""
+        self._stops.change(settings.stop)
+        return self._sampler.change(settings)
+
+    def due(self) -> SamplingSettings | None:
+        """Applies the changes of the timeline that belong before the next token; the settings then in force, if any did."""
+        applied = None
+        while self._timeline and self._timeline[0].index <= self.count:
+            applied = self.change(self._timeline.pop(0).settings)
+        return applied
+
+    def step(self, logits: NDArray[np.float32], row: Row, likeliest: list[int], alternatives: int) -> None:
+        """Draws the next token from the row that `row` has read; `likeliest` are its likeliest tokens, at least one."""
+        sampler = self._sampler
+        draw = sampler.draw(logits, likeliest[0])
+        token = draw.token
+        if self._model.is_end(token):
+            self.finish("end")
+            return
+        self.token = token
+        self._all.append(token)
+        sampler.accept(token)
+        self.count += 1
+        shown: tuple[Alternative, ...] = ()
+        if alternatives:
+            ids = likeliest[:alternatives]
+            label, logprob = self._model.label, row.logprob
+            shown = tuple(
+                [
+                    Alternative(each, label(each), logprob(each), probability)
+                    for each, probability in zip(ids, sampler.probability(draw, ids), strict=True)
+                ]
+            )
+        text = self._utf8.add(self._model.piece(token))
+        info = TokenInfo(token, text, row.logprob(token), draw.probability, row.entropy, shown)
+        if self.settings.stop or self._held:
+            self._hold(info)
+        else:
+            self._let_go(info)
+        limit = self.settings.max_tokens
+        if not self.reason and limit and self.count >= limit:
+            self.finish("length")
+
+    def finish(self, reason: str) -> None:
+        """Ends it: what was held back is let go, an incomplete character is marked if it will never be completed."""
+        if self.reason:
+            return
+        self.reason = reason
+        for each in self._held:
+            self._let_go(each.info)
+        self._held = []
+        if reason == "end" and (rest := self._utf8.rest()) and self.ready:
+            self.ready[-1] = replace(self.ready[-1], text=self.ready[-1].text + rest)
+            self.text.append(rest)
+
+    def take(self) -> tuple[int, tuple[TokenInfo, ...]]:
+        """The tokens to send, and the index of the first of them."""
+        index, tokens = self.ready_index, tuple(self.ready)
+        self.ready_index += len(tokens)
+        self.ready = []
+        return index, tokens
+
+    def close(self) -> None:
+        self._sampler.close()
+
+    def _let_go(self, info: TokenInfo) -> None:
+        self.ready.append(info)
+        self.text.append(info.text)
+
+    def _hold(self, info: TokenInfo) -> None:
+        self._length += len(info.text)
+        self._held.append(_Held(info, self._length))
+        free, stopped = self._stops.add(info.text)
+        if stopped:
+            self._cut(free)
+            self.reason = "stop"
+            return
+        while self._held and self._held[0].end <= free:
+            self._let_go(self._held.pop(0).info)
+
+    def _cut(self, length: int) -> None:
+        """Lets everything go, with the text as far as the stop string, which is left out."""
+        for each in self._held:
+            start = each.end - len(each.info.text)
+            kept = each.info.text[: max(0, length - start)]
+            self._let_go(each.info if kept == each.info.text else replace(each.info, text=kept))
+        self._held = []
