@@ -70,10 +70,12 @@ class Session:
         """Opens the database on its own thread; `StoreReady` follows."""
         self._teller.start()
         self._recorder = recorder.Recorder(self.home.database, self._storage_trouble)
-        self._reader = recorder.Reader(self._recorder)
+        self._reader = self._recorder.reader()
         self._write(lambda store: store.mark_interrupted())
         self._write(lambda store: store.purge_deleted(time.time() - KEPT_S))
-        self._recorder.submit(lambda store: None, lambda: self._tell_now(events.StoreReady(self._writes.lasting)))
+        self._recorder.submit(
+            lambda store: None, lambda: self._tell_now(events.StoreReady(self._need_recorder().trouble is None))
+        )
 
     def close(self) -> None:
         """Stops what runs, writes what is pending, ends the workers. Returns within a few seconds, whatever hangs."""
@@ -101,7 +103,8 @@ class Session:
 
     def load(self, model: str | Path, context: ContextSettings | None = None) -> Future[protocol.ModelInfo]:
         """Loads a model (`starter`, or a path), replacing the one that is loaded. `ModelState` events follow; the future gives
-        `ModelInfo` or the error."""
+        `ModelInfo` or the error.
+        """
         path = self.find_model(model)
         settings = context or ContextSettings()
         self._last_load = (path, settings)
@@ -232,9 +235,7 @@ class Session:
         """A chat without messages. Returns its id."""
         now = time.time()
         model = self.model
-        row = SessionRow(
-            new_id(), "chat", "", model.path, model.name, system, self._sampling, created=now, updated=now
-        )
+        row = SessionRow(new_id(), "chat", "", model.path, model.name, system, self._sampling, created=now, updated=now)
         with self._lock:
             self._trees[row.id] = Tree(Chat(row))
             self._write(lambda store: store.add_session(row))
@@ -279,12 +280,12 @@ class Session:
         return self._read(lambda store: store.tokens(generation_id))
 
     def export(self, chat_id: str, form: str) -> Future[str]:
-        """A chat as text in `md` or `json`."""
-        return self._read(lambda store: export.export(store, chat_id, form))
+        """A chat as text: `md` is the visible branch to read, `json` everything there is."""
+        if form == "md":
+            return self._read(lambda store: export.to_markdown(store.chat(chat_id)))
+        return self._read(lambda store: export.to_json(store, chat_id))
 
-    def replay(
-        self, generation_id: str, on_progress: Callable[[float], None] | None = None
-    ) -> Future[events.ReplayResult]:
+    def replay(self, generation_id: str, on_progress: Callable[[float], None] | None = None) -> Future[events.ReplayResult]:
         """Decodes a generation again from its record and compares, token for token.
 
         In the loaded model if it is the same one under the same settings, else in a worker of its own.
@@ -334,11 +335,9 @@ class Session:
             with self._lock:
                 self._continue_with(tree, message, before, tokens)
 
-        self._need_recorder().submit(lambda store: store.tokens(before.id)).add_done_callback(found)
+        self._read(lambda store: store.tokens(before.id)).add_done_callback(found)
 
-    def _continue_with(
-        self, tree: Tree, message: MessageRow, before: GenerationRow | None, tokens: list[TokenRow]
-    ) -> None:
+    def _continue_with(self, tree: Tree, message: MessageRow, before: GenerationRow | None, tokens: list[TokenRow]) -> None:
         text = "".join(token.text for token in tokens)
         whole = before is not None and bool(tokens) and message.content.endswith(text)
         prompt = tree.prompt(message.parent_id)
@@ -368,9 +367,7 @@ class Session:
                 ),
             )
 
-    def _begin(
-        self, tree: Tree, message: MessageRow, continued: int, command: Callable[[int], protocol.Generate]
-    ) -> None:
+    def _begin(self, tree: Tree, message: MessageRow, continued: int, command: Callable[[int], protocol.Generate]) -> None:
         """Stores a generation and, once that is written, sends its command; waits for a model that is being loaded."""
         row = GenerationRow(
             new_id(),
@@ -449,7 +446,9 @@ class Session:
                     log.error("generation failed: %s\n%s", problem.message, problem.details)
                 died = problem.kind == "WorkerError"
                 self._tell(
-                    events.Notice("error", problem.message, problem.hint, "reload" if died else "", "engine" if died else "reply")
+                    events.Notice(
+                        "error", problem.message, problem.hint, "reload" if died else "", "engine" if died else "reply"
+                    )
                 )
 
     def _refuse_if_busy(self, model_needed: bool = True) -> None:
@@ -514,7 +513,7 @@ class Session:
                 else:
                     log.exception("an intent on chat %s failed", chat_id)
 
-        self._need_recorder().submit(lambda store: store.chat(chat_id)).add_done_callback(found)
+        self._read(lambda store: store.chat(chat_id)).add_done_callback(found)
 
     def _store_message(self, tree: Tree, message: MessageRow, **session_fields: Any) -> None:
         """A new message at the tip: written, then told."""
@@ -532,10 +531,6 @@ class Session:
             self._tell_now(events.Notice("info", "", key="storage"))
         else:
             self._tell_now(events.Notice("error", trouble.message, trouble.hint, key="storage"))
-
-    @property
-    def _writes(self) -> recorder.Recorder:
-        return self._need_recorder()
 
     def _need_recorder(self) -> recorder.Recorder:
         if self._recorder is None:

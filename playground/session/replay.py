@@ -55,7 +55,8 @@ def _compare(
         prompt_ids=row.prompt_ids,
         alternatives=0,
         timeline=tuple(
-            protocol.Change(each.index, replace(each.settings, seed=row.seed, max_tokens=max(limit, 1))) for each in row.timeline
+            protocol.Change(each.index, replace(each.settings, seed=row.seed, max_tokens=max(limit, 1)))
+            for each in row.timeline
         ),
         batches=tuple(protocol.Batches(size, count) for size, count in row.batches),
     )
@@ -86,9 +87,7 @@ def _compare(
     if first < 0 and len(got) != len(recorded):
         first = length
     why = "" if first < 0 else _why(row, info)
-    return ReplayResult(
-        row.id, first < 0, first, len(recorded), "".join(token.text for token in tokens), "".join(texts), why
-    )
+    return ReplayResult(row.id, first < 0, first, len(recorded), "".join(token.text for token in tokens), "".join(texts), why)
 
 
 def _why(row: GenerationRow, info: protocol.ModelInfo) -> str:

@@ -71,9 +71,7 @@ def test_a_setting_moved_while_it_speaks_is_in_the_timeline(starter: Listening) 
     assert (entry.index, entry.settings.temperature) == (applied.index, 0.0)
     tokens = session.tokens(finished.generation.id).result(PATIENCE)
     assert entry.offset == len("".join(token.text for token in tokens[: entry.index]))
-    assert all(
-        token.probability == pytest.approx(1.0) for token in tokens[entry.index :]
-    ), "greedy from the very next token on"
+    assert all(token.probability == pytest.approx(1.0) for token in tokens[entry.index :]), "greedy from the very next token on"
 
 
 def test_stop_keeps_what_was_said_and_continue_goes_on(starter: Listening) -> None:
