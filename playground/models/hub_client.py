@@ -111,7 +111,7 @@ def sentence_for(error: BaseException, repo: str = "", path: str = "") -> Playgr
         return status_sentence(error.response.status_code, repo, path)
     if isinstance(error, httpx2.TransportError):
         return unreachable(error)
-    if isinstance(error, (ValueError, KeyError, TypeError, AttributeError, httpx2.HTTPError, httpx2.InvalidURL)):
+    if isinstance(error, (errors.FileMetadataError, ValueError, KeyError, TypeError, AttributeError, httpx2.HTTPError, httpx2.InvalidURL)):
         return nonsense(thing)
     return None
 

@@ -1,0 +1,112 @@
+"""Where models lie on this machine: our own folder, the caches of other programs, and folders that the user added.
+
+Says where to look, and keeps the list of added folders in `<home>/places.json`. What is in a place is `library`'s to find out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from playground import paths
+from playground.errors import NotFoundError, StorageError
+from playground.paths import Home
+
+Kind = Literal["starter", "own", "huggingface", "lmstudio", "ollama", "added"]
+
+NAMES: dict[Kind, str] = {
+    "starter": "Playground",
+    "own": "Own folder",
+    "huggingface": "Hugging Face cache",
+    "lmstudio": "LM Studio",
+    "ollama": "Ollama",
+    "added": "Added folder",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder (or, if added, a single file) to look in."""
+
+    kind: Kind
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return NAMES[self.kind]
+
+
+def known(home: Home) -> list[Place]:
+    """Every place that is there, ours first."""
+    found = [Place("starter", paths.resources() / "starter"), Place("own", home.models)]
+    found.append(Place("huggingface", hugging_face_cache()))
+    user = Path.home()
+    found += [Place("lmstudio", folder) for folder in (user / ".lmstudio" / "models", user / ".cache" / "lm-studio" / "models")]
+    found += [Place("ollama", folder) for folder in _ollama(user)]
+    found += [Place("added", path) for path in added(home)]
+    unique: dict[Path, Place] = {}
+    for place in found:
+        unique.setdefault(place.path.absolute(), place)
+    return [place for path, place in unique.items() if place.kind == "added" or path.exists()]
+
+
+def hugging_face_cache() -> Path:
+    """The Hugging Face cache in force, told from the environment as huggingface_hub does, without importing it."""
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if value := os.environ.get(name):
+            return Path(os.path.expandvars(value)).expanduser()
+    if value := os.environ.get("HF_HOME"):
+        return Path(os.path.expandvars(value)).expanduser() / "hub"
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "huggingface" / "hub"
+
+
+def added(home: Home) -> list[Path]:
+    """The folders and files that the user added."""
+    try:
+        data = json.loads((home.root / "places.json").read_text(encoding="utf-8"))
+        return [Path(each) for each in data["added"] if isinstance(each, str)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def add(home: Home, path: Path) -> Place:
+    """Adds a folder or a model file; it stays where it is. NotFoundError if it is not there."""
+    path = path.expanduser().absolute()
+    if not path.exists():
+        raise NotFoundError(f"{path} is not there.", "Check the path.")
+    if not os.access(path, os.R_OK):
+        raise StorageError(f"{path} cannot be read.", "Check its permissions.")
+    have = added(home)
+    if path not in have:
+        _write(home, [*have, path])
+    return Place("added", path)
+
+
+def take_out(home: Home, path: Path) -> bool:
+    """Takes an added folder or file off the list (nothing is deleted); whether it was on it."""
+    path = path.expanduser().absolute()
+    have = added(home)
+    if path not in have:
+        return False
+    _write(home, [each for each in have if each != path])
+    return True
+
+
+def _ollama(user: Path) -> list[Path]:
+    named = os.environ.get("OLLAMA_MODELS")
+    usual = [user / ".ollama" / "models", Path("/usr/share/ollama/.ollama/models"), Path("/var/lib/ollama/models")]
+    return ([Path(named).expanduser()] if named else []) + usual
+
+
+def _write(home: Home, folders: list[Path]) -> None:
+    try:
+        home.root.mkdir(parents=True, exist_ok=True)
+        beside = home.root / f".places.{os.getpid()}.tmp"
+        beside.write_text(json.dumps({"added": [str(each) for each in folders]}, indent=1), encoding="utf-8")
+        os.replace(beside, home.root / "places.json")
+    except OSError as error:
+        raise StorageError(f"The list of folders cannot be written: {error.strerror or error}.", "Check the data folder.") from None
