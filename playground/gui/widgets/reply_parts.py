@@ -37,7 +37,7 @@ class Part:
     closed: bool = True
     """False while more text may still be added to this part"""
     indent: int = 0
-    """how far the fence before this prose was indented: what goes on after it in a list stands that far to the right"""
+    """how far the fence was indented, of code its own, of prose that of the code before it: in a list, what goes on stands there too"""
 
 
 def split(source: str, *, final: bool = True, start: int = 0, indent: int = 0) -> list[Part]:
@@ -178,10 +178,10 @@ def _code(source: str, fence: re.Match[str], final: bool) -> tuple[list[Part], i
     while stop - at > CODE_LIMIT:
         cut = source.rfind("\n", at, at + CODE_LIMIT) + 1
         cut = cut if cut > at else at + CODE_LIMIT
-        parts.append(Part("code", start, cut, at, _code_text(source[at:cut], indent), language, fence.start()))
+        parts.append(Part("code", start, cut, at, _code_text(source[at:cut], indent), language, fence.start(), True, indent))
         start = at = cut
     text = _code_text(source[at:stop], indent, keep_end=not closed)
-    parts.append(Part("code", start, after if closed else stop, at, text, language, fence.start(), closed))
+    parts.append(Part("code", start, after if closed else stop, at, text, language, fence.start(), closed, indent))
     return parts, after, indent
 
 
