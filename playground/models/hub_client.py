@@ -7,6 +7,7 @@ so that "offline" is said at once (a download has its own patience, in `fetch`).
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -38,6 +39,7 @@ def library() -> Any:
     module = importlib.import_module("huggingface_hub")
     module.set_client_factory(_client_factory(module.get_session().event_hooks))
     module.utils.logging.set_verbosity_error()
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs whole addresses, and those of files carry signatures
     return module
 
 
@@ -48,10 +50,7 @@ def utils() -> Any:
 
 def endpoint() -> str:
     """The hub's address without a slash at its end (`HF_ENDPOINT`, else huggingface.co)."""
-    library()
-    from huggingface_hub import constants
-
-    return str(constants.ENDPOINT)
+    return (os.environ.get("HF_ENDPOINT") or str(library().constants.ENDPOINT)).rstrip("/")
 
 
 def login_token() -> str | None:

@@ -1,0 +1,359 @@
+"""A GGUF file's header: metadata and tensor table, without the weights and without the vocabulary.
+
+The source is any `read(offset, length) -> bytes`, so a local file and HTTP ranges are parsed alike. Large arrays
+(vocabulary, merges, scores) are hopped over and named by an `ArrayRef`; `GgufHeader.strings` reads one on request.
+The input is untrusted: every count is held against what the file can contain, and whatever is wrong ends in a
+`ModelFileError`. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModelFileError
+from .ggml_types import TYPES, GgmlType
+
+Read = Callable[[int, int], bytes]
+"""`read(offset, length)`: the bytes there, fewer only at the end of the file."""
+
+KEPT_ITEMS = 2048
+"""Arrays up to this many items become Python lists; longer ones stay an `ArrayRef`."""
+
+_MAX_HEADER = 1 << 30
+_MAX_ENTRIES = 1 << 16
+_MAX_TENSORS = 1 << 18
+_MAX_NAME = 1 << 16
+_MAX_TEXT = 1 << 26
+_MAX_DEPTH = 3
+_SLICE = 1 << 17
+_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_STRING, _ARRAY = 8, 9
+_SPLIT = re.compile(r"^(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<end>\.gguf)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayRef:
+    """An array left where it lies: item type (GGUF's number), item count, offset and size in bytes."""
+
+    kind: int
+    count: int
+    offset: int
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One tensor of the table: `shape` as GGUF writes it (fastest axis first), `nbytes` as it lies in the file."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: GgmlType
+    offset: int
+    nbytes: int
+
+    @property
+    def elements(self) -> int:
+        return int(np.prod(self.shape, dtype=object)) if self.shape else 1
+
+
+@dataclass(frozen=True, slots=True)
+class GgufHeader:
+    """What the header says. `data_offset` is where tensor data begins; `files` > 1 for a split model."""
+
+    name: str
+    version: int
+    metadata: dict[str, Any]
+    tensors: tuple[TensorInfo, ...]
+    data_offset: int
+    files: int = 1
+    bytes_read: int = field(default=0, compare=False)
+
+    @property
+    def architecture(self) -> str:
+        return str(self.metadata.get("general.architecture", ""))
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """A metadata value; `key` without a prefix of its own is looked up under the architecture's name."""
+        found = self.metadata.get(key)
+        if found is None:
+            found = self.metadata.get(f"{self.architecture}.{key}")
+        return default if found is None else found
+
+    def count(self, key: str) -> int | None:
+        """The number of items of an array, kept or not; None where there is no such array."""
+        value = self.metadata.get(key)
+        if isinstance(value, ArrayRef):
+            return value.count
+        return len(value) if isinstance(value, list) else None
+
+    @property
+    def weight_bytes(self) -> int:
+        return sum(tensor.nbytes for tensor in self.tensors)
+
+    @property
+    def parameters(self) -> int:
+        return sum(tensor.elements for tensor in self.tensors)
+
+    def strings(self, read: Read, key: str) -> list[str]:
+        """The items of a string array, such as `tokenizer.ggml.tokens`, read now."""
+        value = self.metadata.get(key)
+        if isinstance(value, list):
+            return [str(item) for item in value]
+        if not isinstance(value, ArrayRef) or value.kind != _STRING:
+            return []
+        cursor = _Cursor(read, self.name, value.offset, window=max(1 << 16, min(value.nbytes, 1 << 24)))
+        return [cursor.text(_MAX_TEXT) for _ in range(value.count)]
+
+
+def read_gguf(read: Read, name: str, size: int | None = None, window: int = 1 << 19) -> GgufHeader:
+    """Parse one file's header. `name` is for messages; `size` in bytes, where known, finds a cut file.
+
+    Reads at most one `window` (bytes) more than the header's own size. Raises ModelFileError.
+    """
+    cursor = _Cursor(read, name, 0, window, size)
+    version = _check_magic(cursor)
+    tensor_count, entry_count = cursor.scalar("Q"), cursor.scalar("Q")
+    if entry_count > _MAX_ENTRIES or tensor_count > _MAX_TENSORS:
+        raise cursor.damaged(f"it claims {entry_count} metadata entries and {tensor_count} tensors")
+    metadata: dict[str, Any] = {}
+    for _ in range(entry_count):
+        key = cursor.text(_MAX_NAME)
+        if key in metadata:
+            raise cursor.damaged(f'the key "{key[:80]}" appears twice')
+        metadata[key] = _value(cursor, cursor.scalar("I"), 0)
+    alignment = metadata.get("general.alignment", 32)
+    if not isinstance(alignment, int) or not 8 <= alignment <= 1 << 20 or alignment & (alignment - 1):
+        raise cursor.damaged(f"its alignment is {str(alignment)[:40]}")
+    tensors = tuple(_tensors(cursor, tensor_count, alignment))
+    data_offset = -(-cursor.position // alignment) * alignment
+    end = max((t.offset + t.nbytes for t in tensors), default=0)
+    if tensors and size is not None and data_offset + end > size:
+        raise ModelFileError(
+            f"{name} is cut short: {data_offset + end - size} bytes of its tensors are missing.", "Download it again."
+        )
+    return GgufHeader(name, version, metadata, tensors, data_offset, bytes_read=cursor.fetched)
+
+
+def open_gguf(path: Path) -> GgufHeader:
+    """The header of a local file, or of all files of a split (any of them may be named). Raises ModelFileError."""
+    parts = split_names(path.name)
+    headers = []
+    for part in parts:
+        file = path.with_name(part)
+        try:
+            with file.open("rb", buffering=0) as handle:
+                size = handle.seek(0, 2)
+
+                def read(offset: int, length: int, handle: Any = handle) -> bytes:
+                    handle.seek(offset)
+                    return bytes(handle.read(length))
+
+                headers.append(read_gguf(read, part, size, window=1 << 20))
+        except FileNotFoundError:
+            message = f"{part} is missing, one of {len(parts)} files of this model." if len(parts) > 1 else f"{file} is not there."
+            raise ModelFileError(message, "Download the missing file." if len(parts) > 1 else "Was it moved?") from None
+        except OSError as error:
+            raise ModelFileError(f"{file} cannot be read: {error.strerror or error}.", "Check the file's permissions.") from None
+    return merge_splits(headers)
+
+
+def split_names(name: str) -> list[str]:
+    """The file names of the split that `name` belongs to, in order; just `name` for a file that is no split."""
+    match = _SPLIT.match(name)
+    if match is None or not 1 < int(match["count"]) <= 10_000:
+        return [name]
+    count = int(match["count"])
+    return [f"{match['stem']}-{number:05d}-of-{count:05d}{match['end']}" for number in range(1, count + 1)]
+
+
+def merge_splits(headers: Sequence[GgufHeader]) -> GgufHeader:
+    """One header for a split model: the first file's metadata, everyone's tensors (offsets within their own file)."""
+    first = headers[0]
+    if len(headers) == 1:
+        return first
+    expected = first.metadata.get("split.count")
+    if isinstance(expected, int) and expected != len(headers):
+        raise ModelFileError(f"{first.name} is one of {expected} files, but {len(headers)} were found.", "Download the rest.")
+    tensors = tuple(tensor for header in headers for tensor in header.tensors)
+    if len({tensor.name for tensor in tensors}) != len(tensors):
+        raise ModelFileError(f"The files of {first.name} do not belong together.", "Download them again.")
+    read = sum(header.bytes_read for header in headers)
+    return GgufHeader(first.name, first.version, first.metadata, tensors, first.data_offset, len(headers), read)
+
+
+def _check_magic(cursor: _Cursor) -> int:
+    magic = cursor.take(4)
+    if magic != b"GGUF":
+        raise ModelFileError(f"{cursor.name} is not a GGUF file.", "Choose a .gguf file or a model folder.")
+    version = cursor.scalar("I")
+    if version & 0xFFFF == 0 and version:
+        raise ModelFileError(f"{cursor.name} is a big-endian GGUF file.", "Use the little-endian file of this model.")
+    if version not in (2, 3):
+        raise ModelFileError(f"{cursor.name} is GGUF version {version}; versions 2 and 3 are read.", "Get a newer file.")
+    return version
+
+
+def _value(cursor: _Cursor, kind: int, depth: int) -> Any:
+    if kind in _SCALARS:
+        return cursor.scalar(_SCALARS[kind])
+    if kind == _STRING:
+        return cursor.text(_MAX_TEXT)
+    if kind != _ARRAY or depth >= _MAX_DEPTH:
+        raise cursor.damaged(f"it holds a value of unknown type {kind}")
+    item, count = cursor.scalar("I"), cursor.scalar("Q")
+    start = cursor.position
+    if item in _SCALARS:
+        nbytes = count * struct.calcsize("<" + _SCALARS[item])
+        if count <= KEPT_ITEMS:
+            return list(struct.unpack(f"<{count}{_SCALARS[item]}", cursor.take(nbytes)))
+        cursor.skip(nbytes)
+        return ArrayRef(item, count, start, nbytes)
+    if item == _STRING:
+        if count <= KEPT_ITEMS:
+            return [cursor.text(_MAX_TEXT) for _ in range(count)]
+        cursor.hop_strings(count)
+        return ArrayRef(item, count, start, cursor.position - start)
+    if item == _ARRAY and count <= KEPT_ITEMS:
+        return [_value(cursor, _ARRAY, depth + 1) for _ in range(count)]
+    raise cursor.damaged(f"it holds an array of {count} items of type {item}")
+
+
+def _tensors(cursor: _Cursor, count: int, alignment: int) -> Iterator[TensorInfo]:
+    names: set[str] = set()
+    for _ in range(count):
+        name = cursor.text(_MAX_NAME)
+        if name in names:
+            raise cursor.damaged(f'the tensor "{name[:80]}" appears twice')
+        names.add(name)
+        axes = cursor.scalar("I")
+        if axes > 4:
+            raise cursor.damaged(f'the tensor "{name[:80]}" has {axes} axes')
+        shape = tuple(cursor.scalar("Q") for _ in range(axes))
+        kind = TYPES.get(number := cursor.scalar("I"))
+        offset = cursor.scalar("Q")
+        if kind is None:
+            raise ModelFileError(
+                f'{cursor.name} stores "{name[:80]}" in a number format that is not known here ({number}).',
+                "Update Playground, or get another quantization of this model.",
+            )
+        elements = 1
+        for length in shape:
+            elements *= length
+        if elements >= 1 << 50 or offset >= 1 << 55 or offset % alignment:
+            raise cursor.damaged(f'the tensor "{name[:80]}" has the shape {shape} at {offset}')
+        if shape and shape[0] % kind.block:
+            raise cursor.damaged(f'the rows of "{name[:80]}" do not fill whole blocks of {kind.name}')
+        yield TensorInfo(name, shape, kind, offset, elements // kind.block * kind.nbytes)
+
+
+class _Cursor:
+    """Walks through a source in windows; knows how much it fetched and where the file ends."""
+
+    def __init__(self, read: Read, name: str, start: int, window: int = 1 << 19, size: int | None = None) -> None:
+        self._read, self.name, self._window, self._size = read, name, window, size
+        self._base, self._data, self._at = start, b"", 0
+        self.fetched = 0
+
+    @property
+    def position(self) -> int:
+        return self._base + self._at
+
+    def damaged(self, what: str) -> ModelFileError:
+        return ModelFileError(f"The header of {self.name} is damaged: {what}.", "Download the file again.")
+
+    def take(self, length: int) -> bytes:
+        self._need(length)
+        data = self._data[self._at : self._at + length]
+        self._at += length
+        return data
+
+    def scalar(self, code: str) -> Any:
+        length = struct.calcsize("<" + code)
+        self._need(length)
+        (value,) = struct.unpack_from("<" + code, self._data, self._at)
+        self._at += length
+        return value
+
+    def text(self, limit: int) -> str:
+        length = self.scalar("Q")
+        if length > limit:
+            raise self.damaged(f"it holds a text of {length} bytes")
+        return self.take(length).decode("utf-8", "replace")
+
+    def skip(self, length: int) -> None:
+        target = self.position + length
+        if target > _MAX_HEADER or (self._size is not None and target > self._size):
+            raise self.damaged(f"an array of {length} bytes does not fit in the file")
+        if self._at + length <= len(self._data):
+            self._at += length
+        else:
+            self._base, self._data, self._at = target, b"", 0
+
+    def hop_strings(self, count: int) -> None:
+        """Pass over `count` strings (8-byte length, then the bytes) without making an object of each."""
+        if self._size is not None and count > (self._size - self.position) // 8:
+            raise self.damaged(f"it claims an array of {count} texts")
+        while count:
+            if len(self._data) - self._at < 8:
+                self._need(8)
+            done, end = _hop(self._data, self._at, count)
+            count -= done
+            if end <= len(self._data):
+                self._at = end
+            else:
+                self.skip(end - self._at)
+
+    def _need(self, length: int) -> None:
+        have = len(self._data) - self._at
+        if have >= length:
+            return
+        start = self.position
+        if start + length > _MAX_HEADER or (self._size is not None and start + length > self._size):
+            raise self._ends()
+        rest = self._data[self._at :]
+        more = self._read(start + have, max(self._window, length - have))
+        self.fetched += len(more)
+        self._base, self._data, self._at = start, rest + more, 0
+        if len(self._data) < length:
+            raise self._ends()
+
+    def _ends(self) -> ModelFileError:
+        return ModelFileError(f"{self.name} ends inside its header.", "Download the file again.")
+
+
+def _hop(data: bytes, start: int, count: int) -> tuple[int, int]:
+    """Hop over up to `count` strings that begin in data[start:]; (how many, where the next one begins).
+
+    A length below 256 is one byte followed by seven zeros, and ordinary text has no zeros: all such places are
+    found at once, and a chain of them is accepted as far as each one's length leads exactly to the next. What
+    breaks the chain (long or zero-holding strings) is hopped one by one.
+    """
+    raw = np.frombuffer(data, dtype=np.uint8)[start : start + _SLICE]
+    if len(raw) >= 64 and count >= 64:
+        empty = int(np.argmax(raw != 0)) // 8 if raw.any() else len(raw) // 8
+        if empty >= 64:
+            return min(empty, count), start + 8 * min(empty, count)
+        zero = raw[1:] == 0
+        two = zero[:-1] & zero[1:]
+        four = two[:-2] & two[2:]
+        places = np.flatnonzero(four[:-3] & four[3:])
+        following = places + 8 + raw[places]
+        breaks = np.flatnonzero(following[:-1] != places[1:])
+        if len(places) and places[0] == 0 and len(breaks) * 8 <= len(places):
+            run = int(breaks[0]) + 1 if len(breaks) else len(places)
+            if run >= 64:
+                done = min(run, count)
+                return done, start + int(following[done - 1])
+    unpack, last, done, at = struct.Struct("<Q").unpack_from, len(data) - 8, 0, start
+    limit = min(count, 4096)
+    while done < limit and at <= last:
+        at += 8 + unpack(data, at)[0]
+        done += 1
+    return done, at
