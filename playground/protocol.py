@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import types
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -423,8 +424,6 @@ Message = Any
 
 # -- codec
 
-_plain = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=vars)
-
 
 def encode(message: Message) -> bytes:
     """JSON bytes `{"<class name>": {fields}}` of a message. TypeError for anything else. NaN and infinities are allowed."""
@@ -438,9 +437,26 @@ def decode(data: bytes) -> Message:
     """The message in JSON bytes. ValueError if the bytes are none."""
     try:
         ((name, fields),) = json.loads(data.decode("utf-8", "surrogatepass")).items()
-        return _build(_classes()[name], fields)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        return _builder(_classes()[name])(fields)
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ValueError(f"not a message: {data[:80]!r}") from error
+
+
+def _fields_of(part: Any) -> Any:
+    """What JSON is made of a dataclass: its fields by name, or a bare list for the two that come by the thousand."""
+    if type(part) is TokenInfo:
+        return [
+            part.token_id,
+            part.text,
+            part.logprob,
+            part.probability,
+            part.entropy,
+            [[each.token_id, each.text, each.logprob, each.probability] for each in part.alternatives],
+        ]
+    return vars(part)
+
+
+_plain = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=_fields_of)
 
 
 @cache
@@ -452,24 +468,44 @@ def _classes() -> dict[str, type]:
     }
 
 
+def _token_info(value: Any) -> TokenInfo:
+    """A token from its list: the hot path, so its dictionaries are filled directly instead of through `__init__`."""
+    token_id, text, logprob, probability, entropy, rows = value
+    alternatives = []
+    for row in rows:
+        each = _new(Alternative)
+        _set(each, "__dict__", dict(zip(_ALTERNATIVE, row, strict=True)))
+        alternatives.append(each)
+    return TokenInfo(token_id, text, logprob, probability, entropy, tuple(alternatives))
+
+
+_new: Any = object.__new__
+_set = object.__setattr__
+_ALTERNATIVE = ("token_id", "text", "logprob", "probability")
+
+
 @cache
-def _fields(cls: type) -> dict[str, Any]:
-    return get_type_hints(cls)
-
-
-def _build(hint: Any, value: Any) -> Any:
-    """A value of the hinted type from parsed JSON; unknown fields are an error, missing ones take their default."""
+def _builder(hint: Any) -> Callable[[Any], Any]:
+    """A function that makes a value of the hinted type of parsed JSON; unknown fields are an error, missing ones take their default."""
+    if hint is TokenInfo:
+        return _token_info
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        hints = _fields(hint)
-        return hint(**{name: _build(hints[name], item) for name, item in value.items()})
-    origin = get_origin(hint)
+        builders = {name: _builder(each) for name, each in get_type_hints(hint).items()}
+        return lambda value: hint(**{name: builders[name](item) for name, item in value.items()})
+    origin, args = get_origin(hint), get_args(hint)
     if origin is tuple:
-        args = get_args(hint)
         if len(args) == 2 and args[1] is Ellipsis:
-            return tuple(_build(args[0], item) for item in value)
-        return tuple(_build(arg, item) for arg, item in zip(args, value, strict=True))
+            of = _builder(args[0])
+            return tuple if of is _same else lambda value: tuple([of(item) for item in value])
+        each = [_builder(arg) for arg in args]
+        return lambda value: tuple(build(item) for build, item in zip(each, value, strict=True))
     if origin in (Union, types.UnionType):
-        return None if value is None else _build(next(a for a in get_args(hint) if a is not type(None)), value)
+        of = _builder(next(arg for arg in args if arg is not type(None)))
+        return lambda value: None if value is None else of(value)
+    return _same
+
+
+def _same(value: Any) -> Any:
     return value
 
 
