@@ -440,16 +440,12 @@ class Session:
                 self._running = None
             tree.put_generation(running.generation)
             tree.change(running.message.id, content=running.message.content, state=running.message.state)
-            if running.problem is not None:
-                problem = running.problem
-                if problem.kind == "Bug":
-                    log.error("generation failed: %s\n%s", problem.message, problem.details)
-                died = problem.kind == "WorkerError"
-                self._tell(
-                    events.Notice(
-                        "error", problem.message, problem.hint, "reload" if died else "", "engine" if died else "reply"
-                    )
-                )
+            problem = running.problem
+            if problem is None or problem.kind == "WorkerError":  # the model's own notice says that
+                return
+            if problem.kind == "Bug":
+                log.error("generation failed: %s\n%s", problem.message, problem.details)
+            self._tell(events.Notice("error", problem.message, problem.hint, key="reply"))
 
     def _refuse_if_busy(self, model_needed: bool = True) -> None:
         if self._running is not None:
@@ -541,9 +537,25 @@ class Session:
         return self._need_recorder().submit(job)
 
     def _read(self, job: Callable[[Store], T]) -> Future[T]:
-        if self._reader is None:
+        """Reads after everything that was written before, without standing in the way of what is written next."""
+        reader = self._reader
+        if reader is None:
             raise PlaygroundError("The database is not open yet.", "Try again in a moment.")
-        return self._reader.read(job)
+        answer: Future[T] = Future()
+
+        def settle(found: Future[T]) -> None:
+            if not answer.set_running_or_notify_cancel():
+                return
+            error = None if found.cancelled() else found.exception()
+            if found.cancelled():
+                answer.set_exception(PlaygroundError("The program is closing."))
+            elif error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(found.result())
+
+        self._need_recorder().submit(lambda store: None, lambda: reader.read(job).add_done_callback(settle))
+        return answer
 
     def _tell(self, event: events.Event) -> None:
         """Tells it after everything that was written before it."""
