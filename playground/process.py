@@ -86,7 +86,7 @@ class WorkerProcess:
             target=_child, args=(self.role_module, theirs, printed), name=self.role_module, daemon=False
         )
         try:
-            with _without_main():
+            with _WithoutMain():
                 self._process.start()
         except OSError as error:
             for end in (ours, theirs, output, printed):
@@ -299,7 +299,7 @@ def _memory_kills() -> int:
 _spawning = threading.Lock()
 
 
-class _without_main:
+class _WithoutMain:
     """While it holds, spawned children do not import the parent's `__main__`.
 
     A worker needs nothing of it, it may be slow (pytest) or unguarded (a script), and it would run in every worker.
@@ -313,7 +313,7 @@ class _without_main:
             data = self._original(name)
             return {key: value for key, value in data.items() if not key.startswith("init_main")}
 
-        multiprocessing.spawn.get_preparation_data = shortened  # type: ignore[assignment]
+        multiprocessing.spawn.get_preparation_data = shortened
 
     def __exit__(self, *_: object) -> None:
         multiprocessing.spawn.get_preparation_data = self._original

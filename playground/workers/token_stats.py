@@ -36,7 +36,8 @@ class Row:
         np.subtract(logits, np.float32(peak), out=shifted)
         np.exp(shifted, out=weights)
         total = float(weights.sum())
-        mean = float(np.dot(weights, shifted))
+        with np.errstate(invalid="ignore"):
+            mean = float(np.dot(weights, shifted))
         if mean != mean:  # 0 * -inf: tokens that the model itself rules out add nothing
             mean = float(np.dot(weights, np.where(weights > 0, shifted, np.float32(0))))
         self._peak = peak

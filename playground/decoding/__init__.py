@@ -1,0 +1,1 @@
+"""The sampler chain, defined once in numpy. Pure: logits and settings in, distributions out."""
