@@ -197,7 +197,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.path_only, self.query = unquote(url.path), parse_qs(url.query)
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.token = (self.headers.get("Authorization") or "").removeprefix("Bearer ").strip()
-        self.asked = Asked(self.command, self.path_only, self.headers.get("Range") or "", self.token, self.headers.get("Host") or "")
+        self.asked = Asked(
+            self.command, self.path_only, self.headers.get("Range") or "", self.token, self.headers.get("Host") or ""
+        )
         self.hub.log.append(self.asked)
         if self._fault():
             return

@@ -405,7 +405,13 @@ def check_room(folder: Path, missing: int, what: str) -> None:
 def write_ref(origin: Origin) -> None:
     """Notes in the cache which commit the revision stands for, so that it is found under its name without the hub."""
     parts = PurePosixPath(origin.revision).parts
-    if not _COMMIT.fullmatch(origin.commit) or origin.revision == origin.commit or not parts or ".." in parts or parts[0] == "/":
+    if (
+        not _COMMIT.fullmatch(origin.commit)
+        or origin.revision == origin.commit
+        or not parts
+        or ".." in parts
+        or parts[0] == "/"
+    ):
         return
     ref = origin.folder.joinpath("refs", *parts)
     with _DiskSentences(str(ref)):

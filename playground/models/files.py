@@ -131,7 +131,9 @@ def recommend(found: Sequence[Choice], fit: Callable[[Choice], str] | None = Non
     models = [each for each in found if each.kind in ("gguf", "safetensors") and each.complete]
     if not models:
         pickled = any(each.kind == "pickle" for each in found)
-        return Recommendation(None, "Its weights are pickled Python, which is not opened here." if pickled else "It has no model files.")
+        return Recommendation(
+            None, "Its weights are pickled Python, which is not opened here." if pickled else "It has no model files."
+        )
     if fit is None:
         best = min(models, key=lambda each: abs((each.bits or 16) - 4.85))
         return Recommendation(best, f"{best.label}: {best.quality or 'the one model here'}.")
@@ -139,7 +141,10 @@ def recommend(found: Sequence[Choice], fit: Callable[[Choice], str] | None = Non
     verdicts = {each.path: fit(each) for each in ranked}
     # weights of 16 bits answer no better than 8 and are half as fast: only where there is nothing smaller
     by_use = [each for each in ranked if 0 < each.bits < 16] or ranked
-    for wanted, words in (("fits", "the best quality that fits with room to spare"), ("tight", "the best quality that just fits")):
+    for wanted, words in (
+        ("fits", "the best quality that fits with room to spare"),
+        ("tight", "the best quality that just fits"),
+    ):
         for each in by_use:
             if verdicts[each.path] == wanted:
                 return Recommendation(each, f"{each.label} is {words}.")
@@ -213,7 +218,9 @@ def _safetensors(files: list[RepoFile]) -> list[Choice]:
     for folder, parts in folders.items():
         inside = "" if folder == "." else folder + "/"
         adapter = inside + "adapter_config.json" in names
-        chosen = [file for file in parts if PurePosixPath(file.path).name.startswith("adapter" if adapter else "model")] or parts
+        chosen = [
+            file for file in parts if PurePosixPath(file.path).name.startswith("adapter" if adapter else "model")
+        ] or parts
         # a repository may hold the same weights twice: consolidated (another program's layout) beside the shards
         shards = [file for file in chosen if split_of(file.path)[2] > 1]
         whole = [file for file in chosen if split_of(file.path)[2] == 1]

@@ -117,7 +117,13 @@ class Hub:
             access = self._access(api, repo)
         every = choices(files)
         return ModelPage(
-            found, revision, str(info.sha or ""), files, every, access, tuple(each.quantization for each in every if each.quantization)
+            found,
+            revision,
+            str(info.sha or ""),
+            files,
+            every,
+            access,
+            tuple(each.quantization for each in every if each.quantization),
         )
 
     def card(self, repo: str, revision: str = "main") -> str:
@@ -157,7 +163,11 @@ class Hub:
         for form in wanted:
             seen: set[str] = set()
             for row in self._rows(query, form):
-                if row.repo not in seen and _matches(query, row) and not (form == "safetensors" and "gguf" in wanted and "gguf" in row.formats):
+                if (
+                    row.repo not in seen
+                    and _matches(query, row)
+                    and not (form == "safetensors" and "gguf" in wanted and "gguf" in row.formats)
+                ):
                     seen.add(row.repo)
                     yield row
 
@@ -220,7 +230,9 @@ def _found(info: Any) -> Found:
     if not licence and card is not None:
         licence = str(getattr(card, "license", "") or "")
     names = [str(each.rfilename).lower() for each in info.siblings or ()]
-    formats = tuple(form for form in ("gguf", "safetensors") if form in tags or any(name.endswith("." + form) for name in names))
+    formats = tuple(
+        form for form in ("gguf", "safetensors") if form in tags or any(name.endswith("." + form) for name in names)
+    )
     total = gguf.get("total") or getattr(info.safetensors, "total", 0) or 0
     modified = info.last_modified
     return Found(

@@ -92,7 +92,8 @@ def sentence_for(error: BaseException, repo: str = "", path: str = "") -> Playgr
         return gated(repo)
     if isinstance(error, errors.RepositoryNotFoundError):
         return NotFoundError(
-            f"The hub has no model called {repo or 'that'}, or it is private.", "Check the name; a private one needs your token."
+            f"The hub has no model called {repo or 'that'}, or it is private.",
+            "Check the name; a private one needs your token.",
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return NotFoundError(f"{repo} has no such revision.", "Leave the revision out to get the newest.")
@@ -110,7 +111,9 @@ def sentence_for(error: BaseException, repo: str = "", path: str = "") -> Playgr
         return status_sentence(error.response.status_code, repo, path)
     if isinstance(error, httpx2.TransportError):
         return unreachable(error)
-    if isinstance(error, (errors.FileMetadataError, ValueError, KeyError, TypeError, AttributeError, httpx2.HTTPError, httpx2.InvalidURL)):
+    if isinstance(
+        error, (errors.FileMetadataError, ValueError, KeyError, TypeError, AttributeError, httpx2.HTTPError, httpx2.InvalidURL)
+    ):
         return nonsense(thing)
     return None
 

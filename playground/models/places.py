@@ -109,4 +109,6 @@ def _write(home: Home, folders: list[Path]) -> None:
         beside.write_text(json.dumps({"added": [str(each) for each in folders]}, indent=1), encoding="utf-8")
         os.replace(beside, home.root / "places.json")
     except OSError as error:
-        raise StorageError(f"The list of folders cannot be written: {error.strerror or error}.", "Check the data folder.") from None
+        raise StorageError(
+            f"The list of folders cannot be written: {error.strerror or error}.", "Check the data folder."
+        ) from None

@@ -90,7 +90,9 @@ def remote_gguf(repo: str, path: str, revision: str = "main", token: str | None 
     return merge_splits(headers), read
 
 
-def remote_safetensors(repo: str, path: str, revision: str = "main", token: str | None = None) -> tuple[SafetensorsHeader, RemoteFile]:
+def remote_safetensors(
+    repo: str, path: str, revision: str = "main", token: str | None = None
+) -> tuple[SafetensorsHeader, RemoteFile]:
     """The header of one safetensors file on the hub."""
     file = RemoteFile(repo, path, revision, token)
     return read_safetensors(file.read, path, _size(file)), file

@@ -70,7 +70,9 @@ def write_safetensors_model(folder: Path, shards: int = 2, elements: int = 2048,
     where = {}
     for number in range(1, shards + 1):
         name = "model.safetensors" if shards == 1 else f"model-{number:05d}-of-{shards:05d}.safetensors"
-        header = json.dumps({f"layer.{number}.weight": {"dtype": "F16", "shape": [elements], "data_offsets": [0, 2 * elements]}})
+        header = json.dumps(
+            {f"layer.{number}.weight": {"dtype": "F16", "shape": [elements], "data_offsets": [0, 2 * elements]}}
+        )
         (folder / name).write_bytes(struct.pack("<Q", len(header)) + header.encode() + rng.randbytes(2 * elements))
         where[f"layer.{number}.weight"] = name
     if shards > 1:
