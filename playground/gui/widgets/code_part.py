@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QRectF, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QGuiApplication, QPainter, QPainterPath, QPaintEvent, QResizeEvent, QTextCursor
+from PySide6.QtGui import QColor, QGuiApplication, QPainter, QPainterPath, QPaintEvent, QResizeEvent, QTextBlockFormat, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import QLabel, QTextEdit, QToolButton, QWidget
 
 from playground.gui import theme
@@ -88,7 +88,7 @@ class CodePart(QWidget):
         self._copy.setAccessibleName("Copy the code")
         self._copy.setText("Copy")
         self._copy.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self._copy.setFont(theme.font("small"))
+        theme.mark(self._copy, role="small")
         self._copy.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         theme.bind_icon(self._copy, "copy", "muted", 14)
         self._copy.clicked.connect(self._copy_code)
@@ -112,18 +112,28 @@ class CodePart(QWidget):
         self._copy.setVisible(first)
         self.view.caret = streaming
         document = self.view.document()
-        if document.defaultFont() != theme.font("mono"):
-            document.setDefaultFont(theme.font("mono"))
         old = before.text if before is not None and before.start == part.start else None
         if old is not None and part.text.startswith(old) and old:
             cursor = QTextCursor(document)
             cursor.movePosition(QTextCursor.MoveOperation.End)
             cursor.insertText(part.text[len(old) :])
         elif part.text != old:
-            self.view.setPlainText(part.text)
+            self._set_text(part.text)
         self.view.marks = [(part.text.count("\n", 0, max(0, offset)), label, tip) for offset, label, tip in marks]
         self.view.setAccessibleName(f"{self._label.text()} code: {part.text[:2000]}")
         self._place()
+
+    def _set_text(self, text: str) -> None:
+        """The font goes with the characters: a style sheet would win over the document's."""
+        form, lines = QTextCharFormat(), QTextBlockFormat()
+        form.setFont(theme.font("mono"))
+        lines.setLineHeight(126, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
+        self.view.clear()
+        cursor = QTextCursor(self.view.document())
+        cursor.setBlockFormat(lines)
+        cursor.setBlockCharFormat(form)
+        cursor.insertText(text, form)
+        self.view.moveCursor(QTextCursor.MoveOperation.Start)  # an insertion took it along, and the view would follow it
 
     def ask_for_colours(self, lexing: Lexing, key: Any) -> None:
         if self._part is not None:
@@ -133,24 +143,23 @@ class CodePart(QWidget):
         self._colours.set_lines(lines)
 
     def restyle(self) -> None:
-        self._shown = None
+        self._shown = self._part = None
         self._colours.rehighlight()
         self.update()
 
     def height_for(self, width: int) -> int:
         """How high the block is at a width."""
-        self.view.document().setDefaultFont(theme.font("mono"))
         high = self.view.text_height()
         wide = self.view.document().idealWidth() > width - 2 * PAD
         bottom = (PAD if self._last else 0) + (BAR if wide else 0)
-        return (HEAD if self._first else 0) + (0 if self._first else 0) + high + bottom + (4 if self._first else 0)
+        return (HEAD + PAD - 4 if self._first else 0) + high + bottom
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._place()
 
     def _place(self) -> None:
-        top = HEAD + 4 if self._first else 0
+        top = HEAD + PAD - 4 if self._first else 0
         bottom = PAD if self._last else 0
         self.view.setGeometry(PAD, top, max(0, self.width() - 2 * PAD), max(0, self.height() - top - bottom))
         size = self._copy.sizeHint()

@@ -221,6 +221,7 @@ def _dress_block(cursor: QTextCursor, block: QTextBlock, colors: theme.Palette) 
     form.setNonBreakableLines(False)
     form.setLineHeight(LINE_HEIGHT if not heading else 124, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
     if in_table:
+        form.setLineHeight(118, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
         form.setTopMargin(0)
         form.setBottomMargin(0)
     elif heading:
@@ -249,23 +250,19 @@ def _dress_block(cursor: QTextCursor, block: QTextBlock, colors: theme.Palette) 
 
 
 def _dress_text(cursor: QTextCursor, block: QTextBlock, heading: int, code: bool, colors: theme.Palette) -> None:
-    if heading:
-        cursor.setPosition(block.position())
-        cursor.movePosition(QTextCursor.MoveOperation.EndOfBlock, QTextCursor.MoveMode.KeepAnchor)
-        form = QTextCharFormat()
-        form.setProperty(QTextFormat.Property.FontSizeAdjustment, 0)
-        form.setProperty(QTextFormat.Property.FontPixelSize, round(theme.pixels("body") * _HEADINGS.get(heading, 1.0)))
-        form.setFontWeight(QFont.Weight.DemiBold)
-        cursor.mergeCharFormat(form)
     spans = []
     step = block.begin()
     while not step.atEnd():
         fragment = step.fragment()
         form = fragment.charFormat()
-        if form.isAnchor() or form.fontFixedPitch() or code:
+        if form.isAnchor() or form.fontFixedPitch() or code or heading:
             spans.append((fragment.position(), fragment.length(), QTextCharFormat(form)))
         step += 1
     for position, length, form in spans:
+        if heading:
+            form.clearProperty(QTextFormat.Property.FontSizeAdjustment)  # would win over the size in pixels
+            form.setProperty(QTextFormat.Property.FontPixelSize, round(theme.pixels("body") * _HEADINGS.get(heading, 1.0)))
+            form.setFontWeight(QFont.Weight.DemiBold)
         if form.isAnchor():
             form.setForeground(QColor(colors.accent))
             form.setFontUnderline(True)

@@ -6,10 +6,11 @@ Its room is reserved from the start, so nothing moves when numbers or buttons co
 from __future__ import annotations
 
 from PySide6.QtCore import QPoint, Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QToolButton, QWidget
 
 from playground.gui import theme
 from playground.gui.widgets.conversation import Entry
+from playground.gui.widgets.elided_label import ElidedLabel
 
 COPY, EDIT, REGENERATE, CONTINUE, PREVIOUS, NEXT, COPY_SOURCE, LOG = (
     "copy", "edit", "regenerate", "continue", "previous", "next", "copy_source", "log",
@@ -40,12 +41,13 @@ class MessageFoot(QWidget):
         row.setSpacing(2)
         self.note = QLabel()
         theme.mark(self.note, role="warn")
-        self.resume = QPushButton("Continue")
-        theme.mark(self.resume, role="quiet")
+        self.resume = QToolButton()
+        self.resume.setObjectName("chat.message.resume")
+        self.resume.setToolTip("Goes on where the reply ended")
+        theme.mark(self.resume, role="link")
         self.resume.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.stats = QLabel()
+        self.stats = ElidedLabel()
         theme.mark(self.stats, role="muted")
-        self.stats.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.back = self._tool("chevron-left", PREVIOUS, "Shows the version before this one (Left)", "Earlier version")
         self.count = QLabel()
         theme.mark(self.count, role="muted")
@@ -76,7 +78,7 @@ class MessageFoot(QWidget):
             button.clicked.connect(lambda: self.pressed.emit(action))
         return button
 
-    def buttons(self) -> list[QToolButton | QPushButton]:
+    def buttons(self) -> list[QToolButton]:
         """In the order in which the Tab key goes."""
         return [self.resume, *self.actions.values(), self.more, self.back, self.forth]
 

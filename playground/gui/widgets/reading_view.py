@@ -174,16 +174,20 @@ class ReadingView(QTextBrowser):
         painter.drawRoundedRect(QRectF(where.right() + 3, where.bottom() - high - 2, 7, high), 2, 2)
 
     def chip_rects(self) -> list[QRectF]:
-        """Where the marks in the text are."""
+        """Where the marks in the text are: around the letters, whatever the height of the line."""
         found = []
+        layout = self.document().documentLayout()
+        high = theme.pixels("small")
         for start, end in chips(self.document()):
-            cursor = QTextCursor(self.document())
-            cursor.setPosition(start)
-            left = self.cursorRect(cursor)
-            cursor.setPosition(end)
-            right = self.cursorRect(cursor)
-            if right.top() == left.top():
-                found.append(QRectF(left.right(), left.bottom() - theme.pixels("body") - 5, right.left() - left.right(), theme.pixels("body") + 5))
+            block = self.document().findBlock(start)
+            line = block.layout().lineForTextPosition(start - block.position())
+            if not line.isValid():
+                continue
+            corner = layout.blockBoundingRect(block).topLeft()
+            left, _ = line.cursorToX(start - block.position())
+            right, _ = line.cursorToX(end - 1 - block.position())
+            base = corner.y() + line.y() + line.ascent()
+            found.append(QRectF(corner.x() + left, base - high - 1, right - left, high + 5))
         return found
 
 
@@ -193,11 +197,18 @@ def chips(document: Any) -> list[tuple[int, int]]:
     block: QTextBlock = document.begin()
     while block.isValid():
         step = block.begin()
-        while not step.atEnd():
+        start = -1
+        while not step.atEnd():  # a mark is two fragments: its words, and a little space
             fragment = step.fragment()
-            if fragment.charFormat().hasProperty(CHIP):
-                found.append((fragment.position(), fragment.position() + fragment.length()))
+            marked = fragment.charFormat().hasProperty(CHIP)
+            if marked and start < 0:
+                start = fragment.position()
+            if not marked and start >= 0:
+                found.append((start, fragment.position()))
+                start = -1
             step += 1
+        if start >= 0:
+            found.append((start, block.position() + block.length() - 1))
         block = block.next()
     return found
 

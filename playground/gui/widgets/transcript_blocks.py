@@ -13,13 +13,15 @@ from playground.gui.widgets.conversation import Entry
 from playground.gui.widgets.reply_parts import Part
 
 ABOVE = 20
-"""over each message"""
+BELOW_QUESTION = 2
+"""over a message of the user's, and over the reply to one: the foot between them is room enough"""
 LABEL = 22
 """the line of the name, where there is no room for it at the side"""
 BETWEEN = 10
-BUBBLE = 10
-"""from the edge of the user's bubble to the text, above and below"""
-FOOT_GAP = 4
+BUBBLE = 9
+BUBBLE_BELOW = 4
+"""from the edge of the user's bubble to the text; a line has some room below its letters already"""
+FOOT_GAP = 2
 FOOT = 28
 LINE = 20.0
 CHARACTER = 7.1
@@ -69,8 +71,8 @@ def plan(block: Block, width: float, narrow: bool) -> None:
     entry = block.entry
     old = block.rows or []
     rows = [Row("edit")] if block.editing else _body(block)
-    rows.append(Row("foot", height=FOOT, gap=FOOT_GAP + (BUBBLE if entry.role == "user" and not block.editing else 0)))
-    rows[0].gap = ABOVE + (LABEL if narrow else 0) + (BUBBLE if entry.role == "user" else 0)
+    rows.append(Row("foot", height=FOOT, gap=FOOT_GAP + (BUBBLE_BELOW if entry.role == "user" and not block.editing else 0)))
+    rows[0].gap = above(entry) + (LABEL if narrow else 0) + (BUBBLE if entry.role == "user" else 0)
     known = {_key(row): row for row in old}
     for row in rows:
         before = known.pop(_key(row), None)
@@ -95,6 +97,11 @@ def leftovers(old: list[Row] | None, new: list[Row] | None) -> list[Row]:
     return [row for row in old or () if row.widget is not None and id(row.widget) not in kept]
 
 
+def above(entry: Entry) -> int:
+    """Room over a message."""
+    return ABOVE if entry.role == "user" else BELOW_QUESTION
+
+
 def measure(block: Block) -> None:
     """Sums the heights up."""
     y = 0.0
@@ -109,7 +116,7 @@ def estimate(block: Block, width: float, narrow: bool) -> None:
     """The height of a block that nobody has looked at."""
     text = block.entry.message.content
     lines = text.count("\n") * 0.6 + len(text) * CHARACTER / max(width, 100.0) + 1
-    block.height = ABOVE + (LABEL if narrow else 0) + lines * LINE + FOOT_GAP + FOOT + 2 * BUBBLE
+    block.height = above(block.entry) + (LABEL if narrow else 0) + lines * LINE + FOOT_GAP + FOOT + 2 * BUBBLE
 
 
 def guess(row: Row, width: float) -> float:

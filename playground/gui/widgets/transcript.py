@@ -1,0 +1,481 @@
+"""The conversation, scrolled: widgets only for what is near the window's view, heights for the rest.
+
+Messages are blocks of rows (`transcript_blocks`). A row gets a widget when it comes near the view, a few milliseconds' worth at a time,
+what is in view first, the newest before the older; far from the view the widget goes back into a pool. What the reader looks at stays
+where it is, whatever grows above it; at the bottom the view follows what is written until the reader scrolls up. New text is taken in at
+most 30 times a second. It shows entries and says what was pressed; it knows no session.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import Any
+
+from PySide6.QtCore import QEvent, QObject, QPoint, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import QGuiApplication, QResizeEvent
+from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolButton, QWidget
+
+from playground.gui import theme
+from playground.gui.widgets import chat_style, transcript_paint
+from playground.gui.widgets.code_highlight import Lexing
+from playground.gui.widgets.conversation import Entry
+from playground.gui.widgets.row_pool import RowPool
+from playground.gui.widgets.transcript_blocks import Block, Row, estimate, leftovers, measure, plan
+from playground.gui.widgets.transcript_keys import TranscriptKeys
+
+TICK_MS = 33
+BUDGET_S = 0.010
+"""for laying out rows in one turn of the event loop"""
+COLUMN = 760
+GUTTER = 72
+NARROW = 620
+MARGIN = 24
+LIVE = 1.0
+"""how many views above and below are kept ready"""
+
+
+class Transcript(TranscriptKeys, QAbstractScrollArea):
+    """See the module's docstring."""
+
+    pressed = Signal(str, str)
+    """an action of `message_foot` and the message's id"""
+    edited = Signal(str, str)
+    """a message's id and its new text"""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setObjectName("chat.transcript")
+        self.setAccessibleName("Conversation")
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)  # its room is reserved: no line breaks anew
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.viewport().setMouseTracking(True)
+        self.busy = False
+        """a reply is being written: nothing else can be begun"""
+        self.loading = ""
+        """what a waiting reply waits for"""
+        self.blocks: list[Block] = []
+        self._by_id: dict[str, Block] = {}
+        self._tops: list[float] = [0.0]
+        self._offset = 0.0
+        self._stick = True
+        self._anchor: tuple[str, int, float] | None = None
+        self._guard = False
+        self._width = 0
+        self._dirty: dict[str, Entry] = {}
+        self._last_tick = 0.0
+        self._lexing = Lexing(self)
+        self._lexing.done.connect(self._colours_found)
+        self.pool = RowPool(self.viewport(), self)
+        self._tick = QTimer(self, singleShot=True)
+        self._tick.setTimerType(Qt.TimerType.PreciseTimer)
+        self._tick.timeout.connect(self._take_in)
+        self._later = QTimer(self, singleShot=True, interval=0)
+        self._later.timeout.connect(self._arrange)
+        self._down = QToolButton(self)
+        self._down.setObjectName("chat.newest")
+        self._down.setText("Jump to newest")
+        self._down.setToolTip("Goes to the end of the conversation and follows it (End)")
+        self._down.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        theme.bind_icon(self._down, "arrow-down", "accent")
+        theme.mark(self._down, role="floating")
+        self._down.clicked.connect(self.jump_to_newest)
+        self._down.hide()
+        self.verticalScrollBar().setSingleStep(28)
+        self.verticalScrollBar().valueChanged.connect(self._scrolled)
+        theme.notifier().changed.connect(self._restyle)
+        self.init_keys()
+        self._restyle()
+
+    # -- what is shown
+
+    def show_entries(self, entries: Sequence[Entry], *, fresh: bool = False) -> None:
+        """Shows a branch of a conversation. `fresh`: another chat, seen from its end; else what is the same stays where it is."""
+        self._dirty.clear()
+        if fresh:
+            self._drop_all()
+        before = self._by_id
+        blocks = []
+        for entry in entries:
+            block = before.get(entry.id)
+            if block is None:
+                block = Block(entry)
+                estimate(block, self._text_width(), self._narrow)
+            elif block.entry != entry:
+                self._set_entry(block, entry)
+            blocks.append(block)
+        kept = {block.id for block in blocks}
+        for block in self.blocks:
+            if block.id not in kept:
+                self._release(block.rows or ())
+        self.blocks = blocks
+        self._by_id = {block.id: block for block in blocks}
+        if fresh:
+            self._stick, self._anchor = True, None
+        self._arrange()
+
+    def update_entry(self, entry: Entry) -> None:
+        """Shows a message that is different now, at the next tick."""
+        if entry.id in self._by_id:
+            self._dirty[entry.id] = entry
+            if not self._tick.isActive():
+                wait = TICK_MS - (time.perf_counter() - self._last_tick) * 1000
+                self._tick.start(max(0, round(wait)))
+
+    def refresh(self) -> None:
+        """Takes in at once what waits for the next tick."""
+        self._tick.stop()
+        self._take_in()
+
+    def set_busy(self, busy: bool, loading: str = "") -> None:
+        if (busy, loading) != (self.busy, self.loading):
+            self.busy, self.loading = busy, loading
+            for _block, row, _y in self._live_rows():
+                if row.kind in ("foot", "wait"):
+                    row.stale = True
+            self._arrange()
+
+    def follow(self) -> None:
+        """Goes to the end and follows it."""
+        self._stick, self._anchor = True, None
+        self._arrange()
+
+    jump_to_newest = follow
+
+    def reveal(self, message_id: str) -> None:
+        """Brings a message to the top of the view and makes it the current one."""
+        block = self._by_id.get(message_id)
+        if block is not None:
+            self._stick = False
+            self._anchor = (message_id, -1, 0.0)
+            self.set_current(message_id)
+            self._arrange()
+
+    def begin_edit(self, message_id: str) -> None:
+        """Opens a message's text where it stands."""
+        block = self._by_id.get(message_id)
+        if block is None or block.editing or self.busy:
+            return
+        for other in self.blocks:
+            if other.editing:
+                self.end_edit(other.id)
+        self._hold()
+        block.editing = True
+        self._replan(block)
+        self._arrange()
+        row = block.rows[0] if block.rows else None
+        if row is not None and row.widget is not None:
+            row.widget.begin(block.entry.message.content, block.entry.role)
+            self._row_resized(row.widget)
+
+    def end_edit(self, message_id: str) -> None:
+        block = self._by_id.get(message_id)
+        if block is not None and block.editing:
+            block.editing = False
+            self._replan(block)
+            self._arrange()
+            self.setFocus()
+
+    def block_of(self, widget: QWidget) -> Block | None:
+        """The message that a row's widget belongs to."""
+        return next((block for block, row, _y in self._live_rows() if row.widget is widget), None)
+
+    def toPlainText(self) -> str:
+        """The visible conversation's text: names and contents."""
+        entries = [self._dirty.get(block.id, block.entry) for block in self.blocks]
+        return "\n\n".join(f"{'You' if each.role == 'user' else 'Model'}\n{each.message.content}" for each in entries)
+
+    @property
+    def live_documents(self) -> int:
+        """How many rows have a widget."""
+        return sum(1 for _ in self._live_rows())
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything in and near the view is laid out and up to date."""
+        return not self._later.isActive() and not self._tick.isActive() and not self._dirty
+
+    @property
+    def at_end(self) -> bool:
+        return self._stick
+
+    # -- taking in
+
+    def _take_in(self) -> None:
+        self._last_tick = time.perf_counter()
+        dirty, self._dirty = self._dirty, {}
+        for entry in dirty.values():
+            block = self._by_id.get(entry.id)
+            if block is not None:
+                self._set_entry(block, entry)
+        self._arrange()
+
+    def _set_entry(self, block: Block, entry: Entry) -> None:
+        same_text = (block.entry.message.content, block.entry.streaming) == (entry.message.content, entry.streaming)
+        marks_moved = block.entry.marks != entry.marks
+        block.entry = entry
+        if block.rows is None:
+            estimate(block, self._text_width(), self._narrow)
+            return
+        if same_text and not marks_moved:
+            for row in block.rows:
+                if row.kind in ("foot", "wait"):
+                    row.stale = True
+            return
+        if not block.editing:
+            self._replan(block)
+            for row in block.rows if marks_moved else block.rows[-2:]:
+                row.stale = True
+
+    def _replan(self, block: Block) -> None:
+        old = block.rows
+        plan(block, self._text_width(), self._narrow)
+        self._release(leftovers(old, block.rows))
+
+    # -- where everything is
+
+    @property
+    def _narrow(self) -> bool:
+        return self.viewport().width() < NARROW
+
+    def _column(self) -> tuple[int, int]:
+        """Left and width of the text."""
+        room = self.viewport().width() - 2 * MARGIN
+        gutter = 0 if self._narrow else GUTTER
+        column = max(160, min(COLUMN + gutter, room))
+        return MARGIN + max(0, (room - column) // 2) + gutter, column - gutter
+
+    def _text_width(self) -> int:
+        return self._column()[1]
+
+    def _total(self) -> float:
+        return self._tops[-1] + 16
+
+    def _sum_up(self) -> None:
+        self._tops = list(accumulate((block.height for block in self.blocks), initial=0.0))
+
+    def _index(self, block_id: str) -> int:
+        return next((i for i, block in enumerate(self.blocks) if block.id == block_id), -1)
+
+    def _find_offset(self) -> float:
+        """Where the view begins, from the anchor or the end."""
+        most = max(0.0, self._total() - self.viewport().height())
+        if self._stick:
+            return most
+        if self._anchor is not None:
+            block_id, number, inside = self._anchor
+            index = self._index(block_id)
+            if index >= 0:
+                rows = self.blocks[index].rows or []
+                y = rows[number].y if 0 <= number < len(rows) else 0.0
+                return min(max(0.0, self._tops[index] + y + inside), most)
+        return min(self._offset, most)
+
+    def _hold(self) -> None:
+        """Notes what stands at the top of the view, to keep it there."""
+        if self._stick or not self.blocks:
+            self._anchor = None
+            return
+        index = min(bisect_right(self._tops, self._offset) - 1, len(self.blocks) - 1)
+        block = self.blocks[max(0, index)]
+        inside = self._offset - self._tops[max(0, index)]
+        for number, row in enumerate(block.rows or ()):
+            if row.y + row.height > inside:
+                self._anchor = (block.id, number, inside - row.y)
+                return
+        self._anchor = (block.id, -1, inside)
+
+    def _between(self, low: float, high: float) -> Iterator[tuple[Block, Row | None, float]]:
+        """Rows (None: a block without any yet) that touch a stretch, and where they are."""
+        index = max(0, bisect_right(self._tops, low) - 1)
+        while index < len(self.blocks) and self._tops[index] < high:
+            block, top = self.blocks[index], self._tops[index]
+            if block.rows is None:
+                yield block, None, top
+            for row in block.rows or ():
+                if top + row.y + row.height >= low and top + row.y <= high:
+                    yield block, row, top + row.y
+            index += 1
+
+    def _live_rows(self) -> Iterator[tuple[Block, Row, float]]:
+        for block, top in zip(self.blocks, self._tops, strict=False):
+            for row in block.rows or ():
+                if row.widget is not None:
+                    yield block, row, top + row.y
+
+    # -- arranging
+
+    def _arrange(self) -> None:
+        """Lays out what is in or near the view, for some milliseconds; the rest follows after painting."""
+        self._later.stop()
+        if self._column()[1] != self._width:
+            self._reflow()
+        high = self.viewport().height()
+        ends = time.perf_counter() + BUDGET_S
+        more = True
+        while more:
+            self._sum_up()
+            self._offset = self._find_offset()
+            found = self._next_to_do(high)
+            if found is None:
+                more = False
+            elif time.perf_counter() >= ends:
+                self._later.start()
+                break
+            else:
+                self._do(*found)
+        self._place(high)
+
+    def _next_to_do(self, high: float) -> tuple[Block, Row | None] | None:
+        """What to lay out next: in view before near it; at the end of the conversation the newest first."""
+        for reach in (0.0, LIVE * high):
+            waiting = [
+                (block, row)
+                for block, row, _y in self._between(self._offset - reach, self._offset + high + reach)
+                if row is None or row.widget is None or not row.exact or row.stale
+            ]
+            if waiting:
+                return waiting[-1] if self._stick else waiting[0]
+        return None
+
+    def _do(self, block: Block, row: Row | None) -> None:
+        if row is None:
+            plan(block, self._text_width(), self._narrow)
+            return
+        self.pool.show(row, block, self._text_width())
+        measure(block)
+        if row.kind == "code" and not (block.entry.streaming and row.part and not row.part.closed):
+            row.widget.ask_for_colours(self._lexing, row.widget)
+
+    def _place(self, high: float) -> None:
+        """Moves the widgets to where they belong, and gives back those that are far away."""
+        left, width = self._column()
+        low_end, high_end = self._offset - 2 * LIVE * high, self._offset + high + 2 * LIVE * high
+        for block, row, y in list(self._live_rows()):
+            if (y + row.height < low_end or y > high_end) and not self.pool.in_use(row):
+                self._release([row])
+                continue
+            top = round(y - self._offset)
+            geometry = (left, top, width, round(row.height))
+            if row.widget.geometry().getRect() != geometry:
+                row.widget.setGeometry(*geometry)
+            if row.exact and row.widget.isHidden():
+                row.widget.show()
+            if row.kind == "foot":
+                row.widget.set_active(self.is_active(block), self.is_reachable(block))
+        self._set_bar(high)
+        self.viewport().update()
+
+    def _set_bar(self, high: float) -> None:
+        bar = self.verticalScrollBar()
+        self._guard = True
+        bar.setRange(0, max(0, round(self._total() - high)))
+        bar.setPageStep(round(high))
+        bar.setValue(round(self._offset))
+        self._guard = False
+        hidden = self._stick or self._total() - high - self._offset < 40
+        if self._down.isHidden() != hidden:
+            self._down.setVisible(not hidden)
+        size = self._down.sizeHint()
+        left, width = self._column()
+        self._down.setGeometry(left + (width - size.width()) // 2, self.height() - size.height() - 12, size.width(), size.height())
+
+    def _reflow(self) -> None:
+        """The column has another width: all heights are guesses again."""
+        self._width = self._column()[1]
+        for block in self.blocks:
+            if block.rows is None:
+                estimate(block, self._width, self._narrow)
+                continue
+            self._replan(block)
+            for row in block.rows:
+                row.exact = row.exact and row.kind == "foot"
+                row.stale = True
+
+    def _release(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            if row.widget is not None:
+                self.pool.give_back(row)
+
+    def _drop_all(self) -> None:
+        for block in self.blocks:
+            self._release(block.rows or ())
+        self.blocks, self._by_id = [], {}
+        self.forget_current()
+
+    def _row_resized(self, widget: QWidget) -> None:
+        """A row's own height is another one now (an editor that grows)."""
+        block = self.block_of(widget)
+        for row in block.rows or () if block else ():
+            if row.widget is widget:
+                row.exact = False
+        self._hold()
+        self._arrange()
+
+    def _colours_found(self, widget: Any, lines: Any) -> None:
+        if self.block_of(widget) is not None:
+            widget.set_colours(lines)
+
+    # -- events
+
+    def _scrolled(self, value: int) -> None:
+        if self._guard:
+            return
+        self._offset = float(value)
+        bar = self.verticalScrollBar()
+        self._stick = value >= bar.maximum() - 2
+        self._hold()
+        self._arrange()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if not self._stick and self._anchor is None:
+            self._hold()
+        self._arrange()
+
+    def scrollContentsBy(self, dx: int, dy: int) -> None:
+        """The widgets are placed by `_arrange`."""
+
+    def viewportEvent(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Paint:
+            transcript_paint.paint(self, event)
+            return True
+        return super().viewportEvent(event)
+
+    def visible_blocks(self) -> Iterator[tuple[Block, QRectF]]:
+        """The messages in view, with where they are."""
+        left, width = self._column()
+        high = self.viewport().height()
+        index = max(0, bisect_right(self._tops, self._offset) - 1)
+        while index < len(self.blocks) and self._tops[index] < self._offset + high:
+            block = self.blocks[index]
+            yield block, QRectF(left, self._tops[index] - self._offset, width, block.height)
+            index += 1
+
+    def block_at(self, point: QPoint) -> Block | None:
+        """The message at a point of the viewport."""
+        return next((block for block, rect in self.visible_blocks() if rect.top() <= point.y() < rect.bottom()), None)
+
+    def _restyle(self) -> None:
+        self.setStyleSheet(chat_style.sheet())
+        self.pool.restyle()
+        for block, row, _y in self._live_rows():
+            row.stale, row.exact = True, row.kind == "foot"
+            del block
+        self._arrange()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Enter and isinstance(watched, QWidget):
+            self.set_hovered(self.block_of(watched))
+        return super().eventFilter(watched, event)
+
+    def copy_selection(self) -> bool:
+        """What is selected, across rows, goes to the clipboard. False if nothing is."""
+        texts = [text for _block, row, _y in self._live_rows() if (text := self.pool.selected_text(row))]
+        if texts:
+            QGuiApplication.clipboard().setText("\n\n".join(texts))
+        return bool(texts)
