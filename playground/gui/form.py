@@ -29,6 +29,7 @@ WORDS: dict[str, dict[float, str]] = {
     "presence_penalty": {0: "off"},
     "seed": {-1: "random"},
     "max_tokens": {0: "no limit"},
+    "pace": {0: "full speed"},
     "context": {0: "auto"},
     "gpu_layers": {-1: "auto"},
     "threads": {0: "auto"},
@@ -36,7 +37,7 @@ WORDS: dict[str, dict[float, str]] = {
 """what the number box shows for a value that is no amount"""
 SLIDERS = {"max_tokens": Travel(1, 32768, 1, log=True, ends_in_zero=True)}
 """travels that are not simply from minimum to maximum"""
-NUMBER_WIDTH = 72
+NUMBER_WIDTH = 88
 
 
 class SettingRow(QWidget):
@@ -81,7 +82,8 @@ class SettingRow(QWidget):
             combo.addItems(setting.choices)
             combo.setCurrentText(setting.default)
             combo.currentTextChanged.connect(self._take)
-            combo.setFixedWidth(NUMBER_WIDTH + 24)
+            combo.setFixedWidth(NUMBER_WIDTH)
+            theme.mark(combo, compact=True)
             self.control = combo
         elif setting.kind is bool:
             box = QCheckBox(self)
@@ -93,7 +95,7 @@ class SettingRow(QWidget):
             number = NumberBox(low, high, step, WORDS.get(setting.name))
             number.setParent(self)
             number.setValue(setting.default)
-            number.setFixedWidth(NUMBER_WIDTH if high < 2**31 else 120)
+            number.setFixedWidth(NUMBER_WIDTH)
             theme.mark(number, compact=True)
             number.valueChanged.connect(self._take)
             self.control = number

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from playground.errors import PlaygroundError
-from playground.params import PRESETS, SamplingSettings, from_dict, to_dict
+from playground.params import PRESETS, ContextSettings, SamplingSettings, from_dict, to_dict
 
 RECENT_MODELS = 12
 DEFAULTS: dict[str, Any] = {
@@ -148,6 +148,24 @@ class Preferences:
             self.set("recent_models", [path, *rest][:RECENT_MODELS])
         self.set("last_model", path)
 
+    @property
+    def context(self) -> ContextSettings:
+        """How models are loaded that have no settings of their own."""
+        return _context(self._data.get("context"))
+
+    @context.setter
+    def context(self, settings: ContextSettings) -> None:
+        self.set("context", to_dict(settings))
+
+    def context_for(self, path: str) -> ContextSettings:
+        """How a model is loaded: its own settings, else those for all."""
+        own = self._data.get("context_of")
+        return _context(own[path]) if isinstance(own, dict) and path in own else self.context
+
+    def set_context_for(self, path: str, settings: ContextSettings) -> None:
+        own = self._data.get("context_of")
+        self.set("context_of", (own if isinstance(own, dict) else {}) | {path: to_dict(settings)})
+
     def forget_model(self, path: str) -> None:
         self.set("recent_models", [each for each in self.get("recent_models") if each != path])
 
@@ -165,3 +183,10 @@ def _sampling(value: Any) -> SamplingSettings:
         return from_dict(SamplingSettings, value) if isinstance(value, dict) else SamplingSettings()
     except (PlaygroundError, TypeError):
         return SamplingSettings()
+
+
+def _context(value: Any) -> ContextSettings:
+    try:
+        return from_dict(ContextSettings, value) if isinstance(value, dict) else ContextSettings()
+    except (PlaygroundError, TypeError):
+        return ContextSettings()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QLocale, Qt, Signal
-from PySide6.QtGui import QFocusEvent, QValidator, QWheelEvent
+from PySide6.QtCore import QEvent, QLocale, Qt, Signal
+from PySide6.QtGui import QFocusEvent, QResizeEvent, QShowEvent, QValidator, QWheelEvent
 from PySide6.QtWidgets import QAbstractSpinBox, QDoubleSpinBox, QWidget
 
 
@@ -82,6 +82,22 @@ class NumberBox(QDoubleSpinBox):
         except ValueError:
             return self.textFromValue(self.value())
         return self.textFromValue(min(self.maximum(), max(self.minimum(), number)))
+
+    def _place_edit(self) -> None:
+        """Without buttons the style sheet's style gives the edit no room at all; it gets it here."""
+        self.lineEdit().setGeometry(self.rect().adjusted(4, 1, -1, -1))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._place_edit()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        self._place_edit()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._place_edit()
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         self._show_number(True)

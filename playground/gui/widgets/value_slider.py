@@ -194,13 +194,13 @@ class ValueSlider(QSlider):
     # -- paint
 
     def sizeHint(self) -> QSize:
-        return QSize(160, 24)
+        return QSize(160, 20)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(48, 24)
+        return QSize(48, 20)
 
     def _ends(self) -> tuple[float, float]:
-        return HANDLE + 1.0, self.width() - HANDLE - 1.0
+        return HANDLE - 1.0, self.width() - HANDLE + 1.0
 
     def _x(self, value: float) -> float:
         left, right = self._ends()
@@ -211,20 +211,21 @@ class ValueSlider(QSlider):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
-        left, right = self._ends()
         middle = self.height() / 2
         x = self._x(self._value)
         enabled = self.isEnabled()
         painter.setBrush(QColor(colors.line if enabled else colors.sunken))
-        painter.drawRoundedRect(QRectF(left - 2, middle - 2, right - left + 4, 4), 2, 2)
+        painter.drawRoundedRect(QRectF(0, middle - 2, self.width(), 4), 2, 2)
         idle = self._off is not None and self._value == self._off
         painter.setBrush(QColor(colors.faint if idle or not enabled else colors.accent))
-        origin = self._x(0.0) if self.travel.minimum < 0 < self.travel.maximum else left - 2
+        origin = 0.0
+        if self._off is not None and self._off == self._default and self.travel.minimum < self._off < self.travel.maximum:
+            origin = self._x(self._off)  # both ways from where it does nothing
         painter.drawRoundedRect(QRectF(min(origin, x), middle - 2, abs(x - origin), 4), 2, 2)
         if self._default is not None:
             tick = self._x(self._default)
             painter.setBrush(QColor(colors.faint))
-            painter.drawRoundedRect(QRectF(tick - 0.75, middle + 5, 1.5, 4), 0.75, 0.75)
+            painter.drawRoundedRect(QRectF(tick - 0.75, middle + 5, 1.5, 3.5), 0.75, 0.75)
         hot = enabled and (self.underMouse() or self.isSliderDown())
         if self.hasFocus() and enabled:
             painter.setPen(QPen(QColor(colors.accent), 1.5))

@@ -1,0 +1,447 @@
+"""The window: rail, pages, job strip, notices, menus and keys. Knows the session's events only so far as they concern all pages.
+
+A page is one line in `PAGES`; it is made when it is first opened. Before the session is there (`attach`), the window shows where
+things will be.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QByteArray, QEvent, QPoint, QTimer, Signal
+from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QPaintEvent, Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMainWindow, QMenu, QStackedWidget, QVBoxLayout, QWidget
+
+from playground.errors import PlaygroundError
+from playground.gui import theme
+from playground.gui.actions import MENUS, TABLE, Action, page_actions
+from playground.gui.preferences import Preferences
+from playground.gui.widgets.job_strip import JobStrip
+from playground.gui.widgets.rail import Rail
+from playground.gui.widgets.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    from playground.gui.bridge import Bridge
+    from playground.gui.pages import Desk
+    from playground.gui.widgets.notice import Notices
+    from playground.paths import Home
+    from playground.session import Session
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A page: where its class is, and how the rail shows it."""
+
+    id: str
+    title: str
+    icon: str
+    place: str
+    foot: bool = False
+
+
+PAGES: tuple[Entry, ...] = (
+    Entry("chat", "Chat", "message-square", "playground.gui.pages.chat:ChatPage"),
+    Entry("log", "Log", "scroll-text", "playground.gui.pages.log:LogPage"),
+    Entry("settings", "Settings", "settings", "playground.gui.pages.settings:SettingsPage", foot=True),
+)
+"""in the order of the work: get, chat, compare, look inside, train, look back; the settings at the foot"""
+
+SMALLEST = (960, 600)
+USUAL = (1280, 800)
+NOTICE_ACTIONS = {"reload": "Load again", "choose_model": "Choose a model"}
+
+
+class Window(QMainWindow):
+    """`painted` is sent once, after the first paint."""
+
+    painted = Signal()
+
+    def __init__(self, home: Home, preferences: Preferences, pages: tuple[Entry, ...] = PAGES) -> None:
+        super().__init__()
+        self.setObjectName("window")
+        self.setWindowTitle("Playground")
+        self.setMinimumSize(*SMALLEST)
+        self.setAcceptDrops(True)
+        self.home = home
+        self.preferences = preferences
+        self.session: Session | None = None
+        self.bridge: Bridge | None = None
+        self.page = ""
+        self.pages: dict[str, QWidget] = {}
+        self._entries = {entry.id: entry for entry in pages}
+        self._desk: Desk | None = None
+        self._wanted: tuple[str, dict[str, Any]] = ("", {})
+        self._unsubscribe: Callable[[], None] | None = None
+        self._running = False
+        self._first_paint = True
+        self._closed = False
+        self._actions: dict[str, tuple[Action, QAction]] = {}
+        self._board: Notices | None = None
+        self._drop_sign: QWidget | None = None
+        self._build()
+        self._make_actions(TABLE)
+        self._make_actions(page_actions((entry.id, entry.title) for entry in pages if not entry.foot))
+        self._restore_geometry()
+        self._save_timer = QTimer(self)
+        self._save_timer.setSingleShot(True)
+        self._save_timer.setInterval(800)
+        self._save_timer.timeout.connect(self.preferences.save)
+        self.preferences.subscribe(self._preference_changed)
+        self.open(preferences.get("page") if preferences.get("page") in self._entries else pages[0].id)
+
+    def _build(self) -> None:
+        root = QWidget()
+        outer = QVBoxLayout(root)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(0)
+        upper = QHBoxLayout()
+        upper.setSpacing(0)
+        self.rail = Rail()
+        for number, entry in enumerate(self._entries.values(), 1):
+            key = "Ctrl+," if entry.foot else f"Ctrl+{number}"
+            self.rail.add(entry.id, entry.title, entry.icon, key, entry.foot)
+        self.rail.chosen.connect(self.open)
+        self.rail.menu_wanted.connect(self.show_menu)
+        upper.addWidget(self.rail)
+        self.stack = QStackedWidget()
+        self._skeleton = Skeleton()
+        self.stack.addWidget(self._skeleton)
+        upper.addWidget(self.stack, 1)
+        outer.addLayout(upper, 1)
+        self.jobs = JobStrip()
+        outer.addWidget(self.jobs)
+        self.setCentralWidget(root)
+
+    # -- the session
+
+    def attach(self, session: Session) -> None:
+        """Gives the window its session (not started yet) and opens the page that was waited for."""
+        from playground.gui.bridge import Bridge
+        from playground.gui.pages import Desk
+
+        self.session = session
+        self._desk = Desk(session, self.preferences, self.home, self.notify, self.open, self.ask_for_model)
+        self.bridge = Bridge(self)
+        self.bridge.received.connect(self.handle)
+        self._unsubscribe = session.subscribe(self.bridge.push)
+        session.set_sampling(self.preferences.sampling)
+        session.set_pace(float(self.preferences.get("pace")))
+        name, arguments = self._wanted
+        self.open(name, **arguments)
+        if self.preferences.damage:
+            self.notify(self.preferences.damage, level="warning", key="preferences")
+
+    def handle(self, event: Any) -> None:
+        """Takes what concerns the whole window, then gives the event to the pages."""
+        from playground import events
+
+        if isinstance(event, events.ModelState):
+            self._model_changed(event)
+        elif isinstance(event, events.Notice):
+            self._session_notice(event)
+        elif isinstance(event, events.StoreReady):
+            self._store_ready(event)
+        elif isinstance(event, events.GenerationStarted):
+            self._set_running(True)
+        elif isinstance(event, events.GenerationFinished):
+            self._set_running(False)
+        for page in tuple(self.pages.values()):
+            take = getattr(page, "handle", None)
+            if take is not None:
+                try:
+                    take(event)
+                except Exception:  # one page's fault is no reason to keep the event from the others
+                    log.exception("page %s on %s", page.objectName(), type(event).__name__)
+                    self.notify("Something went wrong in the window; the details are in the log file.", level="error", key="bug")
+
+    def _store_ready(self, event: Any) -> None:
+        if not event.writable:
+            self.jobs.show_warning("Nothing is being saved", "The data folder cannot be written to; see the notice")
+        assert self.session is not None
+        if self.session.model.state == "none":
+            last = self.preferences.get("last_model")
+            self.load_model(last if last and Path(last).is_file() else "starter")
+
+    def _model_changed(self, state: Any) -> None:
+        from playground.gui.widgets.job_strip import Job
+
+        if state.state == "loading":
+            assert self.session is not None
+            self.jobs.put(Job("model", f"Loading {state.name}", state.fraction, cancel=self.session.unload))
+        else:
+            self.jobs.remove("model")
+        if state.state == "ready":
+            self.preferences.remember_model("starter" if state.name == "starter" else state.path)
+            self.jobs.show_summary(_summary(state.info))
+            self.notify("", key="model")
+        elif state.state in ("failed", "lost"):
+            self.jobs.show_summary("")
+            action = "reload" if state.state == "lost" else "choose_model"
+            self.notify(state.message, state.hint, "error", action, "model")
+        elif state.state == "none":
+            self.jobs.show_summary("No model is loaded")
+
+    def _session_notice(self, notice: Any) -> None:
+        self.notify(notice.message, notice.hint, notice.level, notice.action, notice.key)
+
+    def _set_running(self, running: bool) -> None:
+        self._running = running
+        self._enable_actions()
+
+    # -- what the window offers to the pages
+
+    def notify(
+        self,
+        message: str,
+        hint: str = "",
+        level: str = "info",
+        action: str = "",
+        key: str = "",
+        run: Callable[[], None] | None = None,
+    ) -> None:
+        """One sentence over the page. An action is the text of a button (with `run` what it does), or `reload` or `choose_model`."""
+        if self._board is None:
+            if not message:
+                return
+            from playground.gui.widgets.notice import Notices
+
+            self._board = Notices(self.stack)
+        if run is None:
+            run = {"reload": self.reload_model, "choose_model": self.ask_for_model}.get(action)
+        self._board.show(message, hint, level, NOTICE_ACTIONS.get(action, action), key, run)
+
+    def notices(self) -> tuple[str, ...]:
+        """The sentences that are shown now, the oldest first."""
+        return self._board.messages() if self._board else ()
+
+    def open(self, page: str, **arguments: Any) -> None:
+        """Shows a page, making it if it is the first time; `arguments` go to its `open`."""
+        self._wanted = (page, arguments)
+        self.page = page
+        self.rail.show_page(page)
+        if self._desk is not None:
+            if page not in self.pages:
+                self.pages[page] = self._make(self._entries[page])
+            self.stack.setCurrentWidget(self.pages[page])
+            if arguments:
+                self.pages[page].open(**arguments)  # type: ignore[attr-defined]
+            if not self._entries[page].foot:
+                self.preferences.set("page", page)
+        self._enable_actions()
+
+    def _make(self, entry: Entry) -> QWidget:
+        module, _, name = entry.place.partition(":")
+        made: QWidget = getattr(importlib.import_module(module), name)(self._desk)
+        made.setObjectName(f"page.{entry.id}")
+        self.stack.addWidget(made)
+        more = getattr(made, "actions", None)
+        if callable(more):
+            # QWidget has an `actions` of its own; ours are records.
+            self._make_actions(tuple(each for each in more() if isinstance(each, Action)))
+        return made
+
+    # -- models
+
+    def load_model(self, model: str | Path) -> None:
+        """Loads a model with the settings kept for it; what is wrong is told in a notice."""
+        if self.session is None:
+            return
+        try:
+            self.session.load(model, self.preferences.context_for(str(model)))
+        except PlaygroundError as error:
+            self.notify(error.message, error.hint, "error", "choose_model", "model")
+
+    def open_model(self) -> None:
+        """Asks for a GGUF file."""
+        from playground.gui.widgets.model_picker import ask_for_file
+
+        ask_for_file(self, self.preferences, self.load_model)
+
+    def ask_for_model(self) -> None:
+        self.open("chat")
+        picker = self.findChild(QWidget, "models.picker")
+        if picker is not None and hasattr(picker, "open"):
+            picker.open()
+
+    def reload_model(self) -> None:
+        if self.session is not None:
+            try:
+                self.session.reload()
+            except PlaygroundError as error:
+                self.notify(error.message, error.hint, "error", "choose_model", "model")
+
+    def unload_model(self) -> None:
+        if self.session is not None:
+            self.session.unload()
+
+    # -- menus and keys
+
+    def _make_actions(self, table: tuple[Action, ...]) -> None:
+        for record in table:
+            if not record.slot or record.id in self._actions:
+                continue
+            action = QAction(record.text, self)
+            action.setObjectName(f"action.{record.id}")
+            if record.key:
+                action.setShortcuts([QKeySequence(key) for key in (record.key, *record.more_keys)])
+            action.setStatusTip(record.help)
+            action.setToolTip(record.help)
+            action.triggered.connect(lambda _checked=False, it=record: self._do(it))
+            self.addAction(action)
+            self._actions[record.id] = (record, action)
+
+    def _do(self, record: Action) -> None:
+        slot, _, argument = record.slot.partition(":")
+        target = self if record.where == "window" else self.pages.get(record.where)
+        run = getattr(target, slot, None)
+        if run is None:
+            log.warning("nobody does %s", record.id)
+        elif argument:
+            run(argument)
+        else:
+            run()
+
+    def _enable_actions(self) -> None:
+        for record, action in self._actions.values():
+            here = record.where in ("window", self.page)
+            action.setEnabled(here and (record.id != "chat.stop" or self._running))
+
+    def menus(self) -> list[QMenu]:
+        """The menus, made from the table."""
+        made = {name: QMenu(f"&{name}", self) for name in MENUS}
+        for record, action in self._actions.values():
+            name = record.menu.lstrip("|")
+            if name in made:
+                if record.menu.startswith("|"):
+                    made[name].addSeparator()
+                made[name].addAction(action)
+        return list(made.values())
+
+    def show_menu(self) -> None:
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for each in self.menus():
+            each.setParent(menu, each.windowFlags())
+            menu.addMenu(each)
+        button = self.rail.menu_button
+        menu.popup(button.mapToGlobal(QPoint(button.width() + 4, 0)))
+
+    def show_keys(self) -> None:
+        from playground.gui.widgets.keys_overlay import KeysOverlay
+
+        pages = page_actions((entry.id, entry.title) for entry in self._entries.values() if not entry.foot)
+        overlay = KeysOverlay((*TABLE, *pages), self.centralWidget())
+        overlay.show()
+        overlay.raise_()
+        overlay.setFocus()
+
+    def open_settings(self) -> None:
+        self.open("settings")
+
+    def open_about(self) -> None:
+        self.open("settings", section="about")
+
+    def toggle_theme(self) -> None:
+        self.preferences.set("theme", "light" if theme.palette().dark else "dark")
+
+    def toggle_full_screen(self) -> None:
+        self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
+
+    def come_to_front(self) -> None:
+        """Another start on the same data folder asks for it."""
+        self.setWindowState(self.windowState() & ~Qt.WindowState.WindowMinimized)
+        self.show()
+        self.raise_()
+        self.activateWindow()
+
+    # -- preferences
+
+    def _preference_changed(self, key: str, value: Any) -> None:
+        self._save_timer.start()
+        if key in ("theme", "text_size"):
+            from PySide6.QtWidgets import QApplication
+
+            app = QApplication.instance()
+            assert isinstance(app, QApplication)
+            theme.apply(app, self.preferences.get("theme"), self.preferences.get("text_size"))
+
+    def _restore_geometry(self) -> None:
+        kept = self.preferences.get("geometry")
+        if not kept or not self.restoreGeometry(QByteArray.fromBase64(kept.encode("ascii", "replace"))):
+            room = self.screen().availableGeometry()
+            self.resize(min(USUAL[0], room.width()), min(USUAL[1], room.height()))
+
+    # -- Qt
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        if self._first_paint:
+            self._first_paint = False
+            QTimer.singleShot(0, self, self.painted.emit)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if _dropped(event) is not None:
+            event.acceptProposedAction()
+            self._show_drop_sign(True)
+
+    def dragLeaveEvent(self, event: QEvent) -> None:
+        self._show_drop_sign(False)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        self._show_drop_sign(False)
+        file = _dropped(event)
+        if file is not None:
+            event.acceptProposedAction()
+            self.load_model(str(file))
+
+    def _show_drop_sign(self, shown: bool) -> None:
+        if self._drop_sign is None:
+            if not shown:
+                return
+            sign = QFrame(self.stack)
+            theme.mark(sign, drop=True)
+            column = QVBoxLayout(sign)
+            label = QLabel("Drop to load this model")
+            theme.mark(label, role="title")
+            column.addWidget(label, 0, Qt.AlignmentFlag.AlignCenter)
+            self._drop_sign = sign
+        self._drop_sign.setGeometry(self.stack.rect().adjusted(16, 16, -16, -16))
+        self._drop_sign.setVisible(shown)
+        self._drop_sign.raise_()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        if not self._closed:
+            self._closed = True
+            if not self.isFullScreen():
+                self.preferences.set("geometry", bytes(self.saveGeometry().toBase64().data()).decode("ascii"))
+            self.hide()  # what is left to write must not look like a window that hangs
+            self._save_timer.stop()
+            self.preferences.save(wait=True)
+            if self._unsubscribe is not None:
+                self._unsubscribe()
+            if self.session is not None:
+                self.session.close()
+        event.accept()
+
+
+def _dropped(event: QDropEvent) -> Path | None:
+    for url in event.mimeData().urls():
+        if url.isLocalFile() and url.toLocalFile().lower().endswith(".gguf"):
+            return Path(url.toLocalFile())
+    return None
+
+
+def _summary(info: Any) -> str:
+    if info is None:
+        return ""
+    size = f"{info.size / 1e9:.1f} GB" if info.size >= 1e9 else f"{info.size / 1e6:.1f} MB"
+    count = f"{info.parameters / 1e9:.1f} B" if info.parameters >= 1e9 else f"{info.parameters / 1e6:.1f} M"
+    parts = (info.architecture, f"{count} parameters", info.quantization, size, f"{info.context:,} tokens of context")
+    return "  ·  ".join(each for each in parts if each)
