@@ -19,6 +19,9 @@ _FULL = "Free some space on that disk."
 _LITTLE = 1 << 20
 """bytes: with less free than this an input/output error is taken for a full disk"""
 
+_SIGNS_OF_DAMAGE = ("unsupported file format", "Could not decode to UTF-8")
+"""damage that SQLite, or Python, does not call so"""
+
 
 def storage_error(error: Exception, path: Path | None) -> StorageError | None:
     """The sentence for an error of SQLite or of the file system; None for an error that is not about storage."""
@@ -36,6 +39,8 @@ def storage_error(error: Exception, path: Path | None) -> StorageError | None:
             f"Another program keeps {where} locked.", "Close the program that has it open, or wait until it is done."
         )
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return damaged(path)
+    if any(words in str(error) for words in _SIGNS_OF_DAMAGE):
         return damaged(path)
     if primary in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         return StorageError(f"{where} is read-only.", _way_in(path))
@@ -75,6 +80,14 @@ def damaged(path: Path | None) -> StorageError:
     return StorageError(
         f"{path} is damaged, or is no database.",
         "Put back a copy of it, or move it to another name to begin a new one; 'sqlite3 NAME .recover' can rescue much of it.",
+    )
+
+
+def outdated(path: Path | None, error: Exception) -> StorageError:
+    """The sentence for tables that are not as any version of ours left them."""
+    return StorageError(
+        f"{path} cannot be brought up to date ({error}).",
+        "Put back a copy of it, or move it to another name to begin a new one.",
     )
 
 

@@ -162,16 +162,15 @@ _SEARCH = (
     """CREATE VIRTUAL TABLE messages_fts USING fts5 (
         content, content='messages', content_rowid='number', tokenize='unicode61 remove_diacritics 2', prefix='2 3'
     )""",
-    """CREATE TRIGGER messages_fts_insert AFTER INSERT ON messages WHEN new.content != '' BEGIN
+    """CREATE TRIGGER messages_fts_insert AFTER INSERT ON messages BEGIN
         INSERT INTO messages_fts (rowid, content) VALUES (new.number, new.content);
     END""",
-    """CREATE TRIGGER messages_fts_delete AFTER DELETE ON messages WHEN old.content != '' BEGIN
+    """CREATE TRIGGER messages_fts_delete AFTER DELETE ON messages BEGIN
         INSERT INTO messages_fts (messages_fts, rowid, content) VALUES ('delete', old.number, old.content);
     END""",
     """CREATE TRIGGER messages_fts_update AFTER UPDATE OF content ON messages WHEN old.content != new.content BEGIN
-        INSERT INTO messages_fts (messages_fts, rowid, content)
-            SELECT 'delete', old.number, old.content WHERE old.content != '';
-        INSERT INTO messages_fts (rowid, content) SELECT new.number, new.content WHERE new.content != '';
+        INSERT INTO messages_fts (messages_fts, rowid, content) VALUES ('delete', old.number, old.content);
+        INSERT INTO messages_fts (rowid, content) VALUES (new.number, new.content);
     END""",
     f"""CREATE VIEW messages_unspaced_text AS
         SELECT number, content || '  ' AS content FROM messages WHERE {_IS_UNSPACED}""",
@@ -205,4 +204,7 @@ _SEARCH = (
         INSERT INTO sessions_fts (sessions_fts, rowid, title) VALUES ('delete', old.number, old.title);
         INSERT INTO sessions_fts (rowid, title) VALUES (new.number, new.title);
     END""",
+    "INSERT INTO messages_fts (messages_fts) VALUES ('rebuild')",
+    "INSERT INTO messages_unspaced (messages_unspaced) VALUES ('rebuild')",
+    "INSERT INTO sessions_fts (sessions_fts) VALUES ('rebuild')",
 )

@@ -97,8 +97,10 @@ def _set_up(connection: sqlite3.Connection, path: Path | None, timeout_s: float)
         if migrations.pending(database):
             migrations.apply(database)
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException as error:
         connection.rollback()
+        if isinstance(error, sqlite3.Error) and faults.storage_error(error, path) is None:
+            raise faults.outdated(path, error) from error
         raise
 
 

@@ -46,6 +46,12 @@ class Store:
             self._connection.close()
             self._connection = None
 
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     # -- sessions
 
     def add_session(self, session: SessionRow) -> None:
