@@ -243,12 +243,12 @@ get_llama_wheel() {
         [ -r "$wheel" ] && return 0
     done
     need_compiler
-    local jobs memory building=$folder.$$
+    local jobs memory building=$venv/wheel # beside the lock, so that what a killed build leaves is in nobody's way
     jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
     memory=$(($(getconf _PHYS_PAGES 2>/dev/null || echo 4000000) * 4 / 1024 / 2048)) # 2 GB a job
     [ "$memory" -ge "$jobs" ] || jobs=$((memory > 0 ? memory : 1))
     rm -rf "$building"
-    mkdir -p "$building" 2>/dev/null || fail "The folder $building cannot be written." "Set XDG_CACHE_HOME to one that can."
+    mkdir -p "$folder.$$" 2>/dev/null && rmdir "$folder.$$" || fail "The folder ${folder%/*} cannot be written." "Set XDG_CACHE_HOME to one that can."
     say "Building llama.cpp for this machine, once: about $((12 / (jobs > 12 ? 12 : jobs) + 1)) minutes${nvcc:+, with CUDA some more}."
     if ! CMAKE_ARGS=$flags CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$jobs} \
         attend "Building llama.cpp" "$venv/bin/python" -I -m pip wheel -v --no-deps --no-cache-dir --no-binary llama-cpp-python \
@@ -264,8 +264,7 @@ get_llama_wheel() {
         get_llama_wheel
         return
     fi
-    rm -rf "$folder"
-    mv "$building" "$folder"
+    mkdir "$folder.$$" && mv "$building"/*.whl "$folder.$$" && rm -rf "$folder" "$building" && mv "$folder.$$" "$folder"
     for wheel in "$folder"/llama_cpp_python-*.whl; do :; done
 }
 

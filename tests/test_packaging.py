@@ -263,6 +263,22 @@ def test_a_gpu_without_a_toolkit_is_told_in_one_sentence(tmp_path: Path) -> None
     assert sorted(line.split(":")[0].split(" but ")[0] for line in told) == ["This machine has an NVIDIA GPU", "cpu"]
 
 
+def test_a_cuda_build_that_fails_is_followed_by_a_cpu_build(tmp_path: Path) -> None:
+    pretend = """
+        gpu_works() { true; }; nvidia-smi() { echo 9.0; }; need_compiler() { :; }; find_nvcc() { nvcc=/x/nvcc; }; unset CMAKE_ARGS
+        attend() {
+            case $CMAKE_ARGS in *CUDA*) return 1 ;; esac
+            echo "$CMAKE_ARGS" >"$venv/flags"; mkdir "$venv/wheel"; : >"$venv/wheel/llama_cpp_python-1.whl"
+        }
+        log=/dev/null; llama_version=1; read_cpu; choose_flags; get_llama_wheel; echo "$llama"; ls "$wheel"
+    """
+    told = shell(f"venv={tmp_path}; {pretend}", XDG_CACHE_HOME=str(tmp_path / "cache"), PLAYGROUND_LLAMA_WHEEL="")
+    assert "The build with CUDA failed" in told
+    assert told.splitlines()[-2] == "cuda-failed"
+    assert told.splitlines()[-1].startswith(str(tmp_path / "cache/playground/wheels/1-"))
+    assert "CUDA" not in (tmp_path / "flags").read_text()
+
+
 def test_missing_libraries_are_named_with_the_command_that_installs_them() -> None:
     pretend = (
         "may_install() { false; }; as_root() { false; }; ldd() { printf '\\tlibEGL.so.1 => not found\\n\\tlibxcb-cursor.so.0 => not found\\n'; };"
