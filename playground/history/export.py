@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 import sqlite3
 import time
 from collections.abc import Mapping
-from typing import Any
+from types import NoneType
+from typing import Any, get_type_hints
 
 from playground.errors import DataError
 from playground.history import rows
@@ -99,6 +101,7 @@ def to_json(store: Store, session_id: str, with_tokens: bool = True) -> str:
     for message in messages:
         for made in store.generations_of(message.id):
             data = _plain(made)
+            del data["owner"]  # a process of this machine
             if with_tokens:
                 data["tokens"] = [_plain(token) for token in store.tokens(made.id)]
             generations.append(data)
@@ -138,33 +141,30 @@ _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, sqlit
 
 
 def _take_in(store: Store, data: dict[str, Any]) -> str:
-    known = store.knows([each["id"] for each in (data["session"], *data["messages"], *data["generations"])])
-    names = _Names(fresh=known)
-    session = rows.session({**_fields(SessionRow, data["session"]), "sampling": json.dumps(data["session"].get("sampling"))})
+    head = _fields(SessionRow, data["session"])
+    session = rows.session({**head, "sampling": json.dumps(head.get("sampling"))})
+    messages = _parents_first([MessageRow(**_fields(MessageRow, each)) for each in data["messages"]])
+    generations = [_fields(GenerationRow, each) for each in data["generations"]]
+    ids = [session.id, *(each.id for each in messages), *(each["id"] for each in generations)]
+    names = _Names(fresh=store.knows(ids))
     store.add_session(dataclasses.replace(session, id=names[session.id], tip=names[session.tip], deleted=None))
-    for message in _parents_first([MessageRow(**_fields(MessageRow, each)) for each in data["messages"]]):
-        state = "interrupted" if message.state == "streaming" else message.state
-        store.add_message(
-            dataclasses.replace(
-                message, id=names[message.id], session_id=names[session.id], parent_id=names[message.parent_id], state=state
-            )
-        )
-    for each in data["generations"]:
-        fields = _fields(GenerationRow, each)
-        for name in ("context", "settings", "timeline", "batches", "prompt_ids"):
-            fields[name] = json.dumps(fields.get(name))
-        made = rows.generation(fields)
-        made = dataclasses.replace(
-            made,
-            id=names[made.id],
-            session_id=names[session.id],
-            message_id=names[made.message_id],
-            state="interrupted" if made.state == "streaming" else made.state,
-            owner="",
-        )
-        store.add_generation(made)
-        store.append_tokens(made.id, [_token(token) for token in each.get("tokens", [])])
+    for message in messages:
+        named: dict[str, Any] = {"id": names[message.id], "session_id": names[session.id], "parent_id": names[message.parent_id]}
+        store.add_message(dataclasses.replace(message, **named, state=_ended(message.state)))
+    for fields, whole in zip(generations, data["generations"], strict=True):
+        as_columns = {
+            name: json.dumps(fields.get(name)) for name in ("context", "settings", "timeline", "batches", "prompt_ids")
+        }
+        made = rows.generation({**fields, **as_columns})
+        named = {"id": names[made.id], "session_id": names[session.id], "message_id": names[made.message_id]}
+        store.add_generation(dataclasses.replace(made, **named, state=_ended(made.state), owner=""))
+        store.append_tokens(names[made.id], [_token(each) for each in whole.get("tokens", [])])
     return names[session.id]
+
+
+def _ended(state: str) -> str:
+    """Nobody here goes on with what was streaming when it was exported."""
+    return "interrupted" if state == "streaming" else state
 
 
 class _Names:
@@ -213,10 +213,25 @@ def _parents_first(messages: list[MessageRow]) -> list[MessageRow]:
     return messages if in_order else ordered
 
 
+_KINDS: dict[Any, tuple[type, ...]] = {
+    str: (str,),
+    int: (int,),
+    float: (int, float, NoneType),  # a token's numbers may be unknown
+    float | None: (int, float, NoneType),
+}
+
+
 def _fields(cls: type, data: Mapping[str, Any]) -> dict[str, Any]:
-    """What this version knows of a record; a newer one may have written more."""
-    known = {field.name for field in dataclasses.fields(cls)}
-    return {name: value for name, value in data.items() if name in known}
+    """What this version knows of a record, each of its type; a newer version may have written more."""
+    hints = get_type_hints(cls)
+    found = {name: value for name, value in data.items() if name in hints}
+    for name, value in found.items():
+        kinds = _KINDS.get(hints[name], (object,))
+        if not isinstance(value, kinds) or (isinstance(value, bool) and object not in kinds):
+            raise TypeError(f"{name} is {value!r:.50}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{name} is not finite")
+    return found
 
 
 def _plain(value: Any) -> Any:

@@ -35,7 +35,7 @@ def _started(pid: int) -> str:
         except (OSError, ValueError):
             return ""
         return "" if fields[0] in "ZX" else f"{boot}-{fields[19]}"
-    import psutil  # type: ignore[import-untyped]  # some 30 ms, not needed on Linux
+    import psutil  # some 30 ms, not needed on Linux
 
     try:
         return "" if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE else str(int(psutil.Process(pid).create_time()))
