@@ -15,6 +15,7 @@ import multiprocessing
 import multiprocessing.spawn
 import os
 import queue
+import re
 import signal
 import threading
 import weakref
@@ -281,9 +282,10 @@ def _signal_name(code: int) -> str:
 
 
 def _last_assertion(output: str) -> str:
+    """What a library said when it gave up, without the folders it was built in."""
     for line in reversed(output.splitlines()):
         if "ASSERT" in line or "error" in line.lower() or "terminate called" in line:
-            return f": {line.strip()[:200]}"
+            return ": " + re.sub(r"\S*/", "", line.strip())[:200]
     return ""
 
 

@@ -67,9 +67,7 @@ def model_stage(logits: Floats) -> Stage:
     return Stage("model", np.arange(len(logits), dtype=np.int32), logits, softmax(logits))
 
 
-def stages(
-    logits: Floats | Stage, settings: SamplingSettings, tokens: Sequence[int] = ()
-) -> tuple[Stage, ...]:
+def stages(logits: Floats | Stage, settings: SamplingSettings, tokens: Sequence[int] = ()) -> tuple[Stage, ...]:
     """The distribution of a model's logits (float32 [vocabulary], or their `model_stage`), and after each stage of the settings.
 
     `tokens` are those before, prompt included: the penalties look at the last `repeat_last_n` of them. A stage that is off leaves all

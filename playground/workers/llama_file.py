@@ -49,6 +49,7 @@ def check_model_file(path: Path) -> GgufHeader:
         raise ModelFileError(f"{path.name} may not be read by you.", "Change the file's permissions.")
     header = open_gguf(path)
     _check_keys(header)
+    _check_vocabulary(path, header)
     return header
 
 
@@ -105,6 +106,19 @@ def _check_heads(header: GgufHeader, architecture: str, damaged: Any) -> None:
         for each in groups if isinstance(groups, list) else [groups]:
             if isinstance(each, int) and each and heads % each:
                 raise damaged("attention.head_count_kv", each)
+
+
+def _check_vocabulary(path: Path, header: GgufHeader) -> None:
+    """The library asserts that no token is spelled twice."""
+    with path.open("rb") as file:
+
+        def read(offset: int, length: int) -> bytes:
+            file.seek(offset)
+            return file.read(length)
+
+        tokens = [each for each in header.strings(read, "tokenizer.ggml.tokens") if "\ufffd" not in each]
+    if len(set(tokens)) != len(tokens):
+        raise ModelFileError(f"{header.name} is damaged: its vocabulary has a token twice.", _AGAIN)
 
 
 def _reason(error: BaseException) -> str:

@@ -29,7 +29,22 @@ def talking() -> Iterator[Talk]:
     talk.close()
 
 
-PIECES = (b"start", b"Hel", b"lo ", b"\xc3", b"\xa9", b"\xf0", b"\x9f", b"\xa6", b"\x8a", b" EN", b"D.", b" more", b" and", b" last")
+PIECES = (
+    b"start",
+    b"Hel",
+    b"lo ",
+    b"\xc3",
+    b"\xa9",
+    b"\xf0",
+    b"\x9f",
+    b"\xa6",
+    b"\x8a",
+    b" EN",
+    b"D.",
+    b" more",
+    b" and",
+    b" last",
+)
 """What the reciting model says: `Hello é🦊 END. more and last`, with characters and words in pieces."""
 
 

@@ -236,7 +236,9 @@ def test_stop_strings_across_tokens(reciting: Talk, stop: tuple[str, ...], text:
 def test_penalties_see_the_prompt(reciting: Talk) -> None:
     """The model would say `Hel` after `start`; with it in the prompt, a strong penalty takes something else."""
     plain = reciting.generate(greedy(1), prompt_ids=[258, 257])
-    penalised = reciting.generate(greedy(1, presence_penalty=2.0, frequency_penalty=2.0, repetition_penalty=2.0), prompt_ids=[258, 257])
+    penalised = reciting.generate(
+        greedy(1, presence_penalty=2.0, frequency_penalty=2.0, repetition_penalty=2.0), prompt_ids=[258, 257]
+    )
     assert plain.ids() == [258]
     unseen = reciting.generate(greedy(1, repetition_penalty=2.0, repeat_last_n=1), prompt_ids=[258, 257])
     assert unseen.ids() == [258]
