@@ -8,11 +8,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
-import socket
 import sys
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import QObject, QSocketNotifier, QtMsgType, qInstallMessageHandler
@@ -51,17 +48,16 @@ def main(argv: list[str] | None = None) -> int:
 
     def begin() -> None:
         catcher.start_log()
+        _quit_on_interrupt(window)
         app.setWindowIcon(app_icon())
         threading.Thread(target=_make_session, args=(home, window), name="start", daemon=True).start()
         window.front_door = _FrontDoor(home, window)  # type: ignore[attr-defined]
 
     window.painted.connect(begin)
-    quits = _quit_on_interrupt(window)
     window.show()
     try:
         return app.exec()
     finally:
-        quits()
         catcher.remove()
         lock.release()
 
@@ -238,29 +234,24 @@ def _call_first_window(home: Home) -> None:
         connection.waitForDisconnected(500)
 
 
-def _quit_on_interrupt(window: Window) -> Callable[[], None]:
+def _quit_on_interrupt(window: Window) -> None:
     """Ctrl+C in the terminal closes the window properly. Python's handler only runs between bytecodes: a socket wakes Qt for it."""
     if threading.current_thread() is not threading.main_thread():
-        return lambda: None
+        return
+    import signal
+    import socket
+
     reads, writes = socket.socketpair()
     reads.setblocking(False)
     writes.setblocking(False)
-    before = signal.getsignal(signal.SIGINT)
-    wakeup = signal.set_wakeup_fd(writes.fileno())
-    signal.signal(signal.SIGINT, lambda _number, _frame: window.close())
-    notifier = QSocketNotifier(reads.fileno(), QSocketNotifier.Type.Read)
+    signal.set_wakeup_fd(writes.fileno(), warn_on_full_buffer=False)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: window.close())
+    notifier = QSocketNotifier(reads.fileno(), QSocketNotifier.Type.Read, window)
 
     def drain() -> None:
         with contextlib.suppress(BlockingIOError):
             reads.recv(64)
 
     notifier.activated.connect(drain)
-
-    def undo() -> None:
-        notifier.setEnabled(False)
-        signal.set_wakeup_fd(wakeup)
-        signal.signal(signal.SIGINT, before)
-        reads.close()
-        writes.close()
-
-    return undo
+    window.wakeup = (reads, writes)  # type: ignore[attr-defined]  # open as long as the window is

@@ -7,6 +7,7 @@ has piled up is handed out for a few milliseconds a turn; in between the window 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,8 +16,6 @@ from typing import Any
 
 import shiboken6
 from PySide6.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal
-
-from playground import events
 
 BUDGET_S = 0.008
 """handlers are called for this long in one turn of the event loop"""
@@ -34,6 +33,8 @@ class Bridge(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        # Not at the top: making a window must not wait for sixty dataclasses.
+        self._events: Any = importlib.import_module("playground.events")
         self._waiting: deque[Any] = deque()
         self._awake = False
         self._last = 0.0
@@ -59,7 +60,7 @@ class Bridge(QObject):
         if self._timer.isActive():
             return
         rest = GAP_S - (time.perf_counter() - self._last)
-        if rest > 0 and self._waiting and isinstance(self._waiting[0], events.GenerationTokens):
+        if rest > 0 and self._waiting and isinstance(self._waiting[0], self._events.GenerationTokens):
             self._timer.start(max(1, round(rest * 1000)))
         else:
             self._drain()
@@ -82,17 +83,17 @@ class Bridge(QObject):
     def _next(self) -> Any:
         """The first event that waits, merged with those right behind it that say the same thing."""
         event = self._waiting.popleft()
-        if isinstance(event, events.GenerationTokens):
+        if isinstance(event, self._events.GenerationTokens):
             return self._merged_tokens(event)
-        if isinstance(event, events.PrefillProgress):
+        if isinstance(event, self._events.PrefillProgress):
             while self._waiting and _same(self._waiting[0], event, "generation_id"):
                 event = self._waiting.popleft()
-        elif isinstance(event, events.ModelState) and event.state == "loading":
+        elif isinstance(event, self._events.ModelState) and event.state == "loading":
             while self._waiting and _same(self._waiting[0], event, "path") and self._waiting[0].state == "loading":
                 event = self._waiting.popleft()
         return event
 
-    def _merged_tokens(self, first: events.GenerationTokens) -> events.GenerationTokens:
+    def _merged_tokens(self, first: Any) -> Any:
         tokens, used, waiting = list(first.tokens), first.used, self._waiting
         while waiting and len(tokens) < MERGED_TOKENS:
             following = waiting[0]

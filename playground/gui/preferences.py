@@ -13,10 +13,10 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from playground.errors import PlaygroundError
-from playground.params import PRESETS, ContextSettings, SamplingSettings, from_dict, to_dict
+if TYPE_CHECKING:
+    from playground.params import ContextSettings, SamplingSettings
 
 RECENT_MODELS = 12
 DEFAULTS: dict[str, Any] = {
@@ -117,6 +117,8 @@ class Preferences:
 
     @sampling.setter
     def sampling(self, settings: SamplingSettings) -> None:
+        from playground.params import to_dict
+
         self.set("sampling", to_dict(settings))
 
     def presets(self) -> dict[str, SamplingSettings]:
@@ -125,17 +127,25 @@ class Preferences:
         return {name: _sampling(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
     def set_preset(self, name: str, settings: SamplingSettings) -> None:
+        from playground.params import to_dict
+
         kept = {each: to_dict(value) for each, value in self.presets().items()}
         self.set("presets", kept | {name: to_dict(settings)})
 
     def rename_preset(self, old: str, new: str) -> None:
+        from playground.params import to_dict
+
         self.set("presets", {new if each == old else each: to_dict(value) for each, value in self.presets().items()})
 
     def delete_preset(self, name: str) -> None:
+        from playground.params import to_dict
+
         self.set("presets", {each: to_dict(value) for each, value in self.presets().items() if each != name})
 
     def preset_of(self, settings: SamplingSettings) -> str:
         """The name of the preset that these settings are, else an empty text. Seed, length and stop strings do not matter."""
+        from playground.params import PRESETS
+
         for name, preset in {**PRESETS, **self.presets()}.items():
             if _essence(preset) == _essence(settings):
                 return name
@@ -155,6 +165,8 @@ class Preferences:
 
     @context.setter
     def context(self, settings: ContextSettings) -> None:
+        from playground.params import to_dict
+
         self.set("context", to_dict(settings))
 
     def context_for(self, path: str) -> ContextSettings:
@@ -163,6 +175,8 @@ class Preferences:
         return _context(own[path]) if isinstance(own, dict) and path in own else self.context
 
     def set_context_for(self, path: str, settings: ContextSettings) -> None:
+        from playground.params import to_dict
+
         own = self._data.get("context_of")
         self.set("context_of", (own if isinstance(own, dict) else {}) | {path: to_dict(settings)})
 
@@ -175,18 +189,28 @@ APART = ("seed", "max_tokens", "stop")
 
 
 def _essence(settings: SamplingSettings) -> dict[str, Any]:
+    from playground.params import to_dict
+
     return {name: value for name, value in to_dict(settings).items() if name not in APART}
 
 
-def _sampling(value: Any) -> SamplingSettings:
+def _read(name: str, value: Any) -> Any:
+    """Settings of a class of `params` from the file; the defaults, if what stands there is nonsense."""
+    from playground import params  # imported late: reading the file must not keep the window waiting
+    from playground.errors import PlaygroundError
+
+    cls = getattr(params, name)
     try:
-        return from_dict(SamplingSettings, value) if isinstance(value, dict) else SamplingSettings()
+        return params.from_dict(cls, value) if isinstance(value, dict) else cls()
     except (PlaygroundError, TypeError):
-        return SamplingSettings()
+        return cls()
+
+
+def _sampling(value: Any) -> SamplingSettings:
+    settings: SamplingSettings = _read("SamplingSettings", value)
+    return settings
 
 
 def _context(value: Any) -> ContextSettings:
-    try:
-        return from_dict(ContextSettings, value) if isinstance(value, dict) else ContextSettings()
-    except (PlaygroundError, TypeError):
-        return ContextSettings()
+    settings: ContextSettings = _read("ContextSettings", value)
+    return settings

@@ -38,7 +38,9 @@ CONTROL = 32
 """height of a button, a field, a row's controls"""
 PANEL = 296
 """width of the sampling panel"""
-RAIL = 56
+RAIL = 64
+STRIP = 32
+"""height of the job strip"""
 
 UI_FAMILY = "Inter"
 MONO_FAMILY = "JetBrains Mono"
@@ -46,7 +48,7 @@ TEXT_SIZES = {"small": 0.92, "normal": 1.0, "large": 1.16}
 _PIXELS = {"small": 12, "body": 14, "title": 18, "mono": 13, "mono_small": 12}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # made while a window is waited for
 class Palette:
     """Colours by what they are for, as `#rrggbb`."""
 
@@ -202,7 +204,7 @@ class _State:
 
 
 _state = _State()
-_icons: dict[tuple[str, str, bool], QIcon] = {}
+_icons: dict[tuple[str, str, int, bool], QIcon] = {}
 _fonts: dict[str, QFont] = {}
 
 
@@ -251,19 +253,21 @@ def font(role: str = "body") -> QFont:
 # -- icons
 
 
-def icon(name: str, role: str = "text") -> QIcon:
-    """An icon of `resources/icons` in a colour of the palette (`text`, `muted`, `accent`, ...); disabled it is faint."""
-    key = (name, role, _state.palette.dark)
+def icon(name: str, role: str = "text", size: int = 0) -> QIcon:
+    """An icon of `resources/icons` in a colour of the palette (`text`, `muted`, `accent`, ...); disabled it is faint.
+
+    Crisp at `size`; without one at 16, 20 and 24 device-independent pixels.
+    """
+    key = (name, role, size, _state.palette.dark)
     if key not in _icons:
-        _icons[key] = _make_icon(name, role)
+        _icons[key] = _make_icon(name, role, (size,) if size else (ICON, 20, 24))
     return _icons[key]
 
 
-def _make_icon(name: str, role: str) -> QIcon:
+def _make_icon(name: str, role: str, sizes: tuple[int, ...]) -> QIcon:
     made = QIcon()
-    screens = QApplication.screens()
-    ratios = {1.0, *(screen.devicePixelRatio() for screen in screens)}
-    for size in (ICON, 20, 24):
+    ratios = {1.0, *(screen.devicePixelRatio() for screen in QApplication.screens())}
+    for size in sizes:
         for ratio in ratios:
             made.addPixmap(pixmap(name, getattr(_state.palette, role), size, ratio))
             made.addPixmap(pixmap(name, _state.palette.faint, size, ratio), QIcon.Mode.Disabled)
@@ -294,7 +298,7 @@ def pixmap(name: str, color: str, size: int = ICON, ratio: float = 1.0) -> QPixm
 def bind_icon(target: Any, name: str, role: str = "text", size: int = ICON) -> None:
     """Gives a button or an action its icon, and gives it anew whenever the theme changes."""
     _state.bound[target] = (name, role, size)
-    target.setIcon(icon(name, role))
+    target.setIcon(icon(name, role, size))
     if hasattr(target, "setIconSize"):
         target.setIconSize(QSize(size, size))
 
@@ -326,7 +330,8 @@ def apply(app: QApplication, mode: str = "system", text_size: str = "normal") ->
     scale = TEXT_SIZES.get(text_size, 1.0)
     if not _state.fonts_loaded:
         _load_fonts()
-        app.setStyle("Fusion")
+        if app.style().name().lower() != "fusion":
+            app.setStyle("Fusion")
     hints = app.styleHints()
     if not _state.following:
         _state.following = True
@@ -348,8 +353,8 @@ def _dress(app: QApplication, force: bool) -> None:
     app.setFont(font("body"))
     app.setPalette(_qt_palette(wanted))
     app.setStyleSheet(style_sheet())
-    for target, (name, role, _size) in list(_state.bound.items()):
-        target.setIcon(icon(name, role))
+    for target, (name, role, size) in list(_state.bound.items()):
+        target.setIcon(icon(name, role, size))
     notifier().changed.emit()
 
 

@@ -86,8 +86,6 @@ class Window(QMainWindow):
         self._board: Notices | None = None
         self._drop_sign: QWidget | None = None
         self._build()
-        self._make_actions(TABLE)
-        self._make_actions(page_actions((entry.id, entry.title) for entry in pages if not entry.foot))
         self._restore_geometry()
         self._save_timer = QTimer(self)
         self._save_timer.setSingleShot(True)
@@ -127,6 +125,8 @@ class Window(QMainWindow):
         from playground.gui.pages import Desk
 
         self.session = session
+        self._make_actions(TABLE)
+        self._make_actions(page_actions((entry.id, entry.title) for entry in self._entries.values() if not entry.foot))
         self._desk = Desk(session, self.preferences, self.home, self.notify, self.open, self.ask_for_model)
         self.bridge = Bridge(self)
         self.bridge.received.connect(self.handle)
