@@ -15,7 +15,7 @@ from typing import Any, Literal
 from playground.errors import ModelFileError
 from playground.models.files import quantization_of
 from playground.models.ggml_types import FILE_TYPES
-from playground.models.gguf_header import GgufHeader, open_gguf
+from playground.models.gguf_header import GgufHeader, GgufSurvey, split_names, survey_gguf
 from playground.models.safetensors_header import open_safetensors
 
 Kind = Literal["gguf", "safetensors", "adapter", "mmproj"]
@@ -56,11 +56,20 @@ def describe(path: Path) -> Details:
         return _adapter(path) if (path / "adapter_config.json").exists() else _folder(path)
     if not path.exists():
         raise ModelFileError(f"{path} is not there.", "Was it moved or removed?")
-    return of_gguf(open_gguf(path), path.name)
+    return of_survey([survey_gguf(path.with_name(part)) for part in split_names(path.name)], path.name)
 
 
 def of_gguf(header: GgufHeader, name: str) -> Details:
     """The same from a header that is read already, also one from the hub. `name` is the file's."""
+    weights: Counter[str] = Counter()
+    for tensor in header.tensors:
+        weights[tensor.kind.name] += tensor.nbytes
+    return of_survey([GgufSurvey(header, sum(math.prod(tensor.shape) for tensor in header.tensors), weights)], name)
+
+
+def of_survey(parts: list[GgufSurvey], name: str) -> Details:
+    """The same from the surveys of all files of a split; the first has the metadata."""
+    header = parts[0].header
     kind: Kind = "gguf"
     if header.get("general.type") == "adapter":
         kind = "adapter"
@@ -73,8 +82,8 @@ def of_gguf(header: GgufHeader, name: str) -> Details:
         kind=kind,
         title=_text(header.get("general.name")),
         architecture=header.architecture,
-        parameters=sum(math.prod(tensor.shape) for tensor in header.tensors),
-        quantization=_quantization(header, name),
+        parameters=sum(part.parameters for part in parts),
+        quantization=_quantization(parts[0], name),
         context=_number(header.get("context_length")),
         layers=_number(header.get("block_count")),
         embedding=_number(header.get("embedding_length")),
@@ -85,18 +94,13 @@ def of_gguf(header: GgufHeader, name: str) -> Details:
     )
 
 
-def _quantization(header: GgufHeader, name: str) -> str:
-    said = FILE_TYPES.get(_number(header.get("general.file_type"), -1), "")
+def _quantization(survey: GgufSurvey, name: str) -> str:
+    said = FILE_TYPES.get(_number(survey.header.get("general.file_type"), -1), "")
     named = quantization_of(name)
     # "UD-Q4_K_XL" and the like say more than the file type, of which they are a kind
     if named and (not said or len(named) > len(said)):
         return named
-    if said:
-        return said
-    weights: Counter[str] = Counter()
-    for tensor in header.tensors:
-        weights[tensor.kind.name] += tensor.nbytes
-    return weights.most_common(1)[0][0] if weights else ""
+    return said or max(survey.weights, key=lambda kind: survey.weights[kind], default="")
 
 
 def _folder(folder: Path) -> Details:

@@ -23,6 +23,7 @@ from playground.models.places import Place
 from playground.paths import Home
 
 _VERSION = 1
+_DETAILS = [each.name for each in dataclasses.fields(Details)]
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,8 @@ def _row(found: walk.Candidate, cache: _Cache, ours: set[str], notice: walk.Noti
         try:
             if found.missing:
                 raise ModelFileError(f"{found.name} lacks {found.missing} of its files.", "Download the rest.")
-            known = {"details": dataclasses.asdict(describe(found.path))}
+            details = describe(found.path)
+            known = {"details": {name: getattr(details, name) for name in _DETAILS}}
         except ModelFileError as error:
             if not os.path.exists(found.files[0]):
                 notice(f"{found.path} went away while it was looked at.")
@@ -272,7 +274,7 @@ def _with(found: walk.Candidate, details: Details, ours: set[str], problem: str 
         removable=mine,
         problem=problem,
         hint=hint,
-        **{field.name: getattr(details, field.name) for field in dataclasses.fields(details)},
+        **{name: getattr(details, name) for name in _DETAILS},
     )
 
 
@@ -285,8 +287,7 @@ class _Cache:
         self._changed = False
         try:
             data = json.loads(self._path.read_bytes())
-            names = {field.name for field in dataclasses.fields(Details)}
-            right = data["version"] == _VERSION and set(data["fields"]) == names
+            right = data["version"] == _VERSION and data["fields"] == _DETAILS
             self._known: dict[str, dict[str, Any]] = data["models"] if right else {}
         except (OSError, ValueError, TypeError, KeyError):
             self._known = {}
@@ -308,10 +309,9 @@ class _Cache:
         """Writes the cache if it would be another one; a failure only costs the next start some time."""
         if not self._changed and self._used.keys() == self._known.keys():
             return
-        names = [field.name for field in dataclasses.fields(Details)]
         data = {
             "version": _VERSION,
-            "fields": names,
+            "fields": _DETAILS,
             "models": {**self._known, **self._used} if self._elsewhere() else self._used,
         }
         with suppress(OSError):

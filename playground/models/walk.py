@@ -45,7 +45,7 @@ class Seen:
     """What a walk has looked at: folders and their times, and the identity of files, so that each is listed once."""
 
     folders: dict[str, int] = field(default_factory=dict)
-    files: set[tuple[int, int]] = field(default_factory=set)
+    files: set[object] = field(default_factory=set)
 
 
 def find(place: Place, seen: Seen, notice: Notice, cancelled: Callable[[], bool]) -> Iterator[Candidate]:
@@ -118,7 +118,7 @@ def _in_folder(
             tensors.append(entry)
     for whole, parts in splits.items():
         stamped = [(entry, about) for _, _, entry in sorted(parts, key=lambda part: part[0]) if (about := _stat(entry, notice))]
-        if not stamped or not _first_time(stamped[0][1], seen):
+        if not stamped or not _first_time(place, *stamped[0], seen):
             continue
         files = tuple(Path(entry.path) for entry, _ in stamped)
         stamp = tuple((about.st_size, about.st_mtime_ns) for _, about in stamped)
@@ -126,7 +126,7 @@ def _in_folder(
     if tensors and names & {"config.json", "adapter_config.json"}:
         others = [entry for entry in entries if entry.name in ("config.json", "adapter_config.json")]
         stamped = [(entry, about) for entry in [*tensors, *others] if (about := _stat(entry, notice))]
-        if stamped and _first_time(stamped[0][1], seen):
+        if stamped and _first_time(place, *stamped[0], seen):
             files = tuple(Path(entry.path) for entry, _ in stamped)
             stamp = tuple((about.st_size, about.st_mtime_ns) for _, about in stamped)
             yield Candidate(folder, repo.rpartition("/")[2] or folder.name, place, files, stamp, repo)
@@ -147,8 +147,9 @@ def _stat(entry: os.DirEntry[str] | _Entry, notice: Notice) -> os.stat_result | 
     return about if stat.S_ISREG(about.st_mode) else None
 
 
-def _first_time(about: os.stat_result, seen: Seen) -> bool:
-    identity = (about.st_dev, about.st_ino)
+def _first_time(place: Place, entry: os.DirEntry[str] | _Entry, about: os.stat_result, seen: Seen) -> bool:
+    """Whether a file is new to this walk: a blob behind several snapshots is one model, two names in a folder are two."""
+    identity = (about.st_dev, about.st_ino) if place.kind in ("huggingface", "ollama") else entry.path
     if identity in seen.files:
         return False
     seen.files.add(identity)
@@ -224,8 +225,9 @@ def _ollama_model(place: Place, manifest: Path, seen: Seen, notice: Notice) -> I
             notice(f"{manifest} is damaged: it names no model.")
             continue
         blob = place.path / "blobs" / f"sha256-{value}"
-        about = _stat(_Entry(blob), notice)
-        if about is not None and _first_time(about, seen):
+        entry = _Entry(blob)
+        about = _stat(entry, notice)
+        if about is not None and _first_time(place, entry, about, seen):
             owner, name = manifest.parent.parent.name, manifest.parent.name
             shown = f"{name}:{manifest.name}" if owner == "library" else f"{owner}/{name}:{manifest.name}"
             yield Candidate(blob, shown, place, (blob,), ((about.st_size, about.st_mtime_ns),))
