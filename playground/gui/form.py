@@ -45,10 +45,11 @@ class SettingRow(QWidget):
 
     changed = Signal(str, object)
 
-    def __init__(self, setting: Setting, prefix: str, parent: QWidget | None = None) -> None:
+    def __init__(self, setting: Setting, prefix: str, slider: bool = True, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setting = setting
         self._quiet = False
+        self._with_slider = slider
         self._value: Any = setting.default
         self.slider: ValueSlider | None = None
         self.control: QWidget
@@ -99,7 +100,7 @@ class SettingRow(QWidget):
             theme.mark(number, compact=True)
             number.valueChanged.connect(self._take)
             self.control = number
-            if setting.name in SLIDERS or high <= 4096:
+            if self._with_slider and (setting.name in SLIDERS or high <= 4096):
                 travel = SLIDERS.get(setting.name) or Travel(low, high, step, setting.scale == "log")
                 self.slider = ValueSlider(travel, setting.default, setting.off, self)
                 self.slider.valueChanged.connect(self._take)
@@ -109,6 +110,7 @@ class SettingRow(QWidget):
                 self._name(self.slider, name, setting.label)
         if self.slider is None:
             self._name(self.control, name, setting.label)
+            theme.mark(self.control, filled=True)  # nothing else says that it can be changed
         grid.addWidget(self.control, 0, 2, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
     def _name(self, widget: QWidget, name: str, accessible: str) -> None:
@@ -175,18 +177,23 @@ class Form(QWidget):
     problem = Signal(str)
 
     def __init__(
-        self, settings: Any, prefix: str, names: Iterable[str] | None = None, spacing: int = 4, parent: QWidget | None = None
+        self,
+        settings: Any,
+        prefix: str,
+        names: Iterable[str] | None = None,
+        sliders: bool = True,
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._settings = settings
         self.rows: dict[str, SettingRow] = {}
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(spacing)
+        column.setSpacing(4)
         wanted = None if names is None else tuple(names)
         known = {each.name: each for each in settings_of(type(settings)) if each.kind is not tuple}
         for name in known if wanted is None else wanted:
-            row = SettingRow(known[name], prefix, self)
+            row = SettingRow(known[name], prefix, sliders, self)
             row.set_value(getattr(settings, name))
             row.changed.connect(self._take)
             self.rows[name] = row

@@ -24,6 +24,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
+import shiboken6
 from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QIcon, QPainter, QPalette, QPixmap
 from PySide6.QtWidgets import QApplication, QWidget
@@ -354,7 +355,10 @@ def _dress(app: QApplication, force: bool) -> None:
     app.setPalette(_qt_palette(wanted))
     app.setStyleSheet(style_sheet())
     for target, (name, role, size) in list(_state.bound.items()):
-        target.setIcon(icon(name, role, size))
+        if shiboken6.isValid(target):
+            target.setIcon(icon(name, role, size))
+        else:
+            del _state.bound[target]
     notifier().changed.emit()
 
 
