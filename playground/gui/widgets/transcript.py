@@ -242,10 +242,16 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
     def _narrow(self) -> bool:
         return self.viewport().width() < NARROW
 
+    def column_in(self, width: int) -> tuple[int, int]:
+        """Left and width of the text, were this widget so wide."""
+        return self._column_of(width - self.verticalScrollBar().sizeHint().width())
+
     def _column(self) -> tuple[int, int]:
-        """Left and width of the text."""
-        room = self.viewport().width() - 2 * MARGIN
-        gutter = 0 if self._narrow else GUTTER
+        return self._column_of(self.viewport().width())
+
+    def _column_of(self, view: int) -> tuple[int, int]:
+        room = view - 2 * MARGIN
+        gutter = 0 if view < NARROW else GUTTER
         column = max(160, min(COLUMN + gutter, room))
         return MARGIN + max(0, (room - column) // 2) + gutter, column - gutter
 
