@@ -24,8 +24,9 @@ def write_gguf(
     weights: int = 4096,
     seed: int = 0,
     split: tuple[int, int] | None = None,
+    tensors: int = 1,
 ) -> bytes:
-    """Writes a GGUF file and returns its bytes. `weights` is the number of float32 elements of its one tensor (times 32)."""
+    """Writes a GGUF file and returns its bytes. `weights` is the number of rows (of 32 float32) of its first tensor."""
     rng = random.Random(seed)
     entries: list[bytes] = [
         _text_entry("general.architecture", architecture),
@@ -47,10 +48,12 @@ def write_gguf(
         entries.append(_entry("split.no", 2, struct.pack("<H", split[0])))
         entries.append(_entry("split.count", 2, struct.pack("<H", split[1])))
     number = split[0] if split else 0
-    tensor = _text(f"blk.{number}.attn_q.weight") + struct.pack("<IQQIQ", 2, 32, weights, 0, 0)
-    head = struct.pack("<4sIQQ", b"GGUF", 3, 1, len(entries)) + b"".join(entries) + tensor
+    table = _text(f"blk.{number}.attn_q.weight") + struct.pack("<IQQIQ", 2, 32, weights, 0, 0)
+    for more in range(1, tensors):
+        table += _text(f"blk.{number}.extra_{more}.weight") + struct.pack("<IQIQ", 1, 8, 0, weights * 128 + 32 * (more - 1))
+    head = struct.pack("<4sIQQ", b"GGUF", 3, tensors, len(entries)) + b"".join(entries) + table
     head += bytes(-len(head) % 32)
-    data = head + rng.randbytes(weights * 32 * 4)
+    data = head + rng.randbytes(weights * 32 * 4 + 32 * (tensors - 1))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return data
