@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 F32, F16, I32, I64 = 4, 2, 4, 8
 
 IN_PLACE = frozenset(
-    "FILL SCALE ADD ADD_ID SUB MUL DIV SQR SQRT UNARY ROPE RMS_NORM CLAMP SOFT_MAX".split()
+    ["FILL", "SCALE", "ADD", "ADD_ID", "SUB", "MUL", "DIV", "SQR", "SQRT", "UNARY", "ROPE", "RMS_NORM", "CLAMP", "SOFT_MAX"]
 )
 """Operations that may write over a parent of the same layout (ggml-alloc.c, `ggml_op_can_inplace`)."""
 

@@ -109,14 +109,14 @@ def _split(graph: Graph, backends: Backends) -> _Plan:
         if node.is_view_op:
             body.append(node)
             continue
-        crosses = any(s.weight and s.backend != current and not _readable(s, current, backends) for s in node.sources)
+        crosses = any(s.weight and s.backend != current and not _readable(s, current) for s in node.sources)
         if node.backend != current or (inputs and crosses):
             splits.append((current, inputs, body))
             current, inputs, body = node.backend, [], []
         body.append(node)
         replaced = list(node.sources)
         for at, source in enumerate(node.sources):
-            if source.backend == current or _readable(source, current, backends):
+            if source.backend == current or _readable(source, current):
                 continue
             key = (id(source), current)
             if key not in copies:
@@ -128,10 +128,9 @@ def _split(graph: Graph, backends: Backends) -> _Plan:
     return _lay_out(graph, backends, splits, copies)
 
 
-def _readable(source: Tensor, backend: int, backends: Backends) -> bool:
+def _readable(source: Tensor, backend: int) -> bool:
     """Can `backend` read `source` where it lies? Only the same backend can; the host reads no device's memory."""
     where = source.view_of.backend if source.view_of is not None and source.backend < 0 else source.backend
-    del backends
     return where == backend
 
 
@@ -255,11 +254,9 @@ def _allocate(plan: _Plan, backends: Backends) -> list[int]:
     def _take_over(tensor: Tensor, mine: _Place, parent: Tensor) -> bool:
         root = parent.view_of or parent
         theirs, held = place(parent), place(root)
-        if not held.held or external(parent) or root.keep or parent.layout != tensor.layout:
+        if parent is not root or not held.held or root.keep or parent.layout != tensor.layout:
             return False
         if theirs.readers != 1 or theirs.views != 0:
-            return False
-        if parent is not root and (held.views != 1 or held.readers != 0):
             return False
         align = buffers[held.backend].alignment
         old, new = (-(-size // align) * align for size in (root.nbytes, tensor.nbytes))
