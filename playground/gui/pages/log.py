@@ -1,0 +1,340 @@
+"""The log: everything that was ever generated, with what made it so, and the way back to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QItemSelection, Qt, QTimer
+from PySide6.QtGui import QGuiApplication, QResizeEvent
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QSplitter,
+    QStackedWidget,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from playground import events
+from playground.gui import theme
+from playground.gui.bridge import on_window_thread
+from playground.gui.pages import Desk
+from playground.gui.widgets import log_model
+from playground.gui.widgets.log_detail import LogDetail, record_json
+from playground.gui.widgets.log_model import PAGE, ROW, LogModel, LogProxy
+from playground.history.records import GenerationRow, TokenRow
+
+FILTERED_AT_MOST = 20_000
+"""so many generations are fetched by themselves for a filter or another order; beyond, the newest count"""
+
+
+class LogPage(QWidget):
+    """Object names: `log.table`, `log.filter`, `log.count`, and those of `LogDetail`."""
+
+    title = "Log"
+    icon = "scroll-text"
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+        self._request = 0
+        self._model = LogModel(self)
+        self._proxy = LogProxy(self._model, self)
+        self._model.more_wanted.connect(self._fetch)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self._bar())
+        self._stack = QStackedWidget()
+        column.addWidget(self._stack, 1)
+        self._stack.addWidget(self._content())
+        self._stack.addWidget(self._message())
+        self._filter_timer = QTimer(self)
+        self._filter_timer.setSingleShot(True)
+        self._filter_timer.setInterval(120)
+        self._filter_timer.timeout.connect(self._apply_filter)
+        self.refresh()
+
+    # -- parts
+
+    def _bar(self) -> QWidget:
+        bar = QFrame()
+        theme.mark(bar, surface="surface")
+        bar.setFixedHeight(56)
+        row = QHBoxLayout(bar)
+        row.setContentsMargins(24, 0, 24, 0)
+        row.setSpacing(16)
+        title = QLabel("Log")
+        theme.mark(title, role="title")
+        row.addWidget(title)
+        self.count = QLabel("")
+        self.count.setObjectName("log.count")
+        theme.mark(self.count, role="muted")
+        row.addWidget(self.count)
+        row.addStretch(1)
+        self.filter = QLineEdit()
+        self.filter.setObjectName("log.filter")
+        self.filter.setAccessibleName("Filter")
+        self.filter.setToolTip("Keeps the rows that have all these words, in any column")
+        self.filter.setPlaceholderText("Filter by prompt, model, setting…")
+        self.filter.setClearButtonEnabled(True)
+        self.filter.setFixedWidth(272)
+        self.filter.addAction(theme.icon("search", "muted", 16), QLineEdit.ActionPosition.LeadingPosition)
+        self.filter.textChanged.connect(lambda _text: self._filter_timer.start())
+        row.addWidget(self.filter)
+        return bar
+
+    def _content(self) -> QWidget:
+        self.table = QTableView()
+        self.table.setObjectName("log.table")
+        self.table.setAccessibleName("Generations")
+        self.table.setToolTip("")
+        self.table.setModel(self._proxy)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setShowGrid(False)
+        self.table.setWordWrap(False)
+        self.table.setTabKeyNavigation(False)
+        self.table.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.table.verticalHeader().hide()
+        self.table.verticalHeader().setDefaultSectionSize(36)
+        self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        head = self.table.horizontalHeader()
+        head.setHighlightSections(False)
+        head.setMinimumSectionSize(56)
+        head.setFixedHeight(36)
+        for place, column in enumerate(log_model.COLUMNS):
+            head.setSectionResizeMode(place, QHeaderView.ResizeMode.Interactive)
+            self.table.setColumnWidth(place, column.width)
+        head.setSectionResizeMode(log_model.PROMPT, QHeaderView.ResizeMode.Stretch)
+        self.table.setSortingEnabled(True)
+        self.table.sortByColumn(log_model.WHEN, Qt.SortOrder.DescendingOrder)
+        head.sortIndicatorChanged.connect(lambda *_: self._fetch_on())
+        self.table.selectionModel().selectionChanged.connect(self._selected)
+        self.table.doubleClicked.connect(lambda index: self._open(index.data(ROW)))
+        self.detail = LogDetail()
+        self.detail.hide()
+        self.detail.open_wanted.connect(self._open)
+        self.detail.replay_wanted.connect(self._replay)
+        self.detail.export_wanted.connect(self._ask_export)
+        self.detail.copy_wanted.connect(lambda text: QGuiApplication.clipboard().setText(text))
+        self.detail.closed.connect(self.table.clearSelection)
+        holder = QFrame()
+        theme.mark(holder, surface="surface")
+        inner = QVBoxLayout(holder)
+        inner.setContentsMargins(16, 0, 8, 0)
+        inner.addWidget(self.table)
+        self._splitter = QSplitter(Qt.Orientation.Horizontal)
+        self._splitter.setChildrenCollapsible(False)
+        self._splitter.addWidget(holder)
+        self._splitter.addWidget(self.detail)
+        self._splitter.setStretchFactor(0, 1)
+        self._splitter.setSizes([760, 420])
+        self.detail.setMinimumWidth(400)
+        return self._splitter
+
+    def _message(self) -> QWidget:
+        holder = QFrame()
+        theme.mark(holder, surface="surface")
+        column = QVBoxLayout(holder)
+        column.setSpacing(8)
+        column.addStretch(2)
+        self._message_title = QLabel()
+        theme.mark(self._message_title, role="title")
+        self._message_text = QLabel()
+        self._message_text.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        theme.mark(self._message_text, role="muted")
+        self._message_button = QPushButton()
+        self._message_button.setObjectName("log.way_out")
+        theme.mark(self._message_button, role="primary")
+        self._message_button.clicked.connect(lambda: self._way_out())
+        self._way_out: Callable[[], None] = self.refresh
+        column.addWidget(self._message_title, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addWidget(self._message_text, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addSpacing(8)
+        column.addWidget(self._message_button, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addStretch(3)
+        return holder
+
+    # -- states
+
+    def _say(self, title: str, text: str, button: str = "", way_out: Callable[[], None] | None = None) -> None:
+        self._message_title.setText(title)
+        self._message_text.setText(text)
+        self._message_button.setText(button)
+        self._message_button.setAccessibleName(button)
+        self._message_button.setToolTip(button)
+        self._message_button.setVisible(bool(button))
+        self._way_out = way_out or self.refresh
+        self._stack.setCurrentIndex(1)
+
+    def _show_state(self) -> None:
+        total = self._model.rowCount()
+        shown = self._proxy.rowCount()
+        if not total and self._model.complete:
+            self._say(
+                "Nothing has been generated yet",
+                "Every reply is kept here with its settings, seed and timing,\nand can be decoded again, token for token.",
+                "Start a chat",
+                lambda: self._desk.open_page("chat"),
+            )
+        elif total:
+            self._stack.setCurrentIndex(0)
+        what = "generation" if total == 1 else "generations"
+        more = "" if self._model.complete else " so far"
+        text = f"{total:,} {what}{more}" if shown == total else f"{shown:,} of {total:,}{more}"
+        self.count.setText(text if total else "")
+
+    # -- rows
+
+    def refresh(self) -> None:
+        """Reads the log from its beginning."""
+        self._model.reset()
+        self._say("Reading the log…", "")
+        self._model.fetchMore(self.table.rootIndex())
+
+    def _fetch(self, limit: int, offset: int) -> None:
+        self._request += 1
+        request = self._request
+
+        def take(rows: list[GenerationRow]) -> None:
+            if request == self._request:
+                self._model.add_page(rows, limit)
+                self._show_state()
+                self._fetch_on()
+
+        def fail(error: BaseException) -> None:
+            if request == self._request:
+                text = getattr(error, "message", "") or "The log could not be read."
+                self._say("The log could not be read", f"{text} {getattr(error, 'hint', '')}".strip(), "Try again")
+
+        self._desk.when_done(self._desk.session.generations(limit, offset), self, take, fail)
+
+    def _fetch_on(self) -> None:
+        """A filter, and any order but the newest first, is only true of what has been fetched: fetch on."""
+        head = self.table.horizontalHeader()
+        newest_first = head.sortIndicatorSection() == log_model.WHEN and (
+            head.sortIndicatorOrder() == Qt.SortOrder.DescendingOrder
+        )
+        if (self.filter.text().strip() or not newest_first) and self._model.rowCount() < FILTERED_AT_MOST:
+            self._model.fetchMore(self._model.index(-1, -1))
+
+    def _apply_filter(self) -> None:
+        self._proxy.set_words(self.filter.text())
+        self._show_state()
+        self._fetch_on()
+
+    def handle(self, event: Any) -> None:
+        """A generation that begins or ends."""
+        if isinstance(event, events.GenerationFinished):
+            self._model.put(event.generation)
+            self._show_state()
+            if self.detail.row is not None and self.detail.row.id == event.generation.id:
+                self._show_row(event.generation)
+        elif isinstance(event, events.GenerationStarted):
+            self._desk.when_done(self._desk.session.generation(event.generation_id), self, self._put, lambda error: None)
+
+    def _put(self, row: GenerationRow) -> None:
+        if row.state != "streaming" or self._model.place_of(row.id) < 0:
+            self._model.put(row)
+            self._show_state()
+
+    # -- one of them
+
+    def open(self, generation_id: str = "") -> None:
+        """Selects a generation."""
+        place = self._model.place_of(generation_id)
+        if place >= 0:
+            index = self._proxy.mapFromSource(self._model.index(place, 0))
+            self.table.selectRow(index.row())
+            self.table.scrollTo(index)
+
+    def _selected(self, _new: QItemSelection, _old: QItemSelection) -> None:
+        rows = self.table.selectionModel().selectedRows()
+        self.detail.setVisible(bool(rows))
+        self._fit_columns()
+        if rows:
+            self._show_row(rows[0].data(ROW))
+
+    def _show_row(self, row: GenerationRow) -> None:
+        self.detail.show_row(row)
+
+        def take(tokens: list[TokenRow]) -> None:
+            if self.detail.row is not None and self.detail.row.id == row.id:
+                self.detail.show_tokens(tokens)
+
+        self._desk.when_done(self._desk.session.tokens(row.id), self, take)
+
+    def _open(self, row: GenerationRow) -> None:
+        self._desk.open_page("chat", chat_id=row.session_id, message_id=row.message_id)
+
+    # -- replay, export
+
+    def _replay(self, row: GenerationRow) -> None:
+        self.detail.show_outcome("Decoding it again…", fraction=-1.0)
+
+        def still() -> bool:
+            return self.detail.row is not None and self.detail.row.id == row.id
+
+        def progress(fraction: float) -> None:  # on a thread of the session's
+            on_window_thread(lambda: self.detail.show_outcome("Decoding it again…", fraction=fraction) if still() else None)
+
+        def fail(error: BaseException) -> None:
+            if still():
+                text = getattr(error, "message", "") or str(error)
+                self.detail.show_outcome(f"{text} {getattr(error, 'hint', '')}".strip(), "bad")
+
+        answer: Future[events.ReplayResult] = self._desk.session.replay(row.id, progress)
+        self._desk.when_done(answer, self, lambda result: self.detail.show_replay(result) if still() else None, fail)
+
+    def _ask_export(self, row: GenerationRow) -> None:
+        dialog = QFileDialog(self.window(), "Export", str(Path.home() / f"generation-{row.id}.json"), "JSON (*.json)")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.fileSelected.connect(lambda file: self.export(row, Path(file)))
+        dialog.open()
+
+    def export(self, row: GenerationRow, file: Path) -> None:
+        """Writes a generation with its tokens into a file."""
+
+        def write(tokens: list[TokenRow]) -> None:
+            try:
+                file.write_text(record_json(row, tokens), encoding="utf-8")
+            except OSError as error:
+                self._desk.notify(f"{file.name} could not be written: {error.strerror}.", "Choose another place.", "error")
+            else:
+                self._desk.notify(f"Written to {file}.", key="export")
+
+        self._desk.when_done(self._desk.session.tokens(row.id), self, write)
+
+    # -- Qt
+
+    def _fit_columns(self) -> None:
+        """In a narrow table the columns go first that the details show as well."""
+        room = self.width() - (430 if self.detail.isVisible() else 0)
+        for place, needed in (
+            (log_model.SETTINGS, 820),
+            (log_model.SEED, 900),
+            (log_model.PREFILL, 760),
+            (log_model.RATE, 640),
+            (log_model.MODEL, 620),
+        ):
+            self.table.setColumnHidden(place, room < needed)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit_columns()
+
+
+__all__ = ["PAGE", "LogPage"]
