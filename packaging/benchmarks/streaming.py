@@ -57,7 +57,7 @@ def _one(path: Path, count: int, rounds: int, folder: Path) -> dict[str, object]
 
     lengths: list[int] = []
     ours()  # the prompt's tokens are the same ones for the bare loop
-    generation = session.generations(1).result()[0]
+    generation = session.generation(session.generations(1).result()[0].id).result()
     bare = Bare(str(path), context.context, threads())
     theirs = lambda: bare.decode_rate(list(generation.prompt_ids), max(lengths[-1] - 1, 1))  # noqa: E731
     mine, other = in_turn(rounds, ours, theirs)

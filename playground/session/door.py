@@ -322,30 +322,29 @@ class Session:
         if message.role != "assistant":
             raise PlaygroundError("Only a reply can be continued.", "Choose one of the model's messages.")
         before = tree.generations.get(message_id)
-        if before is None or before.model_path != self.model.path or not before.prompt_ids:
-            self._continue_with(tree, message, before, [])
+        if before is None or before.model_path != self.model.path:
+            self._continue_with(tree, message, None, [])
             return
 
-        def found(answer: Future[list[TokenRow]]) -> None:
+        def found(answer: Future[tuple[GenerationRow, list[TokenRow]]]) -> None:
+            whole, tokens = None, []
             try:
-                tokens = answer.result()
-            except Exception:
-                log.exception("could not read the tokens of %s", before.id)
-                tokens = []
+                whole, tokens = answer.result()
+            except Exception:  # its text is still there to go on from
+                log.exception("could not read generation %s", before.id)
             with self._lock:
-                self._continue_with(tree, message, before, tokens)
+                self._continue_with(tree, message, whole, tokens)
 
-        self._read(lambda store: store.tokens(before.id)).add_done_callback(found)
+        self._read(lambda store: (store.generation(before.id), store.tokens(before.id))).add_done_callback(found)
 
     def _continue_with(self, tree: Tree, message: MessageRow, before: GenerationRow | None, tokens: list[TokenRow]) -> None:
         text = "".join(token.text for token in tokens)
-        whole = before is not None and bool(tokens) and message.content.endswith(text)
         prompt = tree.prompt(message.parent_id)
         sampling, pace = self._sampling, self._pace
         message = tree.change(message.id, state="streaming")
         self._write(lambda store: store.update_message(message.id, state="streaming"))
         self._tell(events.MessageChanged(message))
-        if whole and before is not None:
+        if before is not None and before.prompt_ids and tokens and message.content.endswith(text):
             ids = tuple(token.token_id for token in tokens)
             head = before.prompt_ids[: len(before.prompt_ids) - before.continued]
             tail = before.prompt_ids[len(head) :] + ids

@@ -93,6 +93,28 @@ def test_stop_keeps_what_was_said_and_continue_goes_on(starter: Listening) -> No
     assert finished.generation.continued == stopped.generation.completion_tokens
 
 
+def test_a_stopped_reply_goes_on_from_its_tokens_in_another_run_of_the_program(starter: Listening, home: Home) -> None:
+    starter.session.set_sampling(LONG)
+    starter.session.set_pace(100)
+    chat_id = starter.session.send("", STORY)
+    starter.until(events.GenerationTokens)
+    starter.session.stop()
+    stopped = starter.reply()
+    starter.session.close()
+    later = Session(home)
+    listening = Listening(later)
+    later.start()
+    try:
+        later.load("starter").result(PATIENCE)
+        later.set_sampling(GREEDY)
+        later.continue_reply(chat_id, stopped.message.id)
+        finished = listening.reply()
+    finally:
+        later.close()
+    assert finished.generation.continued == stopped.generation.completion_tokens
+    assert finished.message.content.startswith(stopped.message.content)
+
+
 def test_versions_are_siblings_and_can_be_switched(starter: Listening) -> None:
     session = starter.session
     session.set_sampling(GREEDY)
