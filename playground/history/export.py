@@ -149,7 +149,11 @@ def _take_in(store: Store, data: dict[str, Any]) -> str:
     names = _Names(fresh=store.knows(ids))
     store.add_session(dataclasses.replace(session, id=names[session.id], tip=names[session.tip], deleted=None))
     for message in messages:
-        named: dict[str, Any] = {"id": names[message.id], "session_id": names[session.id], "parent_id": names[message.parent_id]}
+        named: dict[str, Any] = {
+            "id": names[message.id],
+            "session_id": names[session.id],
+            "parent_id": names[message.parent_id],
+        }
         store.add_message(dataclasses.replace(message, **named, state=_ended(message.state)))
     for fields, whole in zip(generations, data["generations"], strict=True):
         as_columns = {

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from playground.errors import SettingError
@@ -40,7 +41,7 @@ def to_columns(record: Any) -> dict[str, Any]:
 
 
 def session(row: Mapping[str, Any]) -> SessionRow:
-    return SessionRow(**{**row, "sampling": sampling(load(row["sampling"], {}))})
+    return SessionRow(**{**row, "sampling": _sampling_of(row["sampling"])})
 
 
 def message(row: Mapping[str, Any]) -> MessageRow:
@@ -51,7 +52,7 @@ def generation(row: Mapping[str, Any]) -> GenerationRow:
     """From all columns, or from those of `GENERATION_LIGHT`."""
     values = dict(row)
     values["context"] = load(row["context"], {})
-    values["settings"] = sampling(load(row["settings"], {}))
+    values["settings"] = _sampling_of(row["settings"])
     values["timeline"] = tuple(
         TimelineEntry(each["index"], each["offset"], sampling(each["settings"])) for each in load(row["timeline"], [])
     )
@@ -96,6 +97,12 @@ def token(row: Iterable[Any]) -> TokenRow:
             for each in load(alternatives, [])
         ),
     )
+
+
+@lru_cache(maxsize=1024)
+def _sampling_of(text: str) -> SamplingSettings:
+    """Most rows of a list have the same settings."""
+    return sampling(load(text, {}))
 
 
 def sampling(data: Any) -> SamplingSettings:

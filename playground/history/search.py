@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 import string
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,7 +71,7 @@ def _messages(read: Read, terms: list[_Term], limit: int) -> list[SearchHit]:
         match = _match([term for term in terms if term.spaced])
         found = _ranked(read, match, [term for term in terms if not term.spaced], limit)
         if found:
-            return _snippets(read, found, match, terms)
+            return _excerpts(read, found, terms)
     return _excerpts(read, _scan(read, terms, limit), terms)
 
 
@@ -173,22 +174,9 @@ _HIT = "m.session_id, s.title, m.id, m.role, m.created, m.number"
 _FROM = "FROM messages m JOIN sessions s ON s.id = m.session_id"
 
 
-def _snippets(read: Read, numbers: list[int], match: str, terms: list[_Term]) -> list[SearchHit]:
-    listed = json.dumps(numbers)
-    cut = dict(
-        read(
-            """SELECT rowid, snippet(messages_fts, 0, char(2), char(3), '…', 24) FROM messages_fts
-            WHERE messages_fts MATCH ? AND rowid IN (SELECT value FROM json_each(?))""",
-            [match, listed],
-        )
-    )
-    hits = {hit[5]: hit for hit in read(f"SELECT {_HIT} {_FROM} WHERE m.number IN (SELECT value FROM json_each(?))", [listed])}
-    return [_hit(hits[number], _one_line(cut.get(number, ""))) for number in numbers if number in hits]
-
-
 def _excerpts(read: Read, numbers: list[int], terms: list[_Term]) -> list[SearchHit]:
     rows = read(f"SELECT {_HIT}, m.content {_FROM} WHERE m.number IN (SELECT value FROM json_each(?))", [json.dumps(numbers)])
-    hits = {row[5]: _hit(row, excerpt(row[6], [term.text for term in terms])) for row in rows}
+    hits = {row[5]: _hit(row, excerpt(row[6], terms)) for row in rows}
     return [hits[number] for number in numbers if number in hits]
 
 
@@ -209,18 +197,55 @@ def _titles(read: Read, terms: list[_Term], limit: int) -> list[SearchHit]:
         f"SELECT s.id, s.title, s.updated FROM {source} AND s.deleted IS NULL ORDER BY s.updated DESC LIMIT ?",
         [*parameters, limit],
     )
-    texts = [term.text for term in terms]
-    return [SearchHit(session_id, title, "", "title", excerpt(title, texts), when) for session_id, title, when in rows]
+    return [SearchHit(session_id, title, "", "title", excerpt(title, terms), when) for session_id, title, when in rows]
 
 
-def excerpt(content: str, words: Sequence[str], width: int = 160) -> str:
+def excerpt(content: str, terms: Sequence[_Term], width: int = 160) -> str:
     """A piece of a text around the first of the words, with all of them marked by \\x02 and \\x03."""
     content = content.replace("\x02", " ").replace("\x03", " ")
-    pattern = re.compile("|".join(re.escape(word) for word in sorted(words, key=len, reverse=True)), re.IGNORECASE)
-    first = pattern.search(content)
-    start = max(0, first.start() - width // 3) if first else 0
-    piece = pattern.sub(lambda found: f"\x02{found.group()}\x03", content[start : start + width])
-    return _one_line(("…" if start else "") + piece + ("…" if start + width < len(content) else ""))
+    folded = _folded(content)
+    # Whole words where there are any, since they are what was found; else the words wherever they stand.
+    places = [place.span() for place in _pattern(terms, whole=True).finditer(folded)]
+    places = places or [place.span() for place in _pattern(terms, whole=False).finditer(folded)]
+    start = max(0, places[0][0] - width // 3) if places else 0
+    end = start + width
+    parts, done = [], start
+    for begin, stop in places:
+        if done <= begin < end:
+            parts += [content[done:begin], "\x02", content[begin:stop], "\x03"]
+            done = stop
+    parts.append(content[done : max(end, done)])
+    return _one_line(("…" if start else "") + "".join(parts) + ("…" if max(end, done) < len(content) else ""))
+
+
+def _pattern(terms: Sequence[_Term], whole: bool) -> re.Pattern[str]:
+    found = []
+    for number, term in enumerate(terms):
+        text = _folded(term.text)
+        if whole and term.spaced:
+            unfinished = number == len(terms) - 1 and not term.phrase
+            text = r"[\W_]+".join(map(re.escape, re.findall(r"[^\W_]+", text)))
+            found.append(rf"(?<![^\W_]){text}" + (r"[^\W_]*" if unfinished else r"(?![^\W_])"))
+        else:
+            found.append(re.escape(text))
+    return re.compile("|".join(sorted(found, key=len, reverse=True)))
+
+
+class _Folding(dict[int, str]):
+    """Each letter as the index sees it, small and without marks, one for one, so that places in a text stay what they are."""
+
+    def __missing__(self, letter: int) -> str:
+        small = chr(letter).lower()
+        base = unicodedata.normalize("NFD", small)[:1] if letter < 0xAC00 or letter > 0xD7A3 else small
+        self[letter] = base if len(base) == 1 else small[:1]
+        return self[letter]
+
+
+_folding = _Folding()
+
+
+def _folded(text: str) -> str:
+    return text.lower() if text.isascii() else text.translate(_folding)
 
 
 def _one_line(text: str) -> str:
