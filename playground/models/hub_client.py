@@ -200,7 +200,7 @@ def _client_factory(hooks: Any) -> Any:
                 raise status_sentence(response.status_code)
             return response
 
-    return lambda: Client(event_hooks=hooks, follow_redirects=True, timeout=READ_S)
+    return lambda: Client(event_hooks=hooks, follow_redirects=True, timeout=None)
 
 
 def scrubbed(text: str) -> str:

@@ -55,7 +55,9 @@ def offline(path: str = FILE, repo: str = REPO, revision: str = "main") -> Path:
     return Path(hf_hub_download(repo, path, revision=revision, cache_dir=os.environ["HF_HUB_CACHE"], local_files_only=True))
 
 
-def test_a_file_arrives_where_every_other_program_finds_it(hub: LoopbackHub, model: bytes, get: Get, home: Home, cache: Path) -> None:
+def test_a_file_arrives_where_every_other_program_finds_it(
+    hub: LoopbackHub, model: bytes, get: Get, home: Home, cache: Path
+) -> None:
     getter = get(REPO, "Q4_K_M")
     assert getter.ended() == Finished(1)
     (done,) = getter.all(DownloadDone)
@@ -162,7 +164,9 @@ def test_pause_and_resume(hub: LoopbackHub, model: bytes, get: Get, home: Home) 
 
 
 @pytest.mark.parametrize("remove", [False, True])
-def test_cancel_keeps_the_part_unless_asked(hub: LoopbackHub, model: bytes, get: Get, home: Home, cache: Path, remove: bool) -> None:
+def test_cancel_keeps_the_part_unless_asked(
+    hub: LoopbackHub, model: bytes, get: Get, home: Home, cache: Path, remove: bool
+) -> None:
     hub.faults.slow = 0.02
     getter = get(REPO, FILE)
     getter.until(lambda event: isinstance(event, DownloadProgress) and event.done > 0)
@@ -197,7 +201,11 @@ def test_a_disk_that_fills_up_gives_a_sentence_and_keeps_the_part(
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(cache)], capture_output=True).returncode:
         pytest.skip("no small disk can be mounted here")
     try:
-        watch = type("Watch", (), {"stopped": lambda _: False, "arrived": lambda *_: None, "doing": lambda *_: None, "wait": lambda *_: None})
+        watch = type(
+            "Watch",
+            (),
+            {"stopped": lambda _: False, "arrived": lambda *_: None, "doing": lambda *_: None, "wait": lambda *_: None},
+        )
         monkeypatch.setattr(fetch, "check_room", lambda *_: None)  # it was full only afterwards
         origin = fetch.Origin(REPO, "main", hub.repos[REPO].commit, cache)
         transfer = fetch.Transfer(origin, RepoFile(FILE, len(model), hashlib.sha256(model).hexdigest()), watch())
@@ -232,7 +240,9 @@ def test_a_split_comes_whole_whichever_part_is_named(hub: LoopbackHub, get: Get,
     assert {Path(path).name: Path(path).read_bytes() for path in done.files} == files
 
 
-def test_a_file_that_changed_on_the_hub_is_begun_anew(hub: LoopbackHub, model: bytes, get: Get, cache: Path, tmp_path: Path) -> None:
+def test_a_file_that_changed_on_the_hub_is_begun_anew(
+    hub: LoopbackHub, model: bytes, get: Get, cache: Path, tmp_path: Path
+) -> None:
     hub.faults.slow = 0.02
     getter = get(REPO, FILE)
     job = getter.until(lambda event: isinstance(event, DownloadProgress) and event.done > 0).job
