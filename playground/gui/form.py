@@ -88,6 +88,7 @@ class SettingRow(QWidget):
             self.control = combo
         elif setting.kind is bool:
             box = QCheckBox(self)
+            theme.mark(box, bare=True)
             box.setChecked(setting.default)
             box.toggled.connect(self._take)
             self.control = box

@@ -27,7 +27,7 @@ from typing import Any
 import shiboken6
 from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QIcon, QPainter, QPalette, QPixmap
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QPushButton, QWidget
 
 from playground.paths import resources
 
@@ -201,11 +201,11 @@ class _State:
         self.fonts_loaded = False
         self.following = False
         self.notifier: _Notifier | None = None
-        self.bound: weakref.WeakKeyDictionary[Any, tuple[str, str, int]] = weakref.WeakKeyDictionary()
+        self.bound: weakref.WeakKeyDictionary[Any, tuple[str, str, int, int]] = weakref.WeakKeyDictionary()
 
 
 _state = _State()
-_icons: dict[tuple[str, str, int, bool], QIcon] = {}
+_icons: dict[tuple[str, str, int, int, bool], QIcon] = {}
 _fonts: dict[str, QFont] = {}
 
 
@@ -254,25 +254,21 @@ def font(role: str = "body") -> QFont:
 # -- icons
 
 
-def icon(name: str, role: str = "text", size: int = 0) -> QIcon:
+def icon(name: str, role: str = "text", size: int = 0, gap: int = 0) -> QIcon:
     """An icon of `resources/icons` in a colour of the palette (`text`, `muted`, `accent`, ...); disabled it is faint.
 
-    Crisp at `size`; without one at 16, 20 and 24 device-independent pixels.
+    Crisp at `size`; without one at 16, 20 and 24 device-independent pixels. `gap` keeps so many pixels free at its right.
     """
-    key = (name, role, size, _state.palette.dark)
+    key = (name, role, size, gap, _state.palette.dark)
     if key not in _icons:
-        _icons[key] = _make_icon(name, role, (size,) if size else (ICON, 20, 24))
+        made = QIcon()
+        ratios = {1.0, *(screen.devicePixelRatio() for screen in QApplication.screens())}
+        for each in (size,) if size else (ICON, 20, 24):
+            for ratio in ratios:
+                made.addPixmap(pixmap(name, getattr(_state.palette, role), each, ratio, gap))
+                made.addPixmap(pixmap(name, _state.palette.faint, each, ratio, gap), QIcon.Mode.Disabled)
+        _icons[key] = made
     return _icons[key]
-
-
-def _make_icon(name: str, role: str, sizes: tuple[int, ...]) -> QIcon:
-    made = QIcon()
-    ratios = {1.0, *(screen.devicePixelRatio() for screen in QApplication.screens())}
-    for size in sizes:
-        for ratio in ratios:
-            made.addPixmap(pixmap(name, getattr(_state.palette, role), size, ratio))
-            made.addPixmap(pixmap(name, _state.palette.faint, size, ratio), QIcon.Mode.Disabled)
-    return made
 
 
 @cache
@@ -280,17 +276,17 @@ def _svg(name: str) -> str:
     return (resources() / "icons" / f"{name}.svg").read_text(encoding="utf-8")
 
 
-def pixmap(name: str, color: str, size: int = ICON, ratio: float = 1.0) -> QPixmap:
-    """One icon as a picture of `size` device-independent pixels."""
+def pixmap(name: str, color: str, size: int = ICON, ratio: float = 1.0, gap: int = 0) -> QPixmap:
+    """One icon as a picture of `size` device-independent pixels, and `gap` empty ones beside it."""
     from PySide6.QtSvg import QSvgRenderer
 
     # Lucide is drawn for 24 pixels; a stroke of 2 there becomes 1.5 on the screen at 16 to 20.
     text = _svg(name).replace("currentColor", color).replace('stroke-width="2"', 'stroke-width="1.9"')
-    image = QPixmap(QSize(round(size * ratio), round(size * ratio)))
+    image = QPixmap(QSize(round((size + gap) * ratio), round(size * ratio)))
     image.fill(Qt.GlobalColor.transparent)
     painter = QPainter(image)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    QSvgRenderer(QByteArray(text.encode())).render(painter, QRectF(0, 0, image.width(), image.height()))
+    QSvgRenderer(QByteArray(text.encode())).render(painter, QRectF(0, 0, size * ratio, size * ratio))
     painter.end()
     image.setDevicePixelRatio(ratio)
     return image
@@ -298,10 +294,12 @@ def pixmap(name: str, color: str, size: int = ICON, ratio: float = 1.0) -> QPixm
 
 def bind_icon(target: Any, name: str, role: str = "text", size: int = ICON) -> None:
     """Gives a button or an action its icon, and gives it anew whenever the theme changes."""
-    _state.bound[target] = (name, role, size)
-    target.setIcon(icon(name, role, size))
+    # A push button sets its text right behind the icon; the picture brings the distance with it.
+    gap = 4 if isinstance(target, QPushButton) and target.text() and not target.isRightToLeft() else 0
+    _state.bound[target] = (name, role, size, gap)
+    target.setIcon(icon(name, role, size, gap))
     if hasattr(target, "setIconSize"):
-        target.setIconSize(QSize(size, size))
+        target.setIconSize(QSize(size + gap, size))
 
 
 # -- style
@@ -354,9 +352,9 @@ def _dress(app: QApplication, force: bool) -> None:
     app.setFont(font("body"))
     app.setPalette(_qt_palette(wanted))
     app.setStyleSheet(style_sheet())
-    for target, (name, role, size) in list(_state.bound.items()):
+    for target, (name, role, size, gap) in list(_state.bound.items()):
         if shiboken6.isValid(target):
-            target.setIcon(icon(name, role, size))
+            target.setIcon(icon(name, role, size, gap))
         else:
             del _state.bound[target]
     notifier().changed.emit()

@@ -230,6 +230,8 @@ class Window(QMainWindow):
             if page not in self.pages:
                 self.pages[page] = self._make(self._entries[page])
             self.stack.setCurrentWidget(self.pages[page])
+            if self.pages[page].focusProxy() is not None:
+                self.pages[page].setFocus()
             if arguments:
                 self.pages[page].open(**arguments)  # type: ignore[attr-defined]
             if not self._entries[page].foot:
@@ -443,5 +445,5 @@ def _summary(info: Any) -> str:
         return ""
     size = f"{info.size / 1e9:.1f} GB" if info.size >= 1e9 else f"{info.size / 1e6:.1f} MB"
     count = f"{info.parameters / 1e9:.1f} B" if info.parameters >= 1e9 else f"{info.parameters / 1e6:.1f} M"
-    parts = (info.architecture, f"{count} parameters", info.quantization, size, f"{info.context:,} tokens of context")
+    parts = (info.name, info.architecture, f"{count} parameters", info.quantization, size, f"{info.context:,} tokens of context")
     return "  ·  ".join(each for each in parts if each)

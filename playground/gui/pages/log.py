@@ -63,6 +63,7 @@ class LogPage(QWidget):
         self._filter_timer.setSingleShot(True)
         self._filter_timer.setInterval(120)
         self._filter_timer.timeout.connect(self._apply_filter)
+        self.setFocusProxy(self.table)
         self.refresh()
 
     # -- parts

@@ -149,7 +149,9 @@ class SettingsPage(QWidget):
         )
         sizes = (("small", "Small", "", "92 %"), ("normal", "Normal", "", "100 %"), ("large", "Large", "", "116 %"))
         for row, (key, title, choices) in enumerate((("theme", "Theme", themes), ("text_size", "Text size", sizes))):
-            grid.addWidget(QLabel(title), row, 0)
+            label = QLabel(title)
+            theme.mark(label, role="small")
+            grid.addWidget(label, row, 0)
             grid.addWidget(self._choice(key, title, choices), row, 1)
         return holder
 

@@ -68,8 +68,12 @@ class LogDetail(QFrame):
         kept.setRetainSizeWhenHidden(True)
         self._progress.setSizePolicy(kept)
         self._progress.hide()
-        column.addWidget(self.outcome)
-        column.addWidget(self._progress)
+        self.outcome.setMinimumHeight(20)
+        below = QVBoxLayout()
+        below.setSpacing(4)
+        below.addWidget(self.outcome)
+        below.addWidget(self._progress)
+        column.addLayout(below)
         column.addLayout(self._tabs())
         self._stack = QStackedWidget()
         self._reply = QTextEdit()
@@ -112,7 +116,7 @@ class LogDetail(QFrame):
         grid.setHorizontalSpacing(16)
         grid.setVerticalSpacing(4)
         self._fact: dict[str, QLabel] = {}
-        names = ("When", "Tokens", "Engine", "Speed", "Device", "Prompt", "Model file", "Seed")
+        names = ("When", "Tokens", "Engine", "Speed", "Device", "Prompt", "Seed", "Prefill", "Model file")
         for place, name in enumerate(names):
             title, value = QLabel(name), QLabel("–")
             theme.mark(title, role="muted")
@@ -122,8 +126,8 @@ class LogDetail(QFrame):
             grid.addWidget(title, row, side * 2)
             grid.addWidget(value, row, side * 2 + 1)
             self._fact[name] = value
-        grid.setColumnStretch(1, 1)
-        grid.setColumnStretch(3, 1)
+        grid.setColumnStretch(1, 3)
+        grid.setColumnStretch(3, 2)
         return grid
 
     def _buttons(self) -> QHBoxLayout:
@@ -197,7 +201,8 @@ class LogDetail(QFrame):
             "Engine": f"{row.engine} {row.engine_build}".strip(),
             "Speed": f"{rate(row):.1f} tokens/s" if rate(row) else "–",
             "Device": row.device or "–",
-            "Prompt": f"{row.prompt_tokens:,} tokens in {row.prefill_s:.2f} s, {row.cached_tokens:,} cached",
+            "Prompt": f"{row.prompt_tokens:,}, {row.cached_tokens:,} cached",
+            "Prefill": f"{row.prefill_s:.2f} s",
             "Model file": row.model_sha256[:12] or "–",
             "Seed": str(row.seed),
         }
@@ -224,7 +229,6 @@ class LogDetail(QFrame):
         """What the replay says; `fraction` while it runs (-1: nobody knows)."""
         self.outcome.setText(text)
         theme.mark(self.outcome, role=role)
-        self.outcome.setVisible(bool(text))
         self._progress.setVisible(fraction is not None)
         self.replay_button.setEnabled(fraction is None and self.row is not None and self.row.state != "streaming")
         if fraction is not None:

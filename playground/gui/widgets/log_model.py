@@ -104,7 +104,7 @@ class Column:
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("When", "When it was asked for", lambda g: when_text(g.started), lambda g: g.started, 112),
+    Column("When", "When it was asked for", lambda g: when_text(g.started), lambda g: g.started, 136),
     Column("Prompt", "What was asked", lambda g: prompt_start(g.prompt), lambda g: prompt_start(g.prompt).lower(), 240),
     Column("Model", "Which model answered", lambda g: g.model_name, lambda g: g.model_name.lower(), 112),
     Column("Settings", "What differs from the defaults", lambda g: differences(g.settings), lambda g: differences(g.settings), 152),
