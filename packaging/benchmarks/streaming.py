@@ -13,12 +13,12 @@ from pathlib import Path
 
 from bare import Bare, threads
 from pairs import in_turn, ratio
-from tests.models_made import half_billion
 
 from playground import events
 from playground.params import ContextSettings, SamplingSettings
 from playground.paths import Home, starter
 from playground.session import Session
+from tests.models_made import half_billion
 
 PROMPT = "Tell me a long story about a fox named Pepper and an owl."
 
