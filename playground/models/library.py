@@ -19,6 +19,7 @@ from playground import paths
 from playground.errors import ModelFileError, NotFoundError, StorageError
 from playground.models import download_plan, places, walk
 from playground.models.details import Details, Kind, describe
+from playground.models.files import quantization_of
 from playground.models.places import Place
 from playground.paths import Home
 
@@ -230,12 +231,10 @@ def _repo_names(row: Row) -> tuple[str, ...]:
     """The ways to write a model of the Hugging Face cache."""
     repo, path = row.repo.lower(), Path(row.path).as_posix().lower()
     inside = path.rpartition("/snapshots/")[2].partition("/")[2]
+    named = quantization_of(path).lower()
     return (
         repo,
-        f"{repo}:{inside}",
-        f"{repo}:{Path(path).name}",
-        f"{repo}:{row.quantization.lower()}",
-        f"{repo}:{row.name.lower()}",
+        *(f"{repo}:{each}" for each in (inside, Path(path).name, row.quantization.lower(), named, row.name.lower()) if each),
     )
 
 
