@@ -160,7 +160,7 @@ _IS_UNSPACED = f"content GLOB '*[{UNSPACED}]*'"
 
 _SEARCH = (
     """CREATE VIRTUAL TABLE messages_fts USING fts5 (
-        content, content='messages', content_rowid='number', tokenize='unicode61 remove_diacritics 2', prefix='2 3'
+        content, content='messages', content_rowid='number', tokenize='unicode61 remove_diacritics 2', prefix='3'
     )""",
     """CREATE TRIGGER messages_fts_insert AFTER INSERT ON messages BEGIN
         INSERT INTO messages_fts (rowid, content) VALUES (new.number, new.content);
@@ -192,7 +192,7 @@ _SEARCH = (
         INSERT INTO messages_unspaced (rowid, content) SELECT new.number, new.content || '  ' WHERE new.{_IS_UNSPACED};
     END""",
     """CREATE VIRTUAL TABLE sessions_fts USING fts5 (
-        title, content='sessions', content_rowid='number', tokenize='unicode61 remove_diacritics 2', prefix='2 3'
+        title, content='sessions', content_rowid='number', tokenize='unicode61 remove_diacritics 2', prefix='3'
     )""",
     """CREATE TRIGGER sessions_fts_insert AFTER INSERT ON sessions BEGIN
         INSERT INTO sessions_fts (rowid, title) VALUES (new.number, new.title);

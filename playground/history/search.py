@@ -1,9 +1,9 @@
 """Finding messages by their words. Whatever is typed is a question, never a syntax error.
 
-Words are looked up in the full-text index, the last one as the beginning of a word; what stands in double quotes is a phrase. Words in
-scripts without spaces are looked up as they stand, anywhere in a text. Ranked are the newest 2,000 hits: a common word is in half of
-all messages, and nobody wants the best of ten years ago. What no index finds, punctuation or the middle of a word, is looked for in the
-newest 20,000 messages.
+Words are looked up in the full-text index, the last one as the beginning of a word; what stands in double quotes is a phrase. Words
+in scripts without spaces are looked up as they stand, anywhere in a text. The best comes first among up to 2,000 hits; of more than
+that, the newest: a common word is in half of all messages, and nobody wants the best of ten years ago. What no index finds,
+punctuation or the middle of a word, is looked for in the newest 20,000 messages.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ Read = Callable[[str, Sequence[Any]], list[Any]]
 """runs a query and gives all its rows"""
 
 RANKED = 2000
-"""newest hits among which the best are chosen"""
+"""most hits that are ranked"""
 SCANNED = 20_000
 """newest messages that are read through when no index helps"""
 TITLES = 10
+_BEGINNING = 3
+"""letters that make a word's beginning: the index has a list of its own for each such beginning"""
 _TERMS = 32
 _TERM_LENGTH = 200
 
@@ -68,8 +70,7 @@ def _messages(read: Read, terms: list[_Term], limit: int) -> list[SearchHit]:
     if any(term.unspaced for term in terms):
         return _excerpts(read, _unspaced_hits(read, terms, limit), terms)
     if any(term.spaced for term in terms):
-        match = _match([term for term in terms if term.spaced])
-        found = _ranked(read, match, [term for term in terms if not term.spaced], limit)
+        found = _ranked(read, [each for each in terms if each.spaced], [each for each in terms if not each.spaced], limit)
         if found:
             return _excerpts(read, found, terms)
     return _excerpts(read, _scan(read, terms, limit), terms)
@@ -89,12 +90,12 @@ def _terms(words: str) -> list[_Term]:
     return (telling or terms)[:_TERMS]
 
 
-def _match(terms: list[_Term]) -> str:
+def _match(terms: list[_Term], finished: bool = False) -> str:
     """A full-text expression that can only mean these words: each is quoted, so that no operator is one."""
     quoted = [f'"{term.text}"' for term in terms]  # a term holds no quotation mark: they were taken for those of a phrase
     last = terms[-1]
     beginning = re.search(r"(\w*)\W*$", last.text)
-    if not last.phrase and beginning and len(beginning.group(1)) > 1:
+    if not finished and not last.phrase and beginning and len(beginning.group(1)) >= _BEGINNING:
         quoted[-1] += " *"
     return " AND ".join(quoted)
 
@@ -107,17 +108,16 @@ def _likes(terms: Sequence[_Term], column: str) -> tuple[str, list[str]]:
 # -- numbers of messages found
 
 
-def _ranked(read: Read, match: str, others: list[_Term], limit: int) -> list[int]:
+def _ranked(read: Read, terms: list[_Term], others: list[_Term], limit: int) -> list[int]:
+    """The best first; the newest first where there are too many to be told apart, for which the last word is taken as finished."""
     likes, patterns = _likes(others, "m.content")
-    rows = read(
-        f"""SELECT number FROM (
-            SELECT m.number AS number, bm25(messages_fts) AS score
-            FROM messages_fts CROSS JOIN messages m ON m.number = messages_fts.rowid CROSS JOIN sessions s ON s.id = m.session_id
-            WHERE messages_fts MATCH ? AND s.deleted IS NULL{likes} ORDER BY messages_fts.rowid DESC LIMIT {RANKED}
-        ) ORDER BY score, number DESC LIMIT ?""",
-        [match, *patterns, limit],
-    )
-    return [row[0] for row in rows]
+    source = f"""FROM messages_fts CROSS JOIN messages m ON m.number = messages_fts.rowid CROSS JOIN sessions s ON s.id = m.session_id
+        WHERE messages_fts MATCH ? AND s.deleted IS NULL{likes} ORDER BY messages_fts.rowid DESC LIMIT {RANKED}"""
+    newest = read(f"SELECT m.number {source}", [_match(terms, finished=True), *patterns])
+    if len(newest) < RANKED:
+        scored = f"SELECT m.number AS number, bm25(messages_fts) AS score {source}"
+        newest = read(f"SELECT number FROM ({scored}) ORDER BY score, number DESC", [_match(terms), *patterns])
+    return [row[0] for row in newest[:limit]]
 
 
 def _unspaced_hits(read: Read, terms: list[_Term], limit: int) -> list[int]:

@@ -92,7 +92,7 @@ def test_the_index_follows_changes(library: Store) -> None:
     assert found(library, "plants") == ["title of en"]
 
 
-def test_among_the_newest_the_best_comes_first(store: Store) -> None:
+def test_the_best_comes_first(store: Store) -> None:
     store.add_session(session())
     store.add_message(message("old", "fox " * 8))
     for number in range(20):
@@ -165,3 +165,11 @@ def test_the_indexes_are_whole_after_everything(library: Store, tmp_path: Path) 
     for table in ("messages_fts", "messages_unspaced", "sessions_fts"):
         copy.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', 1)")
     copy.close()
+
+
+def test_of_too_many_the_newest_comes_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "RANKED", 10)
+    store.add_session(session())
+    for number in range(30):
+        store.add_message(message(f"m{number}", "fox " * (30 - number)))
+    assert found(store, "fox", 5) == [f"m{number}" for number in (29, 28, 27, 26, 25)]
