@@ -6,7 +6,7 @@ help) with a second sentence from here.
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPoint, QRectF, QSize, Qt
+from PySide6.QtCore import QPoint, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
@@ -159,6 +159,7 @@ class Term(QLabel):
         self.setToolTip(help)
         self.setAccessibleName(f"{title}, explanation")
         self.setAccessibleDescription(help)
+        self.setMinimumHeight(20)
         theme.mark(self, role="small")
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
 
@@ -195,7 +196,8 @@ class Term(QLabel):
         hot = self.hasFocus() or self.underMouse()
         pen = QPen(QColor(colors.accent if hot else colors.faint), 1)
         pen.setDashPattern([1, 2])
+        pen.setCapStyle(Qt.PenCapStyle.FlatCap)
         painter.setPen(pen)
         metrics = self.fontMetrics()
-        y = (self.height() + metrics.ascent() - metrics.descent()) // 2 + 3
-        painter.drawLine(0, y, min(self.width(), metrics.horizontalAdvance(self.text())), y)
+        y = (self.height() + metrics.ascent() - metrics.descent()) / 2 + 2.5
+        painter.drawLine(QPointF(0, y), QPointF(min(self.width(), metrics.horizontalAdvance(self.text())), y))

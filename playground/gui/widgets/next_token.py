@@ -17,7 +17,7 @@ from playground.gui import theme
 from playground.history.records import TokenRow
 from playground.protocol import TokenInfo
 
-ROW = 24
+ROW = 22
 ROWS = 8
 FRAME_MS = 33
 
@@ -101,14 +101,14 @@ class NextToken(QWidget):
             painter.setPen(Qt.PenStyle.NoPen)
             if bar.drawn:
                 painter.setBrush(QColor(colors.accent))
-                painter.drawRoundedRect(QRectF(0, top + 7, 3, ROW - 14), 1.5, 1.5)
+                painter.drawRoundedRect(QRectF(0, top + 6, 3, ROW - 12), 1.5, 1.5)
             painter.setBrush(QColor(colors.sunken))
-            painter.drawRoundedRect(QRectF(name_width, top + 7, track, 8), 2, 2)
+            painter.drawRoundedRect(QRectF(name_width, top + 6, track, 8), 2, 2)
             if bar.now > 0:
                 painter.setBrush(QColor(colors.accent if bar.drawn else colors.muted))
-                painter.drawRoundedRect(QRectF(name_width, top + 7, max(2.0, track * bar.now), 8), 2, 2)
+                painter.drawRoundedRect(QRectF(name_width, top + 6, max(2.0, track * bar.now), 8), 2, 2)
             painter.setBrush(QColor(colors.text))
-            painter.drawRect(QRectF(name_width, top + 17, max(1.0, track * bar.own), 1))
+            painter.drawRect(QRectF(name_width, top + 15.5, max(1.0, track * bar.own), 1))
             painter.setFont(theme.font("small"))
             painter.setPen(QColor(colors.text if bar.now > 0 else colors.faint))
             number = f"{bar.now:.2f}" if bar.now > 0 else "cut"
@@ -122,7 +122,7 @@ class NextToken(QWidget):
             tone = QColor(colors.sunken)
             tone.setAlphaF(1.0 - 0.11 * place)
             painter.setBrush(tone)
-            painter.drawRoundedRect(QRectF(0, place * ROW + 7, self.width() * 0.86 ** (place + 1), 8), 2, 2)
+            painter.drawRoundedRect(QRectF(0, place * ROW + 6, self.width() * 0.86 ** (place + 1), 8), 2, 2)
         painter.setFont(theme.font("small"))
         painter.setPen(QColor(colors.muted))
         area = QRectF(0, ROW * 4.5, self.width(), ROW * 3)

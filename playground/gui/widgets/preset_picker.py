@@ -25,6 +25,7 @@ class NamePopup(QFrame):
 
     def __init__(self, title: str, name: str, taken: Callable[[str], str], parent: QWidget) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
+        self.setLayoutDirection(Qt.LayoutDirection.LeftToRight)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         theme.mark(self, surface="raised")
         self._taken = taken
@@ -104,6 +105,7 @@ class PresetPicker(QPushButton):
     def menu_of(self) -> QMenu:
         """The menu as it would open now."""
         menu = QMenu(self)
+        menu.setLayoutDirection(Qt.LayoutDirection.LeftToRight)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.setToolTipsVisible(True)
         own = self._preferences.presets()

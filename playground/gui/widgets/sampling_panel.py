@@ -64,7 +64,7 @@ class SamplingPanel(QFrame):
         scroll.setWidget(self._body)
         outer.addWidget(scroll, 1)
         self._column = QVBoxLayout(self._body)
-        self._column.setContentsMargins(16, 0, 16, 16)
+        self._column.setContentsMargins(16, 0, 16, 8)
         self._column.setSpacing(8)
         self._main = Form(self._settings, "sampling", MAIN)
         self._main.changed.connect(lambda settings: self._take(MAIN, settings))
@@ -78,10 +78,10 @@ class SamplingPanel(QFrame):
         self._more_holder = QWidget()
         self._more_holder.setVisible(False)
         self._column.addWidget(self._more_holder)
-        self._column.addWidget(self._token_head())
-        self.next_token = NextToken()
-        self._column.addWidget(self.next_token)
         self._column.addStretch(1)
+        outer.addWidget(self._foot())  # outside what scrolls: it is looked at while a slider is moved
+        bar = scroll.verticalScrollBar()
+        bar.rangeChanged.connect(lambda low, high: self._column.setContentsMargins(16, 0, 4 if high > low else 16, 8))
 
     # -- parts
 
@@ -120,10 +120,21 @@ class SamplingPanel(QFrame):
         button.toggled.connect(self.show_more)
         return button
 
+    def _foot(self) -> QWidget:
+        foot = QFrame()
+        theme.mark(foot, line="top")
+        column = QVBoxLayout(foot)
+        column.setContentsMargins(16, 8, 16, 12)
+        column.setSpacing(4)
+        column.addWidget(self._token_head())
+        self.next_token = NextToken()
+        column.addWidget(self.next_token)
+        return foot
+
     def _token_head(self) -> QWidget:
         head = QWidget()
         row = QHBoxLayout(head)
-        row.setContentsMargins(0, 8, 0, 0)
+        row.setContentsMargins(0, 0, 0, 0)
         text = "What the model weighed for the latest token, likeliest first."
         term = Term("next_token", "Next token", text)
         theme.mark(term, role="strong")
