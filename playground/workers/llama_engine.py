@@ -261,22 +261,21 @@ class _Run:
 
     def _draw(self) -> None:
         """A token for every living sequence, each from its place in the last batch."""
+        row = self._row
         read = None
-        logits: Any = None
-        likeliest: list[int] = []
         for each in self._live:
-            place = self._places.get(each.number, -1)
             if (applied := each.due()) is not None:
                 self._changed(each, applied)
+            place = self._places.get(each.number, -1)
             if place != read:
-                logits, read = self._engine.logits(place), place
-                if not self._row.read(logits):
+                read = place
+                if not row.read(self._engine.logits(place)):
                     raise ModelFileError(
                         "The model gave no usable numbers for the next token.",
                         "Its file is probably damaged: download it again.",
                     )
-                likeliest = self._row.likeliest(max(1, self._alternatives))
-            each.step(logits, self._row, likeliest, self._alternatives)
+            row.likeliest(max(1, self._alternatives, each.few))
+            each.step(row, self._alternatives)
             if not each.reason and self._is_full(each):
                 each.finish("context")
             if each.reason:

@@ -17,11 +17,18 @@ from numpy.typing import NDArray
 
 from playground.params import SamplingSettings
 from playground.workers.llama_lib import C
+from playground.workers.token_stats import Row
+
+_apply = C.llama_sampler_apply
 
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 """`llama_token_data`"""
 
 Key = tuple[Any, ...]
+
+
+_FEW = 512
+"""Up to so many candidates are handed to the library instead of the whole vocabulary, where the chain begins with a cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +38,8 @@ class Draw:
     token: int
     probability: float
     survivors: NDArray[Any]
-    by_id: bool
-    """whether survivors still stand in the order of their ids"""
+    order: str
+    """of the survivors: `likeliest` first (by the raw logits), by `id`, or any"""
 
 
 class Candidates:
@@ -40,20 +47,30 @@ class Candidates:
 
     def __init__(self, n_vocab: int) -> None:
         self.rows = np.empty(n_vocab, CANDIDATE)
-        self._ids = np.arange(n_vocab, dtype=np.int32)
-        self._data = C.llama_token_data_p.from_buffer(ctypes.c_void_p(self.rows.ctypes.data))
-        self.array = C.llama_token_data_array(self._data, n_vocab, -1, False)
-        self.pointer = ctypes.byref(self.array)
         self._logits = self.rows["logit"]
-        self._id_field = self.rows["id"]
-        self._address = self.rows.ctypes.data
+        self._ids = self.rows["id"]
+        self._all = np.arange(n_vocab, dtype=np.int32)
+        data = ctypes.cast(self.rows.ctypes.data, C.llama_token_data_p)
+        self.array = C.llama_token_data_array(data, n_vocab, -1, False)
+        self.pointer = ctypes.byref(self.array)
 
     def fill(self, logits: NDArray[np.float32]) -> None:
-        self._id_field[:] = self._ids
+        """The whole vocabulary."""
+        self._ids[:] = self._all
         self._logits[:] = logits
-        self.array.size = len(self.rows)
+        self._reset(len(self.rows), False)
+
+    def fill_some(self, ids: NDArray[Any], logits: NDArray[np.float32], is_sorted: bool) -> None:
+        """Some tokens, perhaps with the likeliest first."""
+        count = len(ids)
+        self._ids[:count] = ids
+        self._logits[:count] = logits[ids]
+        self._reset(count, is_sorted)
+
+    def _reset(self, count: int, is_sorted: bool) -> None:
+        self.array.size = count
         self.array.selected = -1
-        self.array.sorted = False
+        self.array.sorted = is_sorted
 
 
 class Sampler:
@@ -78,40 +95,57 @@ class Sampler:
         for link in old.values():
             C.llama_sampler_free(link)
         self._penalties = next((link for key, link in self._links if key[0] == "penalties"), None)
+        self._window = settings.repeat_last_n if wanted and wanted[0][0] == "penalties" else 0
+        self.few = self._needed(wanted)
+        """how many of the likeliest tokens a draw needs; 0: the whole vocabulary"""
         return settings
 
-    def draw(self, logits: NDArray[np.float32], likeliest: int) -> Draw:
-        """The next token. `likeliest` is the index of the highest logit (the first of equals)."""
-        candidates = self._candidates
-        if self.settings.greedy and not self._links:
-            return Draw(likeliest, 1.0, candidates.rows[:0], False)
-        candidates.fill(logits)
+    def draw(self, row: Row) -> Draw:
+        """The next token, from a row of logits that was read."""
+        settings, candidates = self.settings, self._candidates
+        if settings.greedy and not self._links:
+            return Draw(int(row.likeliest(1)[0]), 1.0, candidates.rows[:0], "any")
+        if not self.few:
+            candidates.fill(row.logits)
+            order = "id"
+        elif self._window:
+            ids = np.union1d(row.likeliest(self.few), self._tokens[-self._window :])
+            candidates.fill_some(ids, row.logits, False)
+            order = "any"
+        else:
+            candidates.fill_some(row.likeliest(self.few), row.logits, True)
+            order = "likeliest" if self._penalties is None else "any"
         pointer, array = candidates.pointer, candidates.array
-        apply = C.llama_sampler_apply
         for _, link in self._links:
-            apply(link, pointer)
-        apply(self._greedy if self.settings.greedy else self._draw, pointer)
-        chosen = candidates.rows[array.selected]
-        if self.settings.greedy:
-            return Draw(int(chosen["id"]), 1.0, candidates.rows[:0], False)
-        return Draw(int(chosen["id"]), float(chosen["p"]), candidates.rows[: array.size], not array.sorted)
+            _apply(link, pointer)
+        _apply(self._greedy if settings.greedy else self._draw, pointer)
+        _, _, probability = chosen = candidates.rows[array.selected].item()
+        if settings.greedy:
+            return Draw(chosen[0], 1.0, candidates.rows[:0], "any")
+        if order == "id" and array.sorted:
+            order = "any"
+        return Draw(chosen[0], probability, candidates.rows[: array.size], order)
 
-    def probability(self, draw: Draw, ids: Sequence[int]) -> list[float]:
-        """What tokens could have been drawn with; 0 for those that the chain had cut off."""
+    def probabilities(self, draw: Draw, ids: Sequence[int], likeliest: bool = False) -> list[float]:
+        """What tokens could have been drawn with; 0 for those that the chain had cut off.
+
+        `likeliest`: these are the row's likeliest, in their order.
+        """
         if self.settings.greedy:
             return [1.0 if each == draw.token else 0.0 for each in ids]
         rows = draw.survivors
-        if len(rows) <= 512:
-            known = dict(zip(rows["id"].tolist(), rows["p"].tolist(), strict=True))
-            return [known.get(each, 0.0) for each in ids]
-        if draw.by_id:
+        if likeliest and draw.order == "likeliest":
+            found: list[float] = rows["p"][: len(ids)].tolist()
+            return found + [0.0] * (len(ids) - len(found))
+        if draw.order == "id" and len(rows) > _FEW:
             places = np.searchsorted(rows["id"], ids)
             places[places == len(rows)] = 0
             return [float(row["p"]) if row["id"] == each else 0.0 for row, each in zip(rows[places], ids, strict=True)]
-        wanted = np.zeros(len(self._candidates.rows), bool)
-        wanted[list(ids)] = True
-        found = rows[wanted[rows["id"]]]
-        known = dict(zip(found["id"].tolist(), found["p"].tolist(), strict=True))
+        if len(rows) > _FEW:
+            wanted = np.zeros(len(self._candidates.rows), bool)
+            wanted[list(ids)] = True
+            rows = rows[wanted[rows["id"]]]
+        known = dict(zip(rows["id"].tolist(), rows["p"].tolist(), strict=True))
         return [known.get(each, 0.0) for each in ids]
 
     def accept(self, token: int) -> None:
@@ -125,6 +159,19 @@ class Sampler:
         C.llama_sampler_free(self._draw)
         C.llama_sampler_free(self._greedy)
         self._links = []
+
+    def _needed(self, keys: Sequence[Key]) -> int:
+        """A chain that begins with top-k needs the k likeliest; if penalties stand before it, also those, and as many more to replace
+        the penalised ones. So does a greedy one, with k = 1. Everything else sees the whole vocabulary.
+        """
+        cuts = [key for key in keys[:2] if key[0] != "penalties"] if self._window else keys[:1]
+        if cuts and cuts[0][0] == "top_k":
+            needed = cuts[0][1] + self._window
+        elif self.settings.greedy and self._window:
+            needed = 1 + self._window
+        else:
+            return 0
+        return needed if needed <= min(_FEW, len(self._candidates.rows)) else 0
 
     def _make(self, key: Key) -> Any:
         kind, *values = key

@@ -8,9 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence as Series
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from playground.params import SamplingSettings
 from playground.protocol import Alternative, Change, TokenInfo
 from playground.workers.llama_model import Model
@@ -59,6 +56,11 @@ class Sequence:
         """the last that was drawn, still to be computed"""
 
     @property
+    def few(self) -> int:
+        """How many of a row's likeliest tokens the next draw needs."""
+        return self._sampler.few
+
+    @property
     def settings(self) -> SamplingSettings:
         return self._sampler.settings
 
@@ -74,10 +76,10 @@ class Sequence:
             applied = self.change(self._timeline.pop(0).settings)
         return applied
 
-    def step(self, logits: NDArray[np.float32], row: Row, likeliest: list[int], alternatives: int) -> None:
-        """Draws the next token from the row that `row` has read; `likeliest` are its likeliest tokens, at least one."""
+    def step(self, row: Row, alternatives: int) -> None:
+        """Draws the next token from a row of logits that was read."""
         sampler = self._sampler
-        draw = sampler.draw(logits, likeliest[0])
+        draw = sampler.draw(row)
         token = draw.token
         if self._model.is_end(token):
             self.finish("end")
@@ -88,13 +90,11 @@ class Sequence:
         self.count += 1
         shown: tuple[Alternative, ...] = ()
         if alternatives:
-            ids = likeliest[:alternatives]
+            ids = row.likeliest(alternatives).tolist()
             label, logprob = self._model.label, row.logprob
+            chances = sampler.probabilities(draw, ids, likeliest=True)
             shown = tuple(
-                [
-                    Alternative(each, label(each), logprob(each), probability)
-                    for each, probability in zip(ids, sampler.probability(draw, ids), strict=True)
-                ]
+                [Alternative(each, label(each), logprob(each), chance) for each, chance in zip(ids, chances, strict=True)]
             )
         text = self._utf8.add(self._model.piece(token))
         info = TokenInfo(token, text, row.logprob(token), draw.probability, row.entropy, shown)

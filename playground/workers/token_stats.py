@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BLOCK = 64
+_IN_BLOCK = np.arange(_BLOCK)
+_NOTHING = np.empty(0, np.intp)
 
 
 class Row:
@@ -19,7 +21,7 @@ class Row:
     def __init__(self, n_vocab: int) -> None:
         self._shifted = np.empty(n_vocab, np.float32)
         self._weights = np.empty(n_vocab, np.float32)
-        self._whole = n_vocab // _BLOCK * _BLOCK
+        self._order = _NOTHING
         self.logits = self._shifted
         self.entropy = 0.0
         """nats"""
@@ -29,6 +31,7 @@ class Row:
     def read(self, logits: NDArray[np.float32]) -> bool:
         """Takes a row (a view is enough: it is used until the next). False if it holds no distribution: NaN, +inf or only -inf."""
         self.logits = logits
+        self._order = _NOTHING
         peak = float(logits.max())
         if not math.isfinite(peak):
             return False
@@ -49,29 +52,34 @@ class Row:
         """The natural logarithm of the token's probability under the raw logits."""
         return float(self.logits[token]) - self._peak - self._log_sum
 
-    def likeliest(self, count: int) -> list[int]:
-        """The tokens with the highest logits, highest first, the lower id first among equals.
-
-        Looks at the blocks with the highest maxima only: no other block can hold one of the `count` highest.
-        """
-        logits = self.logits
-        if count <= 0:
-            return []
-        if len(logits) > 4096 and count <= 64:
-            peaks = logits[: self._whole].reshape(-1, _BLOCK).max(axis=1)
-            least = np.partition(peaks, len(peaks) - count)[len(peaks) - count]
-            blocks = np.flatnonzero(peaks >= least)
-            if len(blocks) <= 16 * count:
-                places = (blocks[:, None] * _BLOCK + np.arange(_BLOCK)).ravel()
-                places = np.concatenate((places, np.arange(self._whole, len(logits))))
-                return _highest(places, logits[places], count)
-        if len(logits) > 4 * count:
-            least = np.partition(logits, len(logits) - count)[len(logits) - count]
-            places = np.flatnonzero(logits >= least)
-            return _highest(places, logits[places], count)
-        return _highest(np.arange(len(logits)), logits, count)
+    def likeliest(self, count: int) -> NDArray[np.intp]:
+        """The tokens with the highest logits, highest first, the lower id first among equals. Asked for once, fewer cost nothing."""
+        if count > len(self._order):
+            self._order = _highest(self.logits, count)
+        return self._order[:count]
 
 
-def _highest(places: NDArray[np.intp], values: NDArray[np.float32], count: int) -> list[int]:
-    order = np.argsort(-values, kind="stable")[:count]
-    return [int(each) for each in places[order]]
+def _highest(logits: NDArray[np.float32], count: int) -> NDArray[np.intp]:
+    """The places of the `count` highest values.
+
+    Of a long row, only the blocks with the highest maxima are looked at: no other block can hold one of the `count` highest.
+    """
+    whole = len(logits) // _BLOCK * _BLOCK
+    if 8 * _BLOCK * count < len(logits):
+        peaks = logits[:whole].reshape(-1, _BLOCK).max(axis=1)
+        least = np.partition(peaks, len(peaks) - count)[len(peaks) - count]
+        blocks = np.flatnonzero(peaks >= least)
+        if len(blocks) <= 2 * count:  # more only if many are equal
+            places = (blocks[:, None] * _BLOCK + _IN_BLOCK).ravel()
+            if whole < len(logits):
+                places = np.concatenate((places, np.arange(whole, len(logits))))
+            return places[_sorted(logits[places], count)]
+    return _sorted(logits, count)
+
+
+def _sorted(values: NDArray[np.float32], count: int) -> NDArray[np.intp]:
+    if 4 * count < len(values):
+        least = np.partition(values, len(values) - count)[len(values) - count]
+        places = np.flatnonzero(values >= least)
+        return places[np.argsort(-values[places], kind="stable")[:count]]
+    return np.argsort(-values, kind="stable")[:count]
