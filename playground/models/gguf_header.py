@@ -297,21 +297,35 @@ def _tensors(cursor: _Cursor, count: int, alignment: int) -> Iterator[TensorInfo
 
 
 def _sums(cursor: _Cursor, count: int, alignment: int) -> tuple[dict[str, int], int, int]:
-    """The tensor table added up: bytes by number format, parameters, and where the last tensor ends. Checks what `_tensors` checks."""
+    """The tensor table added up: bytes by number format, parameters, and where the last tensor ends. Checks what `_tensors` checks.
+
+    Written for speed: a listing of 2,000 models goes through some 600,000 lines of such tables.
+    """
     elements_of: dict[int, int] = {}
     end = parameters = 0
+    data, at = cursor.window()
     for _ in range(count):
-        raw, fields = cursor.entry()
+        try:
+            (length,) = _LENGTH.unpack_from(data, at)
+            (axes,) = _AXES.unpack_from(data, at + 8 + length)
+            rest = _ENTRY[axes]
+            fields = rest.unpack_from(data, at + 12 + length)
+            at += 12 + length + rest.size
+        except (struct.error, IndexError, OverflowError):  # the window ends here, or it is nonsense
+            cursor.go(at)
+            fields = cursor.entry()[1]
+            data, at = cursor.window()
         number, offset = fields[-2:]
         elements = math.prod(fields[:-2])
         kind = TYPES.get(number)
         if kind is None or elements >= 1 << 50 or offset >= 1 << 55 or offset % alignment:
-            raise cursor.damaged(f'the tensor "{raw[:80].decode("utf-8", "replace")}" has the shape {fields[:-2]} at {offset}')
+            raise cursor.damaged(f"a tensor has the shape {fields[:-2]} at {offset} in number format {number}")
         elements_of[number] = elements_of.get(number, 0) + elements
         parameters += elements
         stop = offset + elements // kind.block * kind.nbytes
         if stop > end:
             end = stop
+    cursor.go(at)
     weights = {TYPES[number].name: total // TYPES[number].block * TYPES[number].nbytes for number, total in elements_of.items()}
     return weights, parameters, end
 
@@ -351,6 +365,13 @@ class _Cursor:
         if length > limit:
             raise self.damaged(f"it holds a text of {length} bytes")
         return self.take(length).decode("utf-8", "replace")
+
+    def window(self) -> tuple[bytes, int]:
+        """The bytes at hand and the place in them, for a loop that reads by itself and then says `go`."""
+        return self._data, self._at
+
+    def go(self, at: int) -> None:
+        self._at = at
 
     def entry(self) -> tuple[bytes, tuple[int, ...]]:
         """One line of the tensor table: the name, then the shape's axes, the number format and the offset."""
