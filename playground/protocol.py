@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from playground.errors import SettingError
 from playground.params import ContextSettings, SamplingSettings
 
 # -- parts of messages
@@ -438,7 +439,7 @@ def decode(data: bytes) -> Message:
     try:
         ((name, fields),) = json.loads(data.decode("utf-8", "surrogatepass")).items()
         return _builder(_classes()[name])(fields)
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, SettingError) as error:
         raise ValueError(f"not a message: {data[:80]!r}") from error
 
 
