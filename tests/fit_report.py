@@ -387,7 +387,7 @@ def report(path: Path) -> str:
         except NotEnough as reason:
             apart.append(f"{name}: {reason}")
             continue
-        except (KeyError, TypeError, ValueError, ZeroDivisionError) as problem:
+        except (AttributeError, LookupError, TypeError, ValueError, ZeroDivisionError) as problem:
             apart.append(f"{name}: the row cannot be read ({type(problem).__name__}: {problem})")
             continue
         out.append(f"{name}  {row.get('engine')}")

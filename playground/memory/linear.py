@@ -13,48 +13,52 @@ TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 """The names a LoRA may adapt, as PEFT writes them."""
 
 
-def matrices(shape: ModelShape) -> Iterator[tuple[str, int, int]]:
-    """(name, rows out, columns in) of every linear matrix in the layers; experts counted each."""
+Matrix = tuple[str, int, int, int]
+"""(name, rows out, columns in, how many alike)."""
+
+
+def matrices(shape: ModelShape) -> Iterator[Matrix]:
+    """Every linear matrix in the layers; experts as one entry that says how many."""
     for layer in shape.layers:
         yield from layer_matrices(shape, layer)
 
 
-def layer_matrices(shape: ModelShape, layer: LayerShape) -> Iterator[tuple[str, int, int]]:
+def layer_matrices(shape: ModelShape, layer: LayerShape) -> Iterator[Matrix]:
     embd = shape.embd
     if layer.attention and layer.heads:
         if shape.mla is not None:
             yield from _latent(shape, layer)
         else:
-            yield "q_proj", layer.heads * layer.head_k * (2 if shape.gated_attention else 1), embd
-            yield "k_proj", layer.k_width, embd
-            yield "v_proj", layer.v_width, embd
-            yield "o_proj", embd, layer.heads * layer.head_v
+            yield "q_proj", layer.heads * layer.head_k * (2 if shape.gated_attention else 1), embd, 1
+            yield "k_proj", layer.k_width, embd, 1
+            yield "v_proj", layer.v_width, embd, 1
+            yield "o_proj", embd, layer.heads * layer.head_v, 1
     if layer.recurrent and shape.state is not None:
-        yield "in_proj", shape.state.projection, embd
-        yield "out_proj", embd, shape.state.inner
+        yield "in_proj", shape.state.projection, embd, 1
+        yield "out_proj", embd, shape.state.inner, 1
     for count, width in ((1, layer.feed_forward), (layer.experts, layer.expert_ff), (1, layer.shared_ff)):
-        for _ in range(count if width else 0):
+        if width and count:
             if shape.gated:
-                yield "gate_proj", width, embd
-            yield "up_proj", width, embd
-            yield "down_proj", embd, width
+                yield "gate_proj", width, embd, count
+            yield "up_proj", width, embd, count
+            yield "down_proj", embd, width, count
 
 
-def _latent(shape: ModelShape, layer: LayerShape) -> Iterator[tuple[str, int, int]]:
+def _latent(shape: ModelShape, layer: LayerShape) -> Iterator[Matrix]:
     mla, embd = shape.mla, shape.embd
     assert mla is not None
     nope = mla.key - mla.rope
     if mla.q_rank:
-        yield "q_a_proj", mla.q_rank, embd
-    yield "q_proj", layer.heads * mla.key, mla.q_rank or embd
-    yield "kv_a_proj_with_mqa", mla.kv_rank + mla.rope, embd
-    yield "kv_b_proj", layer.heads * (nope + mla.value), mla.kv_rank
-    yield "o_proj", embd, layer.heads * mla.value
+        yield "q_a_proj", mla.q_rank, embd, 1
+    yield "q_proj", layer.heads * mla.key, mla.q_rank or embd, 1
+    yield "kv_a_proj_with_mqa", mla.kv_rank + mla.rope, embd, 1
+    yield "kv_b_proj", layer.heads * (nope + mla.value), mla.kv_rank, 1
+    yield "o_proj", embd, layer.heads * mla.value, 1
 
 
 def linear_parameters(shape: ModelShape) -> int:
     """Parameters in the layers' linear matrices."""
-    return sum(rows * columns for _, rows, columns in matrices(shape))
+    return sum(rows * columns * count for _, rows, columns, count in matrices(shape))
 
 
 def table_parameters(shape: ModelShape) -> int:
@@ -65,7 +69,7 @@ def table_parameters(shape: ModelShape) -> int:
 def adapter_parameters(shape: ModelShape, rank: int, targets: tuple[str, ...]) -> int:
     """LoRA's own parameters: rank x (in + out) over the matrices adapted; "all-linear" means all but the head."""
     every = "all-linear" in targets
-    total = sum(rank * (rows + columns) for name, rows, columns in matrices(shape) if every or name in targets)
+    total = sum(rank * (out + into) * count for name, out, into, count in matrices(shape) if every or name in targets)
     if "lm_head" in targets:
         total += rank * (shape.vocab + shape.embd)
     return total

@@ -161,6 +161,34 @@ class ModelShape:
         return replace(self, tensors=tensors, basis=basis)
 
 
+_LIMITS = {
+    "block_count": 10_000,
+    "embedding_length": 1 << 22,
+    "feed_forward_length": 1 << 26,
+    "attention.head_count": 1 << 16,
+    "attention.head_count_kv": 1 << 16,
+    "attention.key_length": 1 << 20,
+    "attention.value_length": 1 << 20,
+    "context_length": 1 << 40,
+    "expert_count": 1 << 16,
+    "expert_used_count": 1 << 10,
+    "expert_feed_forward_length": 1 << 26,
+    "ssm.inner_size": 1 << 26,
+    "ssm.state_size": 1 << 20,
+    "ssm.group_count": 1 << 16,
+}
+
+
+def _check(get: Lookup, vocab: int) -> None:
+    for key, limit in _LIMITS.items():
+        value = get(key, None)
+        for item in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(item, (int, float)) and not 0 <= item <= limit:
+                raise ValueError(key)
+    if not 0 <= vocab <= 1 << 28:
+        raise ValueError("vocab_size")
+
+
 def _per_layer(value: object, count: int, default: int = 0) -> list[int]:
     """A scalar or a list as one number per layer."""
     if isinstance(value, (list, tuple)):
@@ -170,8 +198,12 @@ def _per_layer(value: object, count: int, default: int = 0) -> list[int]:
 
 
 def shape_from_keys(architecture: str, get: Lookup, vocab: int, tensors: Mapping[str, int], **extra: object) -> ModelShape:
-    """The shape from GGUF keys. `get` is relative to the architecture; `tensors` may be empty."""
+    """The shape from GGUF keys. `get` is relative to the architecture; `tensors` may be empty.
+
+    Raises ValueError for numbers that no model has (the file is damaged, or made to hurt).
+    """
     arch = architecture
+    _check(get, vocab)
     count = number(get, "block_count") - number(get, "nextn_predict_layers")
     embd = number(get, "embedding_length")
     heads = _per_layer(get("attention.head_count", 0), count)

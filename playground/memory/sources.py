@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from ..errors import ModelFileError
-from .linear import matrices
+from .linear import linear_parameters, table_parameters
 from .shape import ModelShape, shape_from_keys
 
 _ARCHITECTURES = {
@@ -125,8 +125,7 @@ def shape_from_config(config: Mapping[str, Any], header: SafetensorsHeader | Non
 
 def count_parameters(shape: ModelShape) -> int:
     """Parameters from widths alone: embeddings, head, and the matrices of each layer (norms left out)."""
-    table = shape.vocab * shape.embd * (1 if shape.tied else 2)
-    return table + sum(rows * columns for _, rows, columns in matrices(shape))
+    return table_parameters(shape) + linear_parameters(shape)
 
 
 def _keys(c: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 Formulas, all per device unless said otherwise:
 - adapter parameters P = sum of rank x (in + out); gradients P, AdamW 2 P, 8-bit Adam about 2.03 bytes a parameter
 - activations without checkpointing: tokens x [2 L (8 H + 4 K + 4 M) + 10 V] bytes (H hidden, K key-value width,
-  M feed-forward width, L layers, V vocabulary), fitted on litgpt's published LoRA runs within 2 %
+  M feed-forward width, L layers, V vocabulary), as published LoRA runs on queries and values show; a matrix that
+  is trained or adapted beyond those keeps its input too (o: H, gate and up: H, down: M; 2 bytes an element)
+- a feed-forward without a gate keeps 2 M in place of 4 M
 - with checkpointing: 2 tokens H L, one layer recomputed, and the logits
 - ZeRO-1 divides optimizer states by the number of devices, ZeRO-2 gradients too, ZeRO-3 and FSDP parameters too
   (Rajbhandari et al. 2020, table 1)
@@ -137,15 +139,28 @@ def trained_parameters(shape: ModelShape, plan: TrainingPlan) -> int:
 
 def activation_bytes(shape: ModelShape, plan: TrainingPlan) -> int:
     """Bytes kept for the backward pass (modelled; see the module's docstring)."""
-    per_layer = [8 * shape.embd + 4 * layer.k_width + 4 * _active_width(layer) for layer in shape.layers]
+    steps = 4 if shape.gated else 2  # gate, up, activation, product; or up and activation
+    per_layer = [8 * shape.embd + 4 * layer.k_width + steps * _active_width(layer) for layer in shape.layers]
     logits = 10 * shape.vocab
     if plan.checkpointing:
         kept = 2 * shape.embd * len(per_layer)
         total = plan.tokens * (kept + 2 * max(per_layer, default=0) + logits)
     else:
-        total = plan.tokens * (2 * sum(per_layer) + logits)
+        total = plan.tokens * (2 * (sum(per_layer) + _kept_inputs(shape, plan)) + logits)
     factor = plan.activation_factor * (QLORA_ACTIVATIONS if plan.method == "qlora" and not plan.checkpointing else 1.0)
     return round(total * factor)
+
+
+def _kept_inputs(shape: ModelShape, plan: TrainingPlan) -> int:
+    """Elements a token keeps, over all layers, as inputs of matrices that are trained or adapted."""
+    every = plan.method == "full" or "all-linear" in plan.targets
+    kept = 0
+    for layer in shape.layers:
+        kept += shape.embd * (every or "o_proj" in plan.targets)
+        kept += shape.embd * (every or bool({"gate_proj", "up_proj"} & set(plan.targets)))
+        kept += _active_width(layer) * (every or "down_proj" in plan.targets)
+        kept += shape.embd * (plan.method == "full")
+    return kept
 
 
 def _active_width(layer: LayerShape) -> int:
