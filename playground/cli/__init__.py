@@ -12,11 +12,11 @@ import sys
 from logging.handlers import RotatingFileHandler
 
 from playground import __version__
-from playground.cli import chat, log
+from playground.cli import chat, fit, log, models
 from playground.errors import Cancelled, PlaygroundError
 from playground.paths import home
 
-VERBS = (chat, log)
+VERBS = (chat, models, fit, log)
 
 FAILED, CANCELLED = 1, 130
 

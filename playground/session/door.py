@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from playground import events, protocol
-from playground.errors import NotFoundError, PlaygroundError
+from playground.errors import PlaygroundError
 from playground.history import export, recorder
 from playground.history.owner import owner
 from playground.history.records import Chat, GenerationRow, MessageRow, SearchHit, SessionRow, TokenRow, new_id
@@ -124,13 +124,15 @@ class Session:
         return self._engine.state
 
     def find_model(self, model: str | Path) -> Path:
-        """The file that a name stands for: `starter` or a path. NotFoundError with a way out."""
+        """The file that a name stands for: `starter`, a path, or a name of the library. NotFoundError with a way out."""
         if str(model) == "starter":
             return starter()
         path = Path(model).expanduser()
-        if not path.exists():
-            raise NotFoundError(f"There is no model at '{model}'.", "Give 'starter' or the path of a GGUF file.")
-        return path.absolute()
+        if path.exists():
+            return path.absolute()
+        from playground.models import library  # reads folders: only for a name that is no path
+
+        return library.resolve(self.home, str(model))
 
     # -- chat
 
@@ -327,7 +329,8 @@ class Session:
             return
 
         def found(answer: Future[tuple[GenerationRow, list[TokenRow]]]) -> None:
-            whole, tokens = None, []
+            whole: GenerationRow | None = None
+            tokens: list[TokenRow] = []
             try:
                 whole, tokens = answer.result()
             except Exception:  # its text is still there to go on from

@@ -1,0 +1,145 @@
+"""Which model a name stands for, as something to estimate: on this disk, or on the hub before a byte of weights is there.
+
+Joins what `models` reads (headers, here or by HTTP range) with what `memory` computes; neither knows the other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from playground.errors import HubError, ModelFileError, NotFoundError
+from playground.memory.devices import Device, find_devices
+from playground.memory.fit import Fit, fit, largest_context
+from playground.memory.fit import Situation as Situation
+from playground.memory.shape import ModelShape
+from playground.memory.sources import read_config, shape_from_config, shape_from_gguf
+from playground.models import library
+from playground.models.files import Choice, recommend
+from playground.models.gguf_header import merge_splits, open_gguf, split_names
+from playground.models.hub import Hub, ModelPage
+from playground.models.remote import read_whole, remote_gguf, remote_safetensors
+from playground.models.safetensors_header import SafetensorsHeader, open_safetensors, shard_names
+from playground.params import ContextSettings
+from playground.paths import Home
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to estimate. `bytes_read` from the hub to learn its shape; 0 for one on this disk."""
+
+    name: str
+    shape: ModelShape
+    format: str
+    """`gguf` (llama.cpp) or `safetensors` (transformers)"""
+    bytes_read: int = 0
+
+
+def subject(home: Home, name: str) -> Subject:
+    """`starter`, a path, a name of the library, or `owner/name[:file]` on the hub. NotFoundError, ModelFileError, HubError."""
+    repo, _, file = name.partition(":")
+    if is_repo(repo) and not Path(name).expanduser().exists():
+        try:
+            return of_path(library.resolve(home, name))
+        except NotFoundError:
+            return of_repo(repo, file)
+    return of_path(library.resolve(home, name))
+
+
+def is_repo(name: str) -> bool:
+    """Whether a name has the form `owner/name` that the hub gives its repositories."""
+    owner, slash, rest = name.partition("/")
+    return bool(owner and slash and rest) and "/" not in rest and not name.startswith((".", "~"))
+
+
+def of_path(path: Path) -> Subject:
+    """A model on this disk: all parts of a split GGUF, or a folder in Hugging Face layout."""
+    if path.is_dir():
+        return Subject(path.name, _folder_shape(path), "safetensors")
+    parts = [open_gguf(path.parent / part) for part in split_names(path.name)]
+    return Subject(path.stem, shape_from_gguf(merge_splits(parts) if len(parts) > 1 else parts[0]), "gguf")
+
+
+def of_repo(repo: str, file: str = "", page: ModelPage | None = None) -> Subject:
+    """A model on the hub: `file`, or the one that would be recommended. Reads headers by range, no weights."""
+    if not file:
+        page = page or Hub().model(repo)
+        best = recommend(page.choices, None).choice
+        if best is None:
+            raise NotFoundError(f"{repo} has no model file that can be used here.", "Choose another repository.")
+        file = best.path
+    if file.endswith(".gguf"):
+        header, read = remote_gguf(repo, file)
+        return Subject(f"{repo}:{file}", shape_from_gguf(header), "gguf", sum(each.bytes_read for each in read))
+    return _remote_folder(repo, file)
+
+
+def choice_fit(page: ModelPage, devices: list[Device], settings: ContextSettings) -> Callable[[Choice], str]:
+    """A verdict for each choice of a repository's page, from one header: the shapes are the same, only the weights differ.
+
+    The verdict is empty where no header can be had (offline, gated): nothing is guessed.
+    """
+    shapes: dict[str, ModelShape | None] = {}
+
+    def verdict(choice: Choice) -> str:
+        if choice.kind not in shapes:
+            try:
+                shapes[choice.kind] = of_repo(page.repo, choice.path, page).shape
+            except (HubError, ModelFileError, NotFoundError):
+                shapes[choice.kind] = None
+        shape = shapes[choice.kind]
+        return "" if shape is None else fit(with_weights(shape, choice.size), settings, devices).verdict
+
+    return verdict
+
+
+def with_weights(shape: ModelShape, size: int) -> ModelShape:
+    """The same shape in another quantization, `size` bytes in all: every tensor scaled alike."""
+    before = sum(shape.tensors.values())
+    if not before:
+        return shape
+    tensors = {name: round(nbytes * size / before) for name, nbytes in shape.tensors.items()}
+    return replace(shape, tensors=tensors, basis="the tensor table of another quantization, scaled to this file's size")
+
+
+def estimate(
+    what: Subject,
+    settings: ContextSettings,
+    held: dict[str, int] | None = None,
+    runtime: dict[str, int] | None = None,
+) -> tuple[Fit, int]:
+    """The estimate through llama.cpp on this machine, and the largest context that fits, in tokens."""
+    devices = find_devices()
+    found = fit(what.shape, settings, devices, held=held, runtime=runtime)
+    situation = Situation(what.shape, tuple(devices), held or {}, runtime or {})
+    return found, largest_context(situation, settings)
+
+
+def _folder_shape(folder: Path) -> ModelShape:
+    try:
+        config = read_config((folder / "config.json").read_bytes(), "config.json")
+    except OSError:
+        raise ModelFileError(f"{folder} has no config.json.", "Choose a folder in Hugging Face layout.") from None
+    return shape_from_config(config, open_safetensors(folder), folder.name)
+
+
+def _remote_folder(repo: str, file: str) -> Subject:
+    """Config and the headers of all shards; the index names them."""
+    config = read_config(read_whole(repo, "config.json"), f"{repo}/config.json")
+    names, read = [file], 0
+    try:
+        index = read_whole(repo, "model.safetensors.index.json")
+        json.loads(index)
+        names = shard_names(index, "model.safetensors.index.json")
+        read += len(index)
+    except (NotFoundError, HubError, ValueError):
+        pass  # one file holds everything
+    headers: list[SafetensorsHeader] = []
+    for name in names:
+        header, source = remote_safetensors(repo, name)
+        headers.append(header)
+        read += source.bytes_read
+    whole = replace(headers[0], tensors=tuple(tensor for header in headers for tensor in header.tensors))
+    return Subject(repo, shape_from_config(config, whole, repo), "safetensors", read)
