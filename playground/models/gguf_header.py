@@ -35,6 +35,7 @@ _MAX_TEXT = 1 << 26
 _MAX_DEPTH = 3
 _SLICE = 1 << 17
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_STRUCTS = {code: struct.Struct("<" + code) for code in _SCALARS.values()}
 _STRING, _ARRAY = 8, 9
 _LENGTH, _AXES = struct.Struct("<Q"), struct.Struct("<I")
 _ENTRY = tuple(struct.Struct(f"<{axes}QIQ") for axes in range(5))
@@ -348,17 +349,19 @@ class _Cursor:
         return ModelFileError(f"The header of {self.name} is damaged: {what}.", "Download the file again.")
 
     def take(self, length: int) -> bytes:
-        self._need(length)
+        if len(self._data) - self._at < length:
+            self._need(length)
         data = self._data[self._at : self._at + length]
         self._at += length
         return data
 
     def scalar(self, code: str) -> Any:
-        length = struct.calcsize("<" + code)
-        self._need(length)
-        (value,) = struct.unpack_from("<" + code, self._data, self._at)
-        self._at += length
-        return value
+        kind = _STRUCTS[code]
+        if len(self._data) - self._at < kind.size:
+            self._need(kind.size)
+        at = self._at
+        self._at = at + kind.size
+        return kind.unpack_from(self._data, at)[0]
 
     def text(self, limit: int) -> str:
         length = self.scalar("Q")
