@@ -172,7 +172,9 @@ def _kept(before: Stage, places: NDArray[np.intp], is_sorted: bool) -> Stage:
 
 
 def _weights(logits: Floats) -> Floats:
-    weights: Floats = np.exp((logits - logits.max()).astype(np.float64)).astype(np.float32)
+    with np.errstate(over="ignore"):
+        shifted = logits - logits.max()
+    weights: Floats = np.exp(shifted.astype(np.float64)).astype(np.float32)
     return weights
 
 

@@ -36,10 +36,10 @@ class Row:
         if not math.isfinite(peak):
             return False
         shifted, weights = self._shifted, self._weights
-        np.subtract(logits, np.float32(peak), out=shifted)
-        np.exp(shifted, out=weights)
-        total = float(weights.sum())
-        with np.errstate(invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.subtract(logits, np.float32(peak), out=shifted)
+            np.exp(shifted, out=weights)
+            total = float(weights.sum())
             mean = float(np.dot(weights, shifted))
         if mean != mean:  # 0 * -inf: tokens that the model itself rules out add nothing
             mean = float(np.dot(weights, np.where(weights > 0, shifted, np.float32(0))))
