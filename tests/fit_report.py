@@ -15,7 +15,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +172,11 @@ def shape_of(row: Mapping[str, Any]) -> ModelShape:
         value = keys.get(key)
         return default if value is None else value
 
-    return shape_from_keys(arch, get, int(h["n_vocab"]), {}, bytes_per_weight=_bytes_per_weight(row))
+    usual = _bytes_per_weight(row)
+    shape = shape_from_keys(arch, get, int(h["n_vocab"]), {}, bytes_per_weight=usual)
+    return replace(
+        shape, tensors={"output.weight": round(shape.embd * shape.vocab * _output_bytes_per_weight(row, shape.embd, usual))}
+    )
 
 
 def _numbers(value: Any) -> Any:
@@ -192,6 +196,15 @@ def _bytes_per_weight(row: Mapping[str, Any]) -> float:
     return float(bpw) / 8 if bpw else 0.6
 
 
+def _output_bytes_per_weight(row: Mapping[str, Any], embd: int, usual: float) -> float:
+    """llama.cpp quantises the head as Q6_K in every mixture that has that format (llama-quant.cpp), else as the rest."""
+    kinds = {kind.lower() for kind in row["model"].get("tensor_types") or {}}
+    for kind in ("q6_k", "q5_k"):
+        if kind in kinds and embd % 256 == 0:
+            return BY_NAME[kind].bytes_per_element
+    return BY_NAME["q8_0"].bytes_per_element if "q8_0" in kinds else usual
+
+
 @dataclass(frozen=True)
 class Prediction:
     devices: tuple[str, ...]
@@ -208,8 +221,10 @@ def predict(row: Mapping[str, Any]) -> Prediction:
         raise NotEnough("n_ctx is not printed")
     if fork and (context.get("mla_attn") or context.get("attn_max_b")):
         raise NotEnough("the fork's own attention (mla_attn, attn_max_b), which llama.cpp does not have")
+    if shape.encoder and build_number(row) < 5600:
+        shape = replace(shape, has_cache=True)  # made, though never used, until 2025-06
     weights = _by_device(row["actual"].get("model_buffers"))
-    gpus = tuple(sorted(name for name in weights if _is_gpu(name)))
+    gpus = tuple(sorted(name for name in _printed_devices(row) if _is_gpu(name)))
     place = placement(row, shape, weights, gpus)
     plan = cache_plan(row, fork)
     engine = Engine(
@@ -223,9 +238,11 @@ def predict(row: Mapping[str, Any]) -> Prediction:
     found = engine_buffers(shape, plan, batch, place, engine)
     host = _host_buffer_name(row, gpus)
     names = (*gpus, host)
-    kv = dict(zip((*gpus, "CPU"), (n / MIB for n in found.kv), strict=True))
+    cache_host = next((name for name in _by_device(row["actual"].get("kv_buffers")) if not _is_gpu(name)), "CPU")
+    kv = dict(zip((*gpus, cache_host), (n / MIB for n in found.kv), strict=True))
     compute = dict(zip(names, (n / MIB for n in found.compute), strict=True))
-    return Prediction(names, kv, compute, {host: found.output / MIB})
+    output_host = next(iter(_by_device(row["actual"].get("output_buffers"))), host)
+    return Prediction(names, kv, compute, {output_host: found.output / MIB})
 
 
 def cache_plan(row: Mapping[str, Any], fork: bool) -> CachePlan:
@@ -280,7 +297,7 @@ def placement(row: Mapping[str, Any], shape: ModelShape, weights: dict[str, floa
         offloaded = min(int(given), count + 1) if given is not None and int(given) >= 0 else count + 1
     offloaded = int(offloaded)
     host_weights = sum(size for name, size in weights.items() if name not in gpus)
-    device = sum(weights[name] for name in gpus)
+    device = sum(weights.get(name, 0.0) for name in gpus)
     experts_on_host = shape.experts > 0 and offloaded > count and host_weights > max(0.15 * device, 1.5 * _table(shape))
     old = build_number(row) < 7300
     output = 0 if offloaded > count else (-1 if old or offloaded == 0 else 0)
@@ -288,7 +305,7 @@ def placement(row: Mapping[str, Any], shape: ModelShape, weights: dict[str, floa
     if len(gpus) == 1:
         homes = [-1] * (count - layers) + [0] * layers
     else:
-        homes = [-1] * (count - layers) + _shared(shape, layers, [weights[name] for name in gpus], output >= 0)
+        homes = [-1] * (count - layers) + _shared(shape, layers, [weights.get(name, 0.0) for name in gpus], output >= 0)
         output = len(gpus) - 1 if output >= 0 else -1
     experts = tuple(-1 if experts_on_host else home for home in homes)
     nkvo = str(row["context"].get("kv_offload")).lower() in ("0", "false")
@@ -325,6 +342,11 @@ def _by_device(entries: list[dict[str, Any]] | None) -> dict[str, float]:
     for entry in entries or []:
         found[_plain(entry["device"])] += float(entry["mib"])
     return dict(found)
+
+
+def _printed_devices(row: Mapping[str, Any]) -> set[str]:
+    found = [_by_device(row["actual"].get(f"{term}_buffers")) for term in ("model", "kv", "recurrent", "compute")]
+    return {name for table in found for name in table}
 
 
 def _host_buffer_name(row: Mapping[str, Any], gpus: tuple[str, ...]) -> str:

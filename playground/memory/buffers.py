@@ -86,7 +86,7 @@ def engine_buffers(
     kv = [0] * (gpus + 1)
     for home, nbytes in zip(place.layers, layer_bytes(shape, plan), strict=True):
         kv[gpus if home < 0 or place.cache_on_host else home] += nbytes
-    rows = plan.sequences * (shape.vocab + (shape.embd if engine.embeddings else 0))
+    rows = plan.sequences * ((0 if shape.encoder else shape.vocab) + (shape.embd if engine.embeddings or shape.encoder else 0))
     compute = compute_buffers(shape, plan, batch, place, engine)
     return EngineBuffers(tuple(kv), compute, rows * F32)
 

@@ -307,6 +307,8 @@ def _basis(situation: Situation) -> dict[str, str]:
     graph = "llama.cpp's graph for one micro-batch, laid out as its allocator does"
     if shape.state is not None and shape.state.kind in _MODELLED_GRAPHS:
         graph = f"modelled: the graph of {shape.architecture} is approximated by Mamba's"
+    if shape.encoder or shape.is_projector:
+        graph = "modelled: an encoder's graph without its extra embeddings and norms"
     measured = all(device.name in situation.runtime for device in (*situation.gpus, situation.host))
     return {
         "weights": shape.basis or "the tensor table, each tensor where llama.cpp puts it",

@@ -40,6 +40,8 @@ class _Builder:
         last = len(shape.layers) - 1
         for il, layer in enumerate(shape.layers):
             current = self._layer(il, layer, current, il == last)
+        if shape.encoder:
+            return self._pool(current)
         late = self._late_gather
         if late and not shape.state:
             current.keep = True  # an output of the graph: it may feed a draft head
@@ -57,6 +59,13 @@ class _Builder:
         g.expand(current)
         return g
 
+    def _pool(self, current: Tensor) -> Graph:
+        """An embedding model ends in one row per sequence: no head, no logits."""
+        cls = self.g.input((self.n * self.batch.sequences,), F32, "pooling")
+        turned = self.g.op("CONT", (self.n, self.shape.embd), self.g.view(current, (self.n, self.shape.embd)))
+        self.g.expand(self.g.op("MUL_MAT", (self.shape.embd, self.batch.sequences), turned, cls, rows=1))
+        return self.g
+
     @property
     def _late_gather(self) -> bool:
         return self.shape.gathers_at_end and self.traits.late_gather
@@ -73,6 +82,9 @@ class _Builder:
         if self.traits.embedding_input:
             g.expand(current)
             g.expand(g.input((shape.embd, self.n), F32, "embeddings"))
+        if shape.position_table:
+            table = g.weight(shape.context_train * shape.embd * F16, self.homes.host, "position_embd")
+            current = g.op("ADD", (shape.embd, self.n), current, g.op("GET_ROWS", (shape.embd, self.n), table, self.positions))
         if shape.scaled_embeddings:
             current = g.op("SCALE", (shape.embd, self.n), current)
         return current
@@ -89,15 +101,16 @@ class _Builder:
         for part in parts[1:]:
             mixed = self.g.op("ADD", (shape.embd, self.n), mixed, part)
         rows = self.n
-        if last and self._gathers and not self._late_gather:
+        if last and self._gathers and not self._late_gather and not shape.encoder:
             rows = self.batch.outputs
             mixed = self.g.op("GET_ROWS", (shape.embd, rows), mixed, self.output_rows)
             inp = self.g.op("GET_ROWS", (shape.embd, rows), inp, self.output_rows)
-            if shape.parallel:
+            if shape.parallel and not shape.parallel_norm:
                 normed = self.g.op("GET_ROWS", (shape.embd, rows), normed, self.output_rows)
         if not (layer.feed_forward or layer.experts):
             return self.g.op("ADD", (shape.embd, rows), mixed, inp)
         if shape.parallel:
+            normed = self.norm(inp, home) if shape.parallel_norm else normed
             out = feed_forward.block(self, il, layer, normed, home, rows)
             out = self.g.op("ADD", (shape.embd, rows), out, inp)
             return self.g.op("ADD", (shape.embd, rows), out, mixed)
@@ -143,6 +156,7 @@ class _Builder:
         sliding = sliding and self.shape.window > 0 and any(layer.sliding for layer in self.shape.layers)
         if sliding not in self._masks:
             cells = self.batch.window_cells if sliding else self.batch.cells
+            cells = self.n if self.shape.encoder else cells
             rows = -(-self.n // self.batch.streams // self.traits.mask_rows) * self.traits.mask_rows
             half = self.batch.flash and self.traits.mask_f16
             dims = (cells, rows, 1, self.batch.streams)
@@ -228,6 +242,8 @@ class _Builder:
             if tensor is not None:
                 g.expand(tensor)
         cells = batch.window_cells if layer.sliding else batch.cells
+        if self.shape.encoder and k is not None and v is not None:
+            return self._attend_itself(il, layer, q, k, v, home)
         place = self.homes.cache[il]
         k_span = int(cells * batch.streams * layer.k_width * batch.k_bytes)
         v_span = int(cells * batch.streams * layer.v_width * batch.v_bytes)
@@ -274,6 +290,25 @@ class _Builder:
         if self.shape.expert_tensor_bias:
             out = g.op("ADD", (self.shape.embd, self.n), out, g.weight(self.shape.embd * F32, home))
         return out
+
+    def _attend_itself(self, il: int, layer: LayerShape, q: Tensor, k: Tensor, v: Tensor, home: int) -> Tensor:
+        """An encoder's attention: over the batch's own keys and values, nothing is kept."""
+        g, n, heads, wide = self.g, self.n, layer.heads, layer.head_v
+        mask = self._mask(layer.sliding)
+        q_view, k_view = g.view(q, (layer.head_k, n, heads)), g.view(k, (layer.head_k, n, layer.kv_heads))
+        v_view = g.view(v, (wide, n, layer.kv_heads))
+        if self.batch.flash:
+            k_half = g.op("CPY", (layer.k_width, n), k_view, element=F16)
+            v_half = g.op("CPY", (layer.v_width, n), v_view, element=F16)
+            out = g.expand(g.op("FLASH_ATTN_EXT", (wide, heads, n), q_view, k_half, v_half, mask))
+            merged = g.view(out, (wide * heads, n), same=True)
+        else:
+            scores = g.op("MUL_MAT", (n, n, heads), k_view, q_view)
+            scores = g.op("SOFT_MAX", (n, n, heads), scores, mask)
+            turned = g.op("CONT", (n, wide, layer.kv_heads), v_view)
+            out = g.op("MUL_MAT", (wide, n, heads), turned, scores)
+            merged = g.expand(g.op("CONT", (wide * heads, n), g.view(out, (wide, heads, n))))
+        return self.mm("attn_output", il, merged, wide * heads, self.shape.embd, home, n)
 
     def _turns(self, head: int, element: float) -> bool:
         """A quantised cache is stored rotated by a Hadamard matrix where heads are multiples of 64."""

@@ -107,16 +107,19 @@ class ModelShape:
     tied: bool = False
     causal: bool = True
     has_cache: bool = True
+    encoder: bool = False
     is_projector: bool = False
     attention_softcap: bool = False
     final_softcap: bool = False
     scaled_embeddings: bool = False
+    position_table: bool = False
     scaled_queries: bool = False
     qk_norm: bool = False
     post_norms: bool = False
     norms_after: bool = False
     layer_norm: bool = False
     parallel: bool = False
+    parallel_norm: bool = False
     fused_qkv: bool = False
     fused_gate_up: bool = False
     gated: bool = True
@@ -256,6 +259,7 @@ def shape_from_keys(architecture: str, get: Lookup, vocab: int, tensors: Mapping
         state=_state(arch, get, embd, heads) if any(recurrent) else None,
         tied=bool(tensors) and "output.weight" not in tensors,
         has_cache=arch not in NO_CACHE,
+        encoder=arch in NO_CACHE,
         is_projector=arch == "clip",
         positions_per_token=4 if get("rope.dimension_sections", None) else 1,
         tensors=tensors,

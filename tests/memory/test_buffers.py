@@ -74,6 +74,16 @@ def test_printed_load_logs_are_reproduced():
     assert totals[-1] <= 1.0
 
 
+@pytest.mark.parametrize(
+    "line", (HERE / "logged_rows.jsonl").read_text(encoding="utf-8").splitlines(), ids=lambda line: json.loads(line)["id"]
+)
+def test_printed_partial_offload_and_pipelines_are_reproduced(line: str):
+    """Ten of 33 layers on a GPU, with and without flash attention; all of them; two GPUs in a pipeline."""
+    for item in fit_report.compare(json.loads(line)):
+        if item.term in ("kv_cache", "compute"):
+            assert abs(item.error) <= 0.1, item
+
+
 def test_the_report_ends_in_its_summary(tmp_path: Path):
     row = {
         "id": "own", "engine": "llama.cpp", "build": "5000", "date": None,

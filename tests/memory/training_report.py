@@ -115,7 +115,7 @@ def _targets(row: Mapping[str, Any]) -> tuple[str, ...]:
         return ("q_proj", "v_proj")
     found: list[str] = []
     for name in listed:
-        found += ["gate_proj", "up_proj", "down_proj"] if name == "mlp" else [_LITGPT.get(name, name)]
+        found += ["gate_proj", "up_proj", "down_proj"] if name == "mlp" else [_LITGPT.get(str(name), str(name))]
     return tuple(found)
 
 
