@@ -138,3 +138,12 @@ def test_a_damaged_file_gives_a_sentence_wherever_the_damage_is(path: Path, tmp_
         except sqlite3.DatabaseError as error:
             pytest.fail(f"{number}: {error!r} is no sentence")
     assert sentences > 10
+
+
+def test_the_window_may_import_all_of_it_before_its_first_paint() -> None:
+    code = """
+import sys
+import playground.history.export, playground.history.lock, playground.history.recorder
+print([name for name in ("sqlite_utils", "psutil", "click", "pluggy") if name in sys.modules])
+"""
+    assert run_child(code) == ["[]"]
