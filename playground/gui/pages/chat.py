@@ -325,9 +325,13 @@ class ChatPage(QWidget):
         self.ui.system.set_text(chat.session.system)
         if not self._busy:
             self._take_sampling(chat.session.sampling)
-        self._show_conversation(fresh=not again)
-        if message_id:
-            self._reveal(message_id)
+        QTimer.singleShot(0, self, lambda: self._show_opened(chat.session.id, message_id, again))  # a turn of its own: it takes a while
+
+    def _show_opened(self, chat_id: str, message_id: str, again: bool) -> None:
+        if chat_id == self.chat_id:
+            self._show_conversation(fresh=not again)
+            if message_id:
+                self._reveal(message_id)
 
     def _not_opened(self, error: BaseException) -> None:
         self._opening = None
@@ -421,8 +425,8 @@ class ChatPage(QWidget):
     def _show_conversation(self, fresh: bool = False) -> None:
         conversation = self.conversation
         entries = conversation.entries() if conversation else []
+        self.ui.show_welcome(not entries)  # first: it may give the transcript another width
         self.transcript.show_entries(entries, fresh=fresh)
-        self.ui.show_welcome(not entries)
         self.chats.set_open(self.chat_id)
         self._show_title(conversation.session.title if conversation else "")
         self._show_gauge()

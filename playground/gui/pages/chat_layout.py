@@ -33,6 +33,7 @@ class ChatLayout(QObject):
     def __init__(self, page: QWidget, desk: Desk) -> None:
         super().__init__(page)
         self._page = page
+        page.setStyleSheet(chat_style.sheet())  # before there are widgets: each is styled once
         self._preferences = desk.preferences
         self.reveal_later = ""
         self._list_wanted = bool(desk.preferences.get("chat.list_open", True))
@@ -59,7 +60,6 @@ class ChatLayout(QObject):
         self.menu_button.clicked.connect(lambda: self.menu_wanted.emit(self.menu_button.mapToGlobal(QPoint(0, self.menu_button.height()))))
         self.transcript.viewport().installEventFilter(self)
         theme.notifier().changed.connect(self._restyle)
-        self._restyle()
         self.show_panel(bool(desk.preferences.get("panel_open")), keep=False)
         self._show_list_now(self._list_wanted)
 

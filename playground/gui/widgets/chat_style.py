@@ -23,9 +23,12 @@ def sheet() -> str:
     QPlainTextEdit[role="bare"] {{ background: transparent; border: none; padding: 0; }}
     QFrame[role="composer"] {{ background: {colors.raised}; border: 1px solid {colors.line}; border-radius: 12px; }}
     QFrame[role="composer"][focused="true"] {{ border-color: {colors.accent}; }}
+    QPushButton[role="stop"] {{ background: {colors.hover}; border-color: {colors.hover}; padding: 0 8px; }}
+    QPushButton[role="stop"]:hover {{ background: {colors.pressed}; }}
+    QPushButton[role="stop"]:focus {{ border-color: {colors.accent}; }}
     QLineEdit[role="bare"] {{ background: transparent; border: none; padding: 0; }}
     QPushButton[role="example"] {{
-        background: {colors.raised}; border: 1px solid {colors.line}; border-radius: 10px; padding: 8px 14px; text-align: left;
+        background: {colors.raised}; border: 1px solid {colors.line}; border-radius: 10px; padding: 3px 14px; text-align: left; font-weight: 400;
     }}
     QPushButton[role="example"]:hover {{ background: {colors.hover}; }}
     QPushButton[role="example"]:focus {{ border-color: {colors.accent}; }}

@@ -74,6 +74,7 @@ class CodePart(QWidget):
     """Head and code."""
 
     copied = Signal()
+    entered = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -153,6 +154,10 @@ class CodePart(QWidget):
         wide = self.view.document().idealWidth() > width - 2 * PAD
         bottom = (PAD if self._last else 0) + (BAR if wide else 0)
         return (HEAD + PAD - 4 if self._first else 0) + high + bottom
+
+    def enterEvent(self, event: Any) -> None:
+        super().enterEvent(event)
+        self.entered.emit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

@@ -114,6 +114,7 @@ class Composer(QWidget):
         self.stop.setObjectName("chat.stop")
         self.stop.setAccessibleName("Stop the reply")
         self.stop.setToolTip("Stops the reply at the next token (Esc); what is written stays")
+        theme.mark(self.stop, role="stop")
         theme.bind_icon(self.stop, "square", "text", 12)
         self._buttons = QStackedWidget()
         for button in (self.send, self.stop):

@@ -68,6 +68,7 @@ class Conversation:
         self._children: dict[tuple[str, str], list[str]] = {}
         for message in chat.messages:
             self._children.setdefault((message.parent_id, message.role), []).append(message.id)
+        self._path: list[str] = []
         self._marks: dict[str, tuple[Mark, ...]] = {}
         self._live: dict[str, Live] = {}
         self._settings: dict[str, SamplingSettings] = {}
@@ -90,12 +91,14 @@ class Conversation:
 
     def path(self) -> list[MessageRow]:
         """The visible branch."""
-        found = []
-        step = self._messages.get(self.session.tip)
-        while step is not None and len(found) <= len(self._messages):
-            found.append(step)
-            step = self._messages.get(step.parent_id)
-        return found[::-1]
+        if self._path[-1:] != [self.session.tip]:
+            found: list[str] = []
+            step = self._messages.get(self.session.tip)
+            while step is not None and len(found) <= len(self._messages):
+                found.append(step.id)
+                step = self._messages.get(step.parent_id)
+            self._path = found[::-1]
+        return [self._messages[each] for each in self._path]
 
     def entries(self) -> list[Entry]:
         path = self.path()

@@ -146,7 +146,7 @@ def chip_format(tip: str) -> QTextCharFormat:
 def _spacer(around: QTextCharFormat) -> QTextCharFormat:
     form = QTextCharFormat(around)
     form.setProperty(CHIP, True)
-    form.setProperty(QTextFormat.Property.FontPixelSize, 4)
+    form.setProperty(QTextFormat.Property.FontPixelSize, 14)
     return form
 
 

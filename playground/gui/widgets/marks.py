@@ -29,6 +29,9 @@ _SHORT = {
 }
 
 
+_NAMES = tuple(field.name for field in dataclasses.fields(SamplingSettings) if field.name != "seed")
+
+
 @dataclass(frozen=True)
 class Mark:
     """Settings that changed from `before` to `after` for the tokens from `index` on; `offset` is a character of the message."""
@@ -74,11 +77,7 @@ class Mark:
 
 def changed(before: SamplingSettings, after: SamplingSettings) -> tuple[str, ...]:
     """Names of the settings that differ; the seed is drawn anew each time and does not count."""
-    return tuple(
-        field.name
-        for field in dataclasses.fields(SamplingSettings)
-        if field.name != "seed" and getattr(before, field.name) != getattr(after, field.name)
-    )
+    return tuple(name for name in _NAMES if getattr(before, name) != getattr(after, name))
 
 
 def add(marks: tuple[Mark, ...], offset: int, index: int, before: SamplingSettings, after: SamplingSettings) -> tuple[Mark, ...]:

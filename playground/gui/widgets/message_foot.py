@@ -6,6 +6,7 @@ Its room is reserved from the start, so nothing moves when numbers or buttons co
 from __future__ import annotations
 
 from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import QEnterEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QToolButton, QWidget
 
 from playground.gui import theme
@@ -30,6 +31,7 @@ class MessageFoot(QWidget):
 
     pressed = Signal(str)
     """one of the words above"""
+    entered = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -81,6 +83,10 @@ class MessageFoot(QWidget):
     def buttons(self) -> list[QToolButton]:
         """In the order in which the Tab key goes."""
         return [self.resume, *self.actions.values(), self.more, self.back, self.forth]
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        super().enterEvent(event)
+        self.entered.emit()
 
     # -- what it shows
 
@@ -167,14 +173,15 @@ def stats_line(entry: Entry) -> str:
         if live.phase != "writing" or not live.tokens:
             return ""
         rate = f"{live.rate:.0f} tok/s" if live.rate else ""
-        return " · ".join(each for each in (rate, f"prefill {live.prefill_s:.1f} s", f"{live.cached:,} cached", f"{live.tokens:,} tokens") if each)
+        cached = f"{live.cached:,} cached" if live.cached else ""
+        return " · ".join(each for each in (rate, f"prefill {live.prefill_s:.1f} s", cached, f"{live.tokens:,} tokens") if each)
     if row is None or not row.completion_tokens:
         return "edited" if row is None and entry.message.content else ""
     speed = row.completion_tokens / row.decode_s if row.decode_s > 1e-4 else 0.0
     parts = [
         f"{speed:.0f} tok/s" if speed >= 10 else f"{speed:.1f} tok/s" if speed else "",
         f"prefill {row.prefill_s:.1f} s",
-        f"{row.cached_tokens:,} cached",
+        f"{row.cached_tokens:,} cached" if row.cached_tokens else "",
         f"{row.completion_tokens:,} token" + ("s" if row.completion_tokens != 1 else ""),
     ]
     return " · ".join(each for each in parts if each)

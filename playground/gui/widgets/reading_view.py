@@ -40,6 +40,7 @@ class ReadingView(QTextBrowser):
     dragged_out = Signal(QPoint)
     """the mouse draws a selection beyond this view, to a global point"""
     pressed = Signal()
+    entered = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -60,6 +61,10 @@ class ReadingView(QTextBrowser):
         self.anchorClicked.connect(self._show_link)
         self.caret = False
         """a small block behind the last character: more is to come"""
+
+    def enterEvent(self, event: Any) -> None:
+        super().enterEvent(event)
+        self.entered.emit()
 
     # -- nothing is loaded
 
@@ -187,7 +192,7 @@ class ReadingView(QTextBrowser):
             left, _ = line.cursorToX(start - block.position())
             right, _ = line.cursorToX(end - 1 - block.position())
             base = corner.y() + line.y() + line.ascent()
-            found.append(QRectF(corner.x() + left, base - high - 1, right - left, high + 5))
+            found.append(QRectF(corner.x() + left, base - high - 1, right - left, high + 5))  # but for the space behind it
         return found
 
 

@@ -95,6 +95,14 @@ class RowPool:
             return row.widget
         return row.widget.view if isinstance(row.widget, CodePart) else None
 
+    def warm_up(self, kind: str, count: int) -> bool:
+        """Makes one widget ahead of its need, unless there are `count` already. Says whether it did."""
+        free = self._free.setdefault(kind, [])
+        if len(free) >= count:
+            return False
+        free.append(self._make(kind))
+        return True
+
     def restyle(self) -> None:
         """The theme is another one: what is kept is of no use, what is shown is asked for anew."""
         for widgets in self._free.values():
@@ -137,7 +145,8 @@ class RowPool:
             widget = MessageFoot(self._parent)
             widget.pressed.connect(lambda action: transcript.foot_pressed(widget, action))
         widget.hide()
-        widget.installEventFilter(transcript)
+        if hasattr(widget, "entered"):
+            widget.entered.connect(lambda: transcript.set_hovered(transcript.block_of(widget)))
         return widget
 
     def _connect_view(self, view: ReadingView, widget: QWidget) -> None:

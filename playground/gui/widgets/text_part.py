@@ -36,8 +36,9 @@ class TextPart(ReadingView):
         anchor, position = self.textCursor().anchor(), self.textCursor().position()
         if before is None or before[2][: len(wanted[2])] != wanted[2][: len(before[2])]:
             self._stream = MarkdownStream(self.document())  # a mark in what is finished says something else now
+        if before is None:
+            self.document().setDefaultFont(theme.font("body"))
         self._shown = wanted
-        self.document().setDefaultFont(theme.font("body"))
         if part.kind == "plain":
             self._show_plain(part.text)
         else:

@@ -14,12 +14,12 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-from PySide6.QtCore import QEvent, QObject, QPoint, QRectF, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QPoint, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolButton, QWidget
 
 from playground.gui import theme
-from playground.gui.widgets import chat_style, transcript_paint
+from playground.gui.widgets import transcript_paint
 from playground.gui.widgets.code_highlight import Lexing
 from playground.gui.widgets.conversation import Entry
 from playground.gui.widgets.row_pool import RowPool
@@ -33,6 +33,9 @@ COLUMN = 760
 GUTTER = 72
 NARROW = 620
 MARGIN = 24
+WARM_MS = 60
+WARM = (("foot", 5), ("text", 6), ("code", 3), ("wait", 1))
+"""widgets made ahead of their need, one at a time, while nothing happens"""
 LIVE = 1.0
 """how many views above and below are kept ready"""
 
@@ -61,6 +64,10 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
         self.blocks: list[Block] = []
         self._by_id: dict[str, Block] = {}
         self._tops: list[float] = [0.0]
+        self._summed = 0
+        """up to which block the tops are right"""
+        self._live: dict[str, Block] = {}
+        """blocks that have widgets"""
         self._offset = 0.0
         self._stick = True
         self._anchor: tuple[str, int, float] | None = None
@@ -76,6 +83,9 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
         self._tick.timeout.connect(self._take_in)
         self._later = QTimer(self, singleShot=True, interval=0)
         self._later.timeout.connect(self._arrange)
+        self._warm = QTimer(self, interval=WARM_MS)
+        self._warm.timeout.connect(self._warm_up)
+        self._warm.start()
         self._down = QToolButton(self)
         self._down.setObjectName("chat.newest")
         self._down.setText("Jump to newest")
@@ -100,13 +110,15 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
             self._drop_all()
         before = self._by_id
         blocks = []
-        for entry in entries:
+        width, narrow = self._text_width(), self._narrow
+        for index, entry in enumerate(entries):
             block = before.get(entry.id)
             if block is None:
                 block = Block(entry)
-                estimate(block, self._text_width(), self._narrow)
+                estimate(block, width, narrow)
             elif block.entry != entry:
                 self._set_entry(block, entry)
+            block.index = index
             blocks.append(block)
         kept = {block.id for block in blocks}
         for block in self.blocks:
@@ -114,6 +126,7 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
                 self._release(block.rows or ())
         self.blocks = blocks
         self._by_id = {block.id: block for block in blocks}
+        self._summed = 0
         if fresh:
             self._stick, self._anchor = True, None
         self._arrange()
@@ -220,6 +233,7 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
         block.entry = entry
         if block.rows is None:
             estimate(block, self._text_width(), self._narrow)
+            self._changed(block)
             return
         if same_text and not marks_moved:
             for row in block.rows:
@@ -234,6 +248,7 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
     def _replan(self, block: Block) -> None:
         old = block.rows
         plan(block, self._text_width(), self._narrow)
+        self._changed(block)
         self._release(leftovers(old, block.rows))
 
     # -- where everything is
@@ -261,11 +276,20 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
     def _total(self) -> float:
         return self._tops[-1] + 16
 
+    def _changed(self, block: Block) -> None:
+        """A block has another height: what is below it stands elsewhere."""
+        self._summed = min(self._summed, block.index)
+
     def _sum_up(self) -> None:
-        self._tops = list(accumulate((block.height for block in self.blocks), initial=0.0))
+        start = self._summed
+        if start < len(self.blocks) or len(self._tops) != len(self.blocks) + 1:
+            heights = (block.height for block in self.blocks[start:])
+            self._tops[start:] = accumulate(heights, initial=self._tops[start] if start < len(self._tops) else 0.0)
+            self._summed = len(self.blocks)
 
     def _index(self, block_id: str) -> int:
-        return next((i for i, block in enumerate(self.blocks) if block.id == block_id), -1)
+        block = self._by_id.get(block_id)
+        return block.index if block is not None else -1
 
     def _find_offset(self) -> float:
         """Where the view begins, from the anchor or the end."""
@@ -308,7 +332,8 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
             index += 1
 
     def _live_rows(self) -> Iterator[tuple[Block, Row, float]]:
-        for block, top in zip(self.blocks, self._tops, strict=False):
+        for block in self._live.values():
+            top = self._tops[min(block.index, len(self._tops) - 1)]
             for row in block.rows or ():
                 if row.widget is not None:
                     yield block, row, top + row.y
@@ -351,9 +376,14 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
     def _do(self, block: Block, row: Row | None) -> None:
         if row is None:
             plan(block, self._text_width(), self._narrow)
+            self._changed(block)
             return
+        self._live[block.id] = block
+        before = block.height
         self.pool.show(row, block, self._text_width())
         measure(block)
+        if block.height != before:
+            self._changed(block)
         if row.kind == "code" and not (block.entry.streaming and row.part and not row.part.closed):
             row.widget.ask_for_colours(self._lexing, row.widget)
 
@@ -373,6 +403,8 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
                 row.widget.show()
             if row.kind == "foot":
                 row.widget.set_active(self.is_active(block), self.is_reachable(block))
+        for name in [name for name, block in self._live.items() if not any(row.widget for row in block.rows or ())]:
+            del self._live[name]
         self._set_bar(high)
         self.viewport().update()
 
@@ -393,14 +425,24 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
     def _reflow(self) -> None:
         """The column has another width: all heights are guesses again."""
         self._width = self._column()[1]
+        self._summed = 0
+        narrow = self._narrow
         for block in self.blocks:
-            if block.rows is None:
-                estimate(block, self._width, self._narrow)
+            if block.id not in self._live:
+                block.rows = None  # to be cut up again when somebody comes near
+                estimate(block, self._width, narrow)
                 continue
             self._replan(block)
             for row in block.rows:
                 row.exact = row.exact and row.kind == "foot"
                 row.stale = True
+
+    def _warm_up(self) -> None:
+        if not self.isVisibleTo(self.window()) and not self.window().isVisible():
+            return
+        if not self.settled or self.busy or any(self.pool.warm_up(kind, count) for kind, count in WARM):
+            return
+        self._warm.stop()
 
     def _release(self, rows: Sequence[Row]) -> None:
         for row in rows:
@@ -410,7 +452,7 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
     def _drop_all(self) -> None:
         for block in self.blocks:
             self._release(block.rows or ())
-        self.blocks, self._by_id = [], {}
+        self.blocks, self._by_id, self._live, self._summed = [], {}, {}, 0
         self.forget_current()
 
     def _row_resized(self, widget: QWidget) -> None:
@@ -467,17 +509,12 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
         return next((block for block, rect in self.visible_blocks() if rect.top() <= point.y() < rect.bottom()), None)
 
     def _restyle(self) -> None:
-        self.setStyleSheet(chat_style.sheet())
         self.pool.restyle()
+        self._warm.start()
         for block, row, _y in self._live_rows():
             row.stale, row.exact = True, row.kind == "foot"
             del block
         self._arrange()
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Enter and isinstance(watched, QWidget):
-            self.set_hovered(self.block_of(watched))
-        return super().eventFilter(watched, event)
 
     def copy_selection(self) -> bool:
         """What is selected, across rows, goes to the clipboard. False if nothing is."""

@@ -56,6 +56,8 @@ class Block:
     height: float = 0.0
     editing: bool = False
     parts: list[Part] = field(default_factory=list)
+    index: int = 0
+    """its place in the transcript"""
 
     @property
     def id(self) -> str:
