@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QByteArray, QEvent, QPoint, QTimer, Signal
+from PySide6.QtCore import QByteArray, QEvent, QPoint, QSize, QTimer, Signal
 from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QPaintEvent, Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMainWindow, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
@@ -56,6 +56,13 @@ PAGES: tuple[Entry, ...] = (
 SMALLEST = (960, 600)
 USUAL = (1280, 800)
 NOTICE_ACTIONS = {"reload": "Load again", "choose_model": "Choose a model"}
+
+
+class _Stack(QStackedWidget):
+    """Pages of any width: each makes do with what it gets, so that none of them keeps the window from being made smaller."""
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(0, 0)
 
 
 class Window(QMainWindow):
@@ -108,7 +115,7 @@ class Window(QMainWindow):
         self.rail.chosen.connect(self.open)
         self.rail.menu_wanted.connect(self.show_menu)
         upper.addWidget(self.rail)
-        self.stack = QStackedWidget()
+        self.stack = _Stack()
         self._skeleton = Skeleton()
         self.stack.addWidget(self._skeleton)
         upper.addWidget(self.stack, 1)
@@ -171,6 +178,10 @@ class Window(QMainWindow):
 
     def _model_changed(self, state: Any) -> None:
         from playground.gui.widgets.job_strip import Job
+        from playground.gui.widgets.model_picker import ModelPicker
+
+        for picker in self.findChildren(ModelPicker):
+            picker.handle(state)
 
         if state.state == "loading":
             assert self.session is not None

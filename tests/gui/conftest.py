@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 sys.path.insert(0, str(Path(__file__).parent))
@@ -15,6 +17,12 @@ from fake_session import FakeSession
 from playground.paths import Home
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The offscreen platform says of a popup what is true of the platform only."""
+    for item in items:
+        item.add_marker(pytest.mark.qt_log_ignore("^This plugin does not support grabbing the keyboard", extend=True))
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     """A data folder that nobody else uses."""
@@ -22,7 +30,7 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.fixture
-def session(home: Home):
+def session(home: Home) -> Iterator[FakeSession]:
     """A fake session, not started; closed after the test."""
     made = FakeSession(home, rate=0, prefill_s=0, load_s=0)
     yield made
@@ -30,9 +38,36 @@ def session(home: Home):
 
 
 @pytest.fixture
-def dressed(qapp):
+def dressed(qapp: Any) -> Any:
     """The application with the theme on."""
     from playground.gui import theme
 
     theme.apply(qapp, "light")
     return qapp
+
+
+@pytest.fixture
+def preferences(home: Home) -> Any:
+    from playground.gui.preferences import Preferences
+
+    return Preferences(home.settings)
+
+
+@pytest.fixture
+def window(dressed: Any, qtbot: Any, home: Home, session: FakeSession) -> Iterator[Any]:
+    """A whole window on a fake session, shown and started."""
+    from playground.gui.app import make_window
+
+    made = make_window(session, home)
+    qtbot.addWidget(made)
+    with qtbot.waitSignal(made.painted):
+        made.show()
+    qtbot.waitUntil(lambda: ("start",) in session.calls)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def desk(window: Any) -> Any:
+    """What a page is given."""
+    return window._desk

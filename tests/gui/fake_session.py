@@ -165,7 +165,7 @@ class FakeSession:
 
     def add_chat(self, title: str, *turns: str, age_s: float = 0.0) -> str:
         """A chat in the history: user and assistant turns in alternation. Returns its id. To be called before `start`."""
-        when = time.time() - age_s
+        when = time.time() - age_s - len(turns)
         chat = SessionRow(new_id(), title=title, model_path="starter", model_name="starter", created=when, updated=when)
         parent = ""
         for place, text in enumerate(turns):

@@ -156,7 +156,7 @@ class LogPage(QWidget):
         self._message_text = QLabel()
         self._message_text.setAlignment(Qt.AlignmentFlag.AlignCenter)
         theme.mark(self._message_text, role="muted")
-        self._message_button = QPushButton()
+        self._message_button = QPushButton("Try again")
         self._message_button.setObjectName("log.way_out")
         theme.mark(self._message_button, role="primary")
         self._message_button.clicked.connect(lambda: self._way_out())

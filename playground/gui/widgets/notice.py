@@ -29,6 +29,7 @@ class Notice(QFrame):
         super().__init__(board.holder)
         self.setObjectName("notice")
         self.message = message
+        self.said: tuple[str, ...] = ()
         theme.mark(self, notice=level)
         row = QHBoxLayout(self)
         row.setContentsMargins(16, 12, 8, 12)
@@ -107,7 +108,11 @@ class Notices(QObject):
         """Shows a notice; one with an empty message takes away the one with its key."""
         key = key or f"#{self._count}"
         self._count += 1
-        old = self._cards.pop(key, None)
+        said = (level, message, hint, action)
+        old = self._cards.get(key)
+        if old is not None and old.said == said:
+            return
+        self._cards.pop(key, None)
         if old is not None:
             self._drop(old)
         if not message:
@@ -116,6 +121,7 @@ class Notices(QObject):
         if any(card.message == message for card in self._cards.values()):
             return  # the same thing twice says no more
         card = Notice(level, message, hint, action, run, self)
+        card.said = said
         self._cards[key] = card
         self._column.insertWidget(0, card)
         while len(self._cards) > AT_MOST:
@@ -137,7 +143,7 @@ class Notices(QObject):
 
     def _drop(self, card: Notice) -> None:
         self._column.removeWidget(card)
-        card.hide()
+        card.setParent(None)
         card.deleteLater()
 
     def _place(self) -> None:

@@ -66,10 +66,8 @@ class Travel:
             return 0.0
         size = self.step
         if self.log:
-            while size * 50 <= abs(value):
+            while size * 100 <= abs(value):
                 size *= 10
-            if steps < 0 and abs(value) <= size * 5 and size > self.step:
-                size /= 10
         low = max(self.minimum, self.step) if self.ends_in_zero else self.minimum
         return self.clean(max(low, value + steps * size))
 
