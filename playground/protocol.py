@@ -510,4 +510,4 @@ def _same(value: Any) -> Any:
     return value
 
 
-__all__ = [name for name in _classes()] + ["Message", "decode", "encode"]
+__all__ = [*_classes(), "Message", "decode", "encode"]

@@ -31,7 +31,9 @@ def random_model(
 ) -> Path:
     """A model of the Llama architecture with random weights: F32, F16 or one of `QUANTIZED`. Its tokens are all single bytes at first."""
     rng = np.random.default_rng(seed)
-    pieces = [bytes([number]) for number in range(256)] + [b"<eos>"] + [b" word%d" % number for number in range(257, vocabulary)]
+    pieces = (
+        [bytes([number]) for number in range(256)] + [b"<eos>"] + [b" word%d" % number for number in range(257, vocabulary)]
+    )
 
     def matrix(rows: int, columns: int, scale: float = 1.0) -> tuple[np.ndarray, Kind]:
         return _blocks(rng, kind, rows, columns, scale / np.sqrt(columns)), Kind[kind]
@@ -42,9 +44,7 @@ def random_model(
 
 def half_billion(path: Path, kind: str = "Q4_0") -> Path:
     """The shape of a real model of half a billion weights (24 layers, a vocabulary of 151,936), 300 MB in Q4_0."""
-    return random_model(
-        path, kind, vocabulary=151_936, width=896, layers=24, heads=14, kv_heads=2, hidden=4864, context=4096
-    )
+    return random_model(path, kind, vocabulary=151_936, width=896, layers=24, heads=14, kv_heads=2, hidden=4864, context=4096)
 
 
 def reciting_model(path: Path, pieces: Sequence[bytes], context: int = 512, sharpness: float = 30.0) -> list[int]:
@@ -137,7 +137,9 @@ def _write(
 def _blocks(rng: np.random.Generator, kind: str, rows: int, columns: int, deviation: float) -> np.ndarray:
     """Random rows with about this standard deviation, in a format's blocks."""
     if kind in ("F32", "F16"):
-        return (rng.standard_normal((rows, columns), np.float32) * deviation).astype(np.float32 if kind == "F32" else np.float16)
+        return (rng.standard_normal((rows, columns), np.float32) * deviation).astype(
+            np.float32 if kind == "F32" else np.float16
+        )
     elements, layout, scales = {
         "Q8_0": (32, [("d", "<f2"), ("q", "u1", 32)], {"d": 1 / 74}),
         "Q4_0": (32, [("d", "<f2"), ("q", "u1", 16)], {"d": 1 / 4.6}),

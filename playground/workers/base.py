@@ -6,6 +6,7 @@ A role is a module with `make(link) -> Role`. Knows nothing of what roles do, an
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import os
 import signal
@@ -71,14 +72,14 @@ class Link:
             self._arrived.wait_for(lambda: self._waiting)
             return self._waiting.popleft()
 
-    def take(self, request: int, *kinds: type) -> list[Message]:
+    def take(self, request: int, *kinds: type) -> list[Any]:
         """Takes the waiting commands of these classes that belong to a request, in their order, and leaves the others."""
         with self._arrived:
-            mine = [each for each in self._waiting if isinstance(each, kinds) and each.request == request]
+            mine, others = [], []
+            for each in self._waiting:
+                (mine if isinstance(each, kinds) and getattr(each, "request", None) == request else others).append(each)
             if mine:
-                others = [each for each in self._waiting if not (isinstance(each, kinds) and each.request == request)]
-                self._waiting.clear()
-                self._waiting.extend(others)
+                self._waiting = deque(others)
         return mine
 
     def cancelled(self, request: int) -> bool:
@@ -164,8 +165,12 @@ def _take_output(printed: Connection) -> None:
         os.dup2(descriptor, standard)
     if os.name == "posix":
         printed.close()
-    sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
-    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
+    sys.stdout, sys.stderr = _line_writer(1), _line_writer(2)
+
+
+def _line_writer(descriptor: int) -> io.TextIOWrapper:
+    raw = io.FileIO(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
 def _make(role_module: str, link: Link) -> Role | Exception:

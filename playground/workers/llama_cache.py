@@ -8,7 +8,7 @@ again), and the batches are part of the record. Knows no sampling and no text.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,7 +100,7 @@ class Cache:
             )
         if batches:
             self.clear()
-            sizes = self._checked(batches, len(prompt))
+            sizes: Iterable[int] = self._checked(batches, len(prompt))
             cached = 0
         else:
             cached = self.cut(min(common(self.tokens, prompt), len(prompt) - 1))
