@@ -49,6 +49,7 @@ class EngineHost:
         self._state = ModelState("none")
         self._context = ContextSettings()
         self._loads = 0
+        self._closed = False
 
     @property
     def state(self) -> ModelState:
@@ -63,6 +64,8 @@ class EngineHost:
         """Ends the worker there is and loads `path` in a new one."""
         answer: Future[protocol.ModelInfo] = Future()
         with self._lock:
+            if self._closed:
+                raise PlaygroundError("The program is closing.")
             self._loads += 1
             ticket = self._loads
             self._context = context
@@ -72,6 +75,8 @@ class EngineHost:
 
     def unload(self) -> None:
         with self._lock:
+            if self._closed:
+                return
             self._loads += 1
             self._set(ModelState("none"))
         self._control.submit(self._end_worker)
@@ -79,6 +84,9 @@ class EngineHost:
     def close(self) -> None:
         """Ends the worker and waits for that: 3 s of patience, then it is killed."""
         with self._lock:
+            if self._closed:
+                return
+            self._closed = True
             self._loads += 1
         self._control.submit(self._end_worker)
         self._control.shutdown(wait=True)
@@ -189,7 +197,8 @@ class EngineHost:
         with self._lock:
             if ticket == self._loads:
                 self._set(replace(self._state, state="failed", info=None, message=error.message, hint=error.hint))
-                self._control.submit(self._end_worker)
+                if not self._closed:
+                    self._control.submit(self._end_worker)
         answer.set_exception(error)
 
     def _learn_hash(self, ticket: int, event: protocol.ModelHashed) -> None:

@@ -1,0 +1,83 @@
+"""A real window on a real session with a real engine in its worker, driven by object names."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import psutil
+import pytest
+
+from playground.paths import Home
+
+PATIENCE_MS = 60_000
+
+
+class Driver:
+    """What a person can do: find things by name, type, press, move sliders, look."""
+
+    def __init__(self, window: Any, qtbot: Any, home: Home) -> None:
+        self.window = window
+        self.qtbot = qtbot
+        self.home = home
+
+    def find(self, name: str) -> Any:
+        from PySide6.QtWidgets import QWidget
+
+        found = self.window.findChild(QWidget, name)
+        assert found is not None, f"nothing is called {name}"
+        return found
+
+    def until(self, condition: Callable[[], object]) -> None:
+        self.qtbot.waitUntil(lambda: bool(condition()), timeout=PATIENCE_MS)
+
+    def click(self, name: str) -> None:
+        from PySide6.QtCore import Qt
+
+        self.qtbot.mouseClick(self.find(name), Qt.MouseButton.LeftButton)
+
+    def say(self, text: str) -> None:
+        """Sends a prompt, once sending is possible."""
+        self.find("chat.input").setPlainText(text)
+        self.until(lambda: self.find("chat.send").isEnabled())
+        self.click("chat.send")
+
+    def shown(self) -> str:
+        return str(self.find("chat.transcript").toPlainText())
+
+    def rows(self, query: str) -> list[Any]:
+        """The database as any other program sees it."""
+        if not self.home.database.exists():
+            return []
+        with sqlite3.connect(f"file:{self.home.database}?mode=ro", uri=True) as database:
+            return database.execute(query).fetchall()
+
+    def engines(self) -> list[psutil.Process]:
+        """Worker processes of this one."""
+        return [each for each in psutil.Process().children() if "resource_tracker" not in " ".join(each.cmdline())]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("PLAYGROUND_HOME", str(tmp_path / "home"))
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def driver(qapp: Any, qtbot: Any, home: Home) -> Iterator[Driver]:
+    """The window after its first paint, with the starter loaded, as at a first start."""
+    from playground.gui.app import make_window
+
+    window = make_window(home=home)
+    window.show()
+    driver = Driver(window, qtbot, home)
+    driver.until(lambda: window.session.model.state == "ready")
+    yield driver
+    window.close()
+    window.session.close()
+    driver.until(lambda: not driver.engines())
