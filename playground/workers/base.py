@@ -75,7 +75,8 @@ class Link:
     def take(self, request: int, *kinds: type) -> list[Any]:
         """Takes the waiting commands of these classes that belong to a request, in their order, and leaves the others."""
         with self._arrived:
-            mine, others = [], []
+            mine: list[Any] = []
+            others: list[Any] = []
             for each in self._waiting:
                 (mine if isinstance(each, kinds) and getattr(each, "request", None) == request else others).append(each)
             if mine:
