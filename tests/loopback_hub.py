@@ -97,6 +97,8 @@ class Faults:
     """seconds between pieces of a file of 64 KB"""
     stall_at: int = 0
     """send so many bytes, then nothing more, with the line open"""
+    hold_at: int = 0
+    """at this byte of a file, wait until `hub.go` is set: lets a test act at a known place"""
     answer: str = ""
     """`500`, `503`, `html` or `nothing` to every question"""
     no_ranges: bool = False
@@ -140,6 +142,7 @@ class LoopbackHub:
         self._server = ThreadingHTTPServer(("127.0.0.1", port), Bound)
         self._server.daemon_threads = True
         self.stopping = threading.Event()
+        self.go = threading.Event()
 
     @property
     def url(self) -> str:
@@ -159,6 +162,7 @@ class LoopbackHub:
 
     def close(self) -> None:
         self.stopping.set()
+        self.go.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -360,11 +364,17 @@ class _Handler(BaseHTTPRequestHandler):
             budget = faults.drop_after
         if faults.stall_at:
             budget = min(budget, faults.stall_at)
-        for place in range(start, start + budget, 1 << 16):
-            piece = data[place : min(place + (1 << 16), start + budget)]
-            self.wfile.write(piece)
+        hold, place = faults.hold_at, start
+        while place < start + budget:
+            stop = min(place + (1 << 16), start + budget)
+            if place < hold < stop:
+                stop = hold
+            self.wfile.write(data[place:stop])
             self.wfile.flush()
-            self.asked.sent += len(piece)
+            self.asked.sent += stop - place
+            place = stop
+            if place == hold:
+                self.hub.go.wait(60)
             if faults.slow:
                 time.sleep(faults.slow)
         if faults.stall_at and budget < end - start:

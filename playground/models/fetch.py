@@ -80,6 +80,8 @@ class Transfer:
         self._counted = 0  # bytes that the watch was told of
         self._resumed = False
         self._response: Any = None
+        # the commit, so that no file of a set comes from a newer one; a hub that does not know it is asked for the revision
+        self._revision = origin.commit if _COMMIT.fullmatch(origin.commit) else origin.revision
 
     def run(self) -> Path:
         """Gets the file; returns its path in the cache. Stopped, or a PlaygroundError; what has arrived is kept."""
@@ -126,9 +128,13 @@ class Transfer:
 
     def _ask(self) -> None:
         """What the hub says of the file now: its name in the cache, its size, its hash."""
-        url = self._url()
-        with hub_client.told(self.origin.repo, self.file.path):
-            meta = hub_client.library().get_hf_file_metadata(url, token=self.origin.token or False, timeout=hub_client.READ_S)
+        try:
+            meta = self._metadata()
+        except NotFoundError:
+            if self._revision == self.origin.revision:
+                raise
+            self._revision = self.origin.revision
+            meta = self._metadata()
         etag, size = str(meta.etag or ""), meta.size
         if not _ETAG.fullmatch(etag) or etag.endswith((".part", ".json", ".lock")) or size is None:
             raise hub_client.nonsense(self.file.path)
@@ -137,11 +143,15 @@ class Transfer:
             self._tell(-self._counted)
         self._etag, self._size = etag, int(size)
 
+    def _metadata(self) -> Any:
+        with hub_client.told(self.origin.repo, self.file.path):
+            token = self.origin.token or False
+            return hub_client.library().get_hf_file_metadata(self._url(), token=token, timeout=hub_client.READ_S)
+
     def _url(self) -> str:
-        revision = self.origin.commit if _COMMIT.fullmatch(self.origin.commit) else self.origin.revision
-        return str(
-            hub_client.library().hf_hub_url(self.origin.repo, self.file.path, revision=revision, endpoint=hub_client.endpoint())
-        )
+        with hub_client.told(self.origin.repo, self.file.path):
+            where = hub_client.library().hf_hub_url
+            return str(where(self.origin.repo, self.file.path, revision=self._revision, endpoint=hub_client.endpoint()))
 
     def _locked(self) -> Any:
         """The lock that huggingface_hub takes for this blob; waits for it, and says so."""
@@ -282,13 +292,12 @@ class Transfer:
 
     def _link(self, blob: Path) -> Path:
         """Gives the blob its name in the snapshot, by huggingface_hub itself, which finds the blob and only makes the link."""
-        pinned = bool(_COMMIT.fullmatch(self.origin.commit))
         with _DiskSentences(self.file.path), hub_client.told(self.origin.repo, self.file.path):
             linked = Path(
                 hub_client.library().hf_hub_download(
                     self.origin.repo,
                     self.file.path,
-                    revision=self.origin.commit if pinned else self.origin.revision,
+                    revision=self._revision,
                     cache_dir=self.origin.cache,
                     token=self.origin.token or False,
                     endpoint=hub_client.endpoint(),
@@ -402,22 +411,20 @@ def check_room(folder: Path, missing: int, what: str) -> None:
         )
 
 
-def write_ref(origin: Origin) -> None:
-    """Notes in the cache which commit the revision stands for, so that it is found under its name without the hub."""
+def write_ref(origin: Origin, linked: Path) -> None:
+    """Notes in the cache which commit the revision stands for, so that it is found under its name without the hub.
+
+    `linked` is a file of it, under its final name: the commit is in its path.
+    """
+    commit = linked.relative_to(origin.folder / "snapshots").parts[0]
     parts = PurePosixPath(origin.revision).parts
-    if (
-        not _COMMIT.fullmatch(origin.commit)
-        or origin.revision == origin.commit
-        or not parts
-        or ".." in parts
-        or parts[0] == "/"
-    ):
+    if origin.revision == commit or not parts or ".." in parts or parts[0] == "/":
         return
     ref = origin.folder.joinpath("refs", *parts)
     with _DiskSentences(str(ref)):
         ref.parent.mkdir(parents=True, exist_ok=True)
         beside = ref.with_name(f".{ref.name}.{os.getpid()}.tmp")
-        beside.write_text(origin.commit, encoding="utf-8")
+        beside.write_text(commit, encoding="utf-8")
         os.replace(beside, ref)
 
 

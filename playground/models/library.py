@@ -221,6 +221,10 @@ def _remove_from_cache(files: list[Path], trash: Callable[[Path], None]) -> None
         if "snapshots" in folder.parts[:-1]:
             with suppress(OSError):
                 folder.rmdir()  # only where it is empty now
+    for repo in {parent.parent for file in files for parent in file.parents if parent.name == "snapshots"}:
+        for ref in [each for each in (repo / "refs").rglob("*") if each.is_file()]:
+            if not (repo / "snapshots" / ref.read_text(encoding="utf-8", errors="replace").strip()).is_dir():
+                ref.unlink()  # it stands for nothing any more, which other programs would complain about
 
 
 def _spoken(row: Row) -> str:

@@ -171,7 +171,7 @@ class _Running:
                 self._cancel(transfers)
             self._stop.clear()
             self._note(state="running")
-        fetch.write_ref(origin)
+        fetch.write_ref(origin, next(iter(paths.values())))
         self._finish(paths)
 
     def _watch(self, file: RepoFile) -> _FileWatch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 
 from playground.errors import Cancelled, ModelFileError, NotFoundError, OfflineError
@@ -23,7 +24,7 @@ def text(verb: str, result: dict) -> str:  # type: ignore[type-arg]
     return "\n".join(commands.lines(verb, result))
 
 
-def test_the_whole_way(hub: LoopbackHub, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_whole_way(hub: LoopbackHub, home: Home, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = write_gguf(tmp_path / "made.gguf", weights=64)
     hub.add(REPO, {"tiny-Q4_K_M.gguf": data, "tiny-Q8_0.gguf": data + bytes(32)}, downloads=1234, parameters=2_000_000)
     assert "acme/tiny-GGUF  2.0M        1,234" in text("search", commands.search(Query("tiny")))
@@ -56,6 +57,7 @@ def test_the_whole_way(hub: LoopbackHub, home: Home, tmp_path: Path, monkeypatch
     assert "tiny-Q8_0" not in {row["name"] for row in commands.list_models(home)["models"]}
     with pytest.raises(NotFoundError):
         commands.remove(home, "tiny-Q8_0", trash)
+    assert huggingface_hub.scan_cache_dir(cache).warnings == []
 
 
 def test_a_get_that_was_interrupted_is_on_the_list(hub: LoopbackHub, home: Home, tmp_path: Path) -> None:
