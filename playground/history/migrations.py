@@ -1,6 +1,7 @@
 """The tables, as steps that are only ever added to: a database of any age is brought up to date by the steps it lacks.
 
-A step that has shipped is never edited. Imported by `Store` when it opens a database, not before: sqlite_utils takes 0.3 s.
+A step that has shipped is never edited; a new one is named in `opening.STEPS` too. Imported only when a database lacks a step:
+sqlite-utils takes 0.3 s.
 """
 
 from __future__ import annotations
@@ -8,13 +9,10 @@ from __future__ import annotations
 from sqlite_utils import Migrations
 from sqlite_utils.db import Database
 
+from playground.history.opening import APPLICATION_ID
+from playground.history.search import IS_UNSPACED
+
 migrations = Migrations("playground")
-
-APPLICATION_ID = 0x504C4159
-"""`PLAY`, in the file's header: which program a database belongs to"""
-
-UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
-"""Thai, Lao, Burmese, Khmer, Chinese, Japanese, Korean: written without spaces, or with endings grown on to the words"""
 
 
 @migrations()  # type: ignore[untyped-decorator]
@@ -156,8 +154,6 @@ _TABLES = (
 # Two indexes over messages: words for everything, and runs of three characters for the rows in scripts that put no space
 # between words. The second is given two spaces at the end, so that every character of a text begins such a run, and one or two
 # of them can be looked up as the beginning of one.
-_IS_UNSPACED = f"content GLOB '*[{UNSPACED}]*'"
-
 _SEARCH = (
     """CREATE VIRTUAL TABLE messages_fts USING fts5 (
         content, content='messages', content_rowid='number', tokenize='unicode61 remove_diacritics 2', prefix='3'
@@ -173,23 +169,23 @@ _SEARCH = (
         INSERT INTO messages_fts (rowid, content) VALUES (new.number, new.content);
     END""",
     f"""CREATE VIEW messages_unspaced_text AS
-        SELECT number, content || '  ' AS content FROM messages WHERE {_IS_UNSPACED}""",
+        SELECT number, content || '  ' AS content FROM messages WHERE {IS_UNSPACED}""",
     """CREATE VIRTUAL TABLE messages_unspaced USING fts5 (
         content, content='messages_unspaced_text', content_rowid='number', tokenize='trigram'
     )""",
     "CREATE VIRTUAL TABLE messages_unspaced_terms USING fts5vocab (messages_unspaced, instance)",
-    f"CREATE INDEX messages_unspaced_rows ON messages (number) WHERE {_IS_UNSPACED}",
-    f"""CREATE TRIGGER messages_unspaced_insert AFTER INSERT ON messages WHEN new.{_IS_UNSPACED} BEGIN
+    f"CREATE INDEX messages_unspaced_rows ON messages (number) WHERE {IS_UNSPACED}",
+    f"""CREATE TRIGGER messages_unspaced_insert AFTER INSERT ON messages WHEN new.{IS_UNSPACED} BEGIN
         INSERT INTO messages_unspaced (rowid, content) VALUES (new.number, new.content || '  ');
     END""",
-    f"""CREATE TRIGGER messages_unspaced_delete AFTER DELETE ON messages WHEN old.{_IS_UNSPACED} BEGIN
+    f"""CREATE TRIGGER messages_unspaced_delete AFTER DELETE ON messages WHEN old.{IS_UNSPACED} BEGIN
         INSERT INTO messages_unspaced (messages_unspaced, rowid, content) VALUES ('delete', old.number, old.content || '  ');
     END""",
     f"""CREATE TRIGGER messages_unspaced_update AFTER UPDATE OF content ON messages
-        WHEN old.content != new.content AND (old.{_IS_UNSPACED} OR new.{_IS_UNSPACED}) BEGIN
+        WHEN old.content != new.content AND (old.{IS_UNSPACED} OR new.{IS_UNSPACED}) BEGIN
         INSERT INTO messages_unspaced (messages_unspaced, rowid, content)
-            SELECT 'delete', old.number, old.content || '  ' WHERE old.{_IS_UNSPACED};
-        INSERT INTO messages_unspaced (rowid, content) SELECT new.number, new.content || '  ' WHERE new.{_IS_UNSPACED};
+            SELECT 'delete', old.number, old.content || '  ' WHERE old.{IS_UNSPACED};
+        INSERT INTO messages_unspaced (rowid, content) SELECT new.number, new.content || '  ' WHERE new.{IS_UNSPACED};
     END""",
     """CREATE VIRTUAL TABLE sessions_fts USING fts5 (
         title, content='sessions', content_rowid='number', tokenize='unicode61 remove_diacritics 2', prefix='3'

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import time
 from pathlib import Path
 
 from playground.errors import StorageError
 from playground.history import faults
+
+APPLICATION_ID = 0x504C4159
+"""`PLAY`, in the file's header: which program a database belongs to"""
+
+STEPS = ("m001_tables", "m002_search")
+"""the steps of `migrations.py` by name: a database that has had them all is opened without sqlite-utils"""
 
 COPIED = 512 << 20
 """bytes: a larger database that cannot be written to is not copied into memory"""
@@ -70,8 +77,6 @@ def _copy(uri: str, path: Path, copy: sqlite3.Connection) -> None:
 
 def _check_kind(connection: sqlite3.Connection, path: Path | None) -> None:
     """Refuses the database of another program. An empty one is nobody's."""
-    from playground.history.migrations import APPLICATION_ID
-
     (kind,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if tables and kind != APPLICATION_ID:
@@ -79,29 +84,45 @@ def _check_kind(connection: sqlite3.Connection, path: Path | None) -> None:
 
 
 def _set_up(connection: sqlite3.Connection, path: Path | None, timeout_s: float) -> None:
-    from sqlite_utils import Database
-
-    from playground.history.migrations import migrations
-
     connection.execute("PRAGMA foreign_keys = 1")
     connection.execute("PRAGMA synchronous = NORMAL")
     if path is not None:
         _use_write_ahead_log(connection, timeout_s)
-    # Plugins of sqlite-utils are not run: they are not ours, and looking for them takes time.
-    database = Database(connection, execute_plugins=False)
     # Under one lock, because two processes may open a new database at the same time. It also proves that the file can be written to.
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if {each.name for each in migrations.applied(database)} - {each.name for each in migrations._migrations}:
+        had = _steps_had(connection)
+        if had - set(STEPS):
             raise faults.newer(path)
-        if migrations.pending(database):
-            migrations.apply(database)
+        if had != set(STEPS):
+            _migrate(connection)
         connection.execute("COMMIT")
     except BaseException as error:
         connection.rollback()
         if isinstance(error, sqlite3.Error) and faults.storage_error(error, path) is None:
             raise faults.outdated(path, error) from error
         raise
+
+
+def _steps_had(connection: sqlite3.Connection) -> set[str]:
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'").fetchone():
+        return set()
+    return {row[0] for row in connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = 'playground'")}
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    # sqlite-utils imports pandas where it is installed, for a function that is not used here: half a second and 60 MB.
+    # Nothing of ours imports pandas in this process, so that no other thread can miss it meanwhile.
+    spared = sys.modules.setdefault("pandas", None) is None  # type: ignore[arg-type]
+    try:
+        from sqlite_utils import Database
+
+        from playground.history.migrations import migrations
+    finally:
+        if spared:
+            del sys.modules["pandas"]
+    # Its plugins are not run: they are not ours.
+    migrations.apply(Database(connection, execute_plugins=False))
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection, timeout_s: float) -> None:

@@ -32,8 +32,9 @@ _TERMS = 32
 _TERM_LENGTH = 200
 
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
-_IS_UNSPACED = f"content GLOB '*[{_UNSPACED}]*'"
-"""letter for letter the condition of the index `messages_unspaced_rows`, or it would not be used"""
+"""Thai, Lao, Burmese, Khmer, Chinese, Japanese, Korean: written without spaces, or with endings grown on to the words"""
+IS_UNSPACED = f"content GLOB '*[{_UNSPACED}]*'"
+"""the condition of the index `messages_unspaced_rows`, letter for letter: never to be changed, a new step would be needed"""
 
 _unspaced = re.compile(f"[{_UNSPACED}]")
 _parts = re.compile(r'"([^"]*)"|([^\s"]+)')
@@ -151,7 +152,7 @@ def _unspaced_hits(read: Read, terms: list[_Term], limit: int) -> list[int]:
         likes, patterns = _likes(short, "m.content")
         rows = read(
             f"""SELECT m.number FROM messages m CROSS JOIN sessions s ON s.id = m.session_id
-            WHERE m.{_IS_UNSPACED} AND s.deleted IS NULL{likes} ORDER BY m.number DESC LIMIT ?""",
+            WHERE m.{IS_UNSPACED} AND s.deleted IS NULL{likes} ORDER BY m.number DESC LIMIT ?""",
             [*patterns, limit],
         )
     return [row[0] for row in rows]

@@ -10,6 +10,7 @@ import pytest
 from sqlite_utils import Database
 
 from playground.errors import PlaygroundError, StorageError
+from playground.history import opening
 from playground.history.migrations import migrations
 from playground.history.store import Store
 from tests.history.chats import add_chat, run_child
@@ -28,6 +29,10 @@ def test_an_older_database_is_brought_up_to_date_with_all_that_is_in_it(path: Pa
         assert store.chat("s").messages[0].content == "a fox 狐狸"
         assert [hit.message_id for hit in store.search("fox")] == [hit.message_id for hit in store.search("狐")] == ["m"]
         assert [hit.role for hit in store.search("animals")] == ["title"]
+
+
+def test_every_step_is_named() -> None:
+    assert [each.name for each in migrations._migrations] == list(opening.STEPS)
 
 
 def test_opening_again_changes_nothing(path: Path) -> None:
@@ -140,10 +145,16 @@ def test_a_damaged_file_gives_a_sentence_wherever_the_damage_is(path: Path, tmp_
     assert sentences > 10
 
 
-def test_the_window_may_import_all_of_it_before_its_first_paint() -> None:
+def test_the_window_may_import_all_of_it_and_open_a_database_it_knows_before_its_first_paint(path: Path) -> None:
     code = """
 import sys
 import playground.history.export, playground.history.lock, playground.history.recorder
-print([name for name in ("sqlite_utils", "psutil", "click", "pluggy") if name in sys.modules])
+slow = "sqlite_utils", "psutil", "click", "pluggy", "numpy", "pandas"
+print([name for name in slow if name in sys.modules])
+from pathlib import Path
+from playground.history.store import Store
+Store(Path(sys.argv[1])).close()
+print([name for name in slow if name in sys.modules])
 """
-    assert run_child(code) == ["[]"]
+    Store(path).close()
+    assert run_child(code, path) == ["[]", "[]"]

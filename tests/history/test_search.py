@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from playground.history import migrations
 from playground.history import search as searching
 from playground.history.store import Store
 from tests.history.chats import add_chat, message, reply, session
@@ -147,11 +146,6 @@ def test_a_common_word_in_a_large_library(path: Path) -> None:
         assert found(store, "的", 3) == ["m49999", "m49998", "m49997"]
         assert found(store, "fox 12345") == ["m12345"]
         assert len(found(store, "t", 10)) == 10
-
-
-def test_the_two_definitions_of_scripts_without_spaces_agree() -> None:
-    # search.py may not import migrations.py, which takes sqlite_utils along.
-    assert searching._UNSPACED == migrations.UNSPACED
 
 
 def test_the_indexes_are_whole_after_everything(library: Store, tmp_path: Path) -> None:
