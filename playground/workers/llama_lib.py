@@ -68,7 +68,7 @@ class Device:
 class Log:
     """The library's log: joined into lines, kept for a while, forwarded to Python's."""
 
-    _LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.DEBUG}
+    _LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}
 
     def __init__(self) -> None:
         self.lines: deque[str] = deque(maxlen=2000)
