@@ -127,7 +127,7 @@ def split_of(path: str) -> tuple[str, int, int]:
 
 
 def recommend(found: Sequence[Choice], fit: Callable[[Choice], str] | None = None) -> Recommendation:
-    """The choice for this machine. `fit` gives a verdict: `fits`, `tight`, `partly` (partly on the CPU) or anything else for no."""
+    """The choice for this machine. `fit` gives the verdicts of `memory`: `fits`, `tight`, `partly on CPU`, `does not fit`."""
     models = [each for each in found if each.kind in ("gguf", "safetensors") and each.complete]
     if not models:
         pickled = any(each.kind == "pickle" for each in found)
@@ -148,7 +148,7 @@ def recommend(found: Sequence[Choice], fit: Callable[[Choice], str] | None = Non
         for each in by_use:
             if verdicts[each.path] == wanted:
                 return Recommendation(each, f"{each.label} is {words}.")
-    partly = [each for each in by_use if verdicts[each.path] == "partly"]
+    partly = [each for each in by_use if verdicts[each.path] == "partly on CPU"]
     if partly:
         best = min(partly, key=lambda each: abs((each.bits or 16) - 4.85))
         return Recommendation(best, f"None fits whole; {best.label} runs partly on the CPU, slower.")

@@ -248,9 +248,10 @@ class _Running:
         first = paths[job.files[0].path]
         path = first.parent if first.suffix == ".safetensors" else first
         arrived = tuple(str(paths[file.path]) for file in job.files)
-        self._note(state="done", done=job.total, path=str(path), arrived=arrived, pid=0)
+        arrived_bytes = sum(path.stat().st_size for path in paths.values())
+        self._note(state="done", done=arrived_bytes, path=str(path), arrived=arrived, pid=0)
         self._say("loading")
-        self._link.send(DownloadDone(self._command.request, job.id, job.repo, str(path), arrived, job.total))
+        self._link.send(DownloadDone(self._command.request, job.id, job.repo, str(path), arrived, arrived_bytes))
         self._link.send(Finished(self._command.request))
 
     def _tell(self, watches: list[_FileWatch]) -> None:
@@ -264,7 +265,7 @@ class _Running:
 
     def _say(self, state: str, file: str = "", message: str = "") -> None:
         job, done, rate = self._job, self._tally.done, self._tally.rate() if state != "paused" else 0.0
-        total = job.total if job else 0
+        total = max(job.total, done) if job else 0  # a hub may not name sizes
         left = (total - done) / rate if rate > 0 else -1.0
         number = job.id if job else self._command.job
         self._link.send(DownloadProgress(self._command.request, number, state, done, total, rate, left, file, message))

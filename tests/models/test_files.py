@@ -101,7 +101,7 @@ def test_sixteen_bits_are_recommended_only_where_there_is_nothing_smaller() -> N
     assert best.choice.label == "Q8_0"
     only = recommend(choices(files("a-F16.gguf")), lambda each: "fits").choice
     assert only is not None
-    partly = recommend(found, lambda each: "partly")
+    partly = recommend(found, lambda each: "partly on CPU")
     assert partly.choice is not None
     assert partly.choice.label == "Q4_K_M"
     assert "CPU" in partly.why

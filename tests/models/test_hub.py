@@ -75,7 +75,7 @@ def test_a_page_has_choices_card_and_a_recommendation(models: LoopbackHub) -> No
     assert Hub().card(REPO) == "# Tiny"
     assert Hub().card("acme/big") == ""
     assert recommended(page, lambda choice: "fits").choice == page.choices[0]
-    chosen = recommended(page, lambda choice: "fits" if choice.label == "Q4_K_M" else "partly")
+    chosen = recommended(page, lambda choice: "fits" if choice.label == "Q4_K_M" else "partly on CPU")
     assert chosen.choice == page.choices[1]
     assert "fits" in chosen.why
     assert recommended(page, lambda choice: "no").choice is None
