@@ -105,7 +105,13 @@ class MarkdownStream:
             cursor.setBlockFormat(QTextBlockFormat())
             cursor.setBlockCharFormat(QTextCharFormat())
             cursor.setCharFormat(QTextCharFormat())
-        cursor.insertMarkdown(markdown, FEATURES)
+        place = cursor.position()
+        # What is inserted first loses its block's format to the block it is put into: let that be a word that is taken out again.
+        cursor.insertMarkdown(f"x\n\n{markdown}" if start else markdown, FEATURES)
+        if start:
+            cursor.setPosition(place)
+            cursor.deleteChar()
+            start = place
         cursor.endEditBlock()  # a table is known as one only then
         dress(self.document, start)
         put_in(self.document, start, markdown, marks)
