@@ -303,32 +303,46 @@ def _sums(cursor: _Cursor, count: int, alignment: int) -> tuple[dict[str, int], 
     Written for speed: a listing of 2,000 models goes through some 600,000 lines of such tables.
     """
     elements_of: dict[int, int] = {}
-    end = parameters = 0
+    offsets = largest = 0
+    last = (0, 0, 0)  # offset, elements and number format of the tensor that lies last
+    length_at, axes_at, line_at, sizes = (
+        _LENGTH.unpack_from,
+        _AXES.unpack_from,
+        [e.unpack_from for e in _ENTRY],
+        [e.size for e in _ENTRY],
+    )
     data, at = cursor.window()
     for _ in range(count):
         try:
-            (length,) = _LENGTH.unpack_from(data, at)
-            (axes,) = _AXES.unpack_from(data, at + 8 + length)
-            rest = _ENTRY[axes]
-            fields = rest.unpack_from(data, at + 12 + length)
-            at += 12 + length + rest.size
+            (length,) = length_at(data, at)
+            (axes,) = axes_at(data, at + 8 + length)
+            fields = line_at[axes](data, at + 12 + length)
+            at += 12 + length + sizes[axes]
         except (struct.error, IndexError, OverflowError):  # the window ends here, or it is nonsense
             cursor.go(at)
             fields = cursor.entry()[1]
             data, at = cursor.window()
-        number, offset = fields[-2:]
-        elements = math.prod(fields[:-2])
-        kind = TYPES.get(number)
-        if kind is None or elements >= 1 << 50 or offset >= 1 << 55 or offset % alignment:
-            raise cursor.damaged(f"a tensor has the shape {fields[:-2]} at {offset} in number format {number}")
+        if len(fields) == 4:
+            rows, columns, number, offset = fields
+            elements = rows * columns
+        else:
+            *shape, number, offset = fields
+            elements = math.prod(shape)
         elements_of[number] = elements_of.get(number, 0) + elements
-        parameters += elements
-        stop = offset + elements // kind.block * kind.nbytes
-        if stop > end:
-            end = stop
+        offsets |= offset
+        if elements > largest:
+            largest = elements
+        if offset >= last[0]:
+            last = (offset, elements, number)
     cursor.go(at)
+    unknown = elements_of.keys() - TYPES.keys()
+    if unknown:
+        raise cursor.damaged(f"it stores tensors in a number format that is not known here ({min(unknown)})")
+    if offsets % alignment or offsets >= 1 << 55 or largest >= 1 << 50:
+        raise cursor.damaged("a tensor has an impossible shape or place")
     weights = {TYPES[number].name: total // TYPES[number].block * TYPES[number].nbytes for number, total in elements_of.items()}
-    return weights, parameters, end
+    end = last[0] + last[1] // TYPES[last[2]].block * TYPES[last[2]].nbytes
+    return weights, sum(elements_of.values()), end
 
 
 class _Cursor:
