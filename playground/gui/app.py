@@ -10,20 +10,21 @@ import logging
 import os
 import sys
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, QSocketNotifier, QtMsgType, qInstallMessageHandler
-from PySide6.QtGui import QIcon
+from PySide6.QtCore import QObject, QtMsgType, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
 
 from playground.errors import InUseError, PlaygroundError
-from playground.gui import theme
 from playground.gui.preferences import Preferences
 from playground.gui.window import Window
 from playground.paths import Home, resources
 from playground.paths import home as home_in_force
 
 log = logging.getLogger("playground.gui")
+
+if TYPE_CHECKING:
+    from PySide6.QtGui import QIcon
 
 LOG_BYTES = 2_000_000
 LOG_FILES = 4
@@ -42,11 +43,12 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{error.message} {error.hint}".strip(), file=sys.stderr)
         _call_first_window(home)
         return 1
-    window = _window(app, home)
+    window = _window(home)
     catcher = _Catcher(window, home)
     catcher.install()
 
     def begin() -> None:
+        window.furnish()
         catcher.start_log()
         _quit_on_interrupt(window)
         app.setWindowIcon(app_icon())
@@ -65,8 +67,8 @@ def main(argv: list[str] | None = None) -> int:
 def make_window(session: Any = None, home: Home | None = None) -> Window:
     """A window with its session attached, not shown yet; the session starts after the first paint. For tests and for `packaging/bench`."""
     home = home or home_in_force()
-    app = _application(None)
-    window = _window(app, home)
+    _application(None)
+    window = _window(home)
     if session is None:
         from playground.session import Session
 
@@ -86,15 +88,13 @@ def _application(argv: list[str] | None) -> QApplication:
     return app
 
 
-def _window(app: QApplication, home: Home) -> Window:
+def _window(home: Home) -> Window:
     preferences = Preferences(home.settings)
-    theme.apply(app, preferences.get("theme"), preferences.get("text_size"))
-    from playground.gui import bridge
-
-    bridge.on_window_thread(lambda: None)  # this thread is the window's
     window = Window(home, preferences)
 
     def cannot_save(error: OSError) -> None:
+        from playground.gui import bridge
+
         text = f"The settings could not be saved: {error.strerror or error}."
         bridge.on_window_thread(lambda: window.notify(text, f"The file is {preferences.file}.", "warning", key="preferences"))
 
@@ -125,6 +125,8 @@ def _make_session(home: Home, window: Window) -> None:
 
 def app_icon() -> QIcon:
     """The program's icon, in the sizes that task bars ask for."""
+    from PySide6.QtGui import QIcon
+
     return QIcon(str(resources() / "icons" / "app.svg"))
 
 
@@ -240,6 +242,8 @@ def _quit_on_interrupt(window: Window) -> None:
         return
     import signal
     import socket
+
+    from PySide6.QtCore import QSocketNotifier
 
     reads, writes = socket.socketpair()
     reads.setblocking(False)

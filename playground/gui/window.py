@@ -1,7 +1,8 @@
 """The window: rail, pages, job strip, notices, menus and keys. Knows the session's events only so far as they concern all pages.
 
-A page is one line in `PAGES`; it is made when it is first opened. Before the session is there (`attach`), the window shows where
-things will be.
+A page is one line in `PAGES`; it is made when it is first opened. The first paint shows where things will be, and nothing is imported
+for it that can wait (Qt's own enumerations alone take longer than the paint): then `furnish` builds what is always there, and `attach`
+brings the session and the first page.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QByteArray, QEvent, QPoint, QSize, QTimer, Signal
-from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QPaintEvent, Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMainWindow, QMenu, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QByteArray, QEvent, QPoint, QTimer, Signal
+from PySide6.QtGui import QColor, QPainter
+from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 
 from playground.errors import PlaygroundError
-from playground.gui import theme
-from playground.gui.actions import MENUS, TABLE, Action, page_actions
+from playground.gui import palette
 from playground.gui.preferences import Preferences
-from playground.gui.widgets.job_strip import JobStrip
-from playground.gui.widgets.rail import Rail
-from playground.gui.widgets.skeleton import Skeleton
 
 if TYPE_CHECKING:
+    from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
+    from PySide6.QtWidgets import QMenu
+
+    from playground.gui.actions import Action
     from playground.gui.bridge import Bridge
     from playground.gui.pages import Desk
     from playground.gui.widgets.notice import Notices
@@ -58,13 +59,6 @@ USUAL = (1280, 800)
 NOTICE_ACTIONS = {"reload": "Load again", "choose_model": "Choose a model"}
 
 
-class _Stack(QStackedWidget):
-    """Pages of any width: each makes do with what it gets, so that none of them keeps the window from being made smaller."""
-
-    def minimumSizeHint(self) -> QSize:
-        return QSize(0, 0)
-
-
 class Window(QMainWindow):
     """`painted` is sent once, after the first paint."""
 
@@ -92,16 +86,28 @@ class Window(QMainWindow):
         self._actions: dict[str, tuple[Action, QAction]] = {}
         self._board: Notices | None = None
         self._drop_sign: QWidget | None = None
-        self._build()
+        self._furnished = False
         self._restore_geometry()
         self._save_timer = QTimer(self)
         self._save_timer.setSingleShot(True)
         self._save_timer.setInterval(800)
         self._save_timer.timeout.connect(self.preferences.save)
-        self.preferences.subscribe(self._preference_changed)
-        self.open(preferences.get("page") if preferences.get("page") in self._entries else pages[0].id)
+        self.page = self.preferences.get("page") if self.preferences.get("page") in self._entries else pages[0].id
+        self._wanted = (self.page, {})
 
-    def _build(self) -> None:
+    def furnish(self) -> None:
+        """Puts on the theme and builds rail, page stack, job strip and keys."""
+        from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
+
+        from playground.gui import bridge, theme
+        from playground.gui.actions import TABLE, page_actions
+        from playground.gui.widgets.job_strip import JobStrip
+        from playground.gui.widgets.rail import Rail
+        from playground.gui.widgets.skeleton import Skeleton, Stack
+
+        self._furnished = True
+        bridge.on_window_thread(lambda: None)  # this thread is the window's
+        theme.apply(_application(), self.preferences.get("theme"), self.preferences.get("text_size"))
         root = QWidget()
         outer = QVBoxLayout(root)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -115,25 +121,28 @@ class Window(QMainWindow):
         self.rail.chosen.connect(self.open)
         self.rail.menu_wanted.connect(self.show_menu)
         upper.addWidget(self.rail)
-        self.stack = _Stack()
-        self._skeleton = Skeleton()
-        self.stack.addWidget(self._skeleton)
+        self.stack = Stack()
+        self.stack.addWidget(Skeleton(plain=self.page != "chat"))
         upper.addWidget(self.stack, 1)
         outer.addLayout(upper, 1)
         self.jobs = JobStrip()
         outer.addWidget(self.jobs)
         self.setCentralWidget(root)
+        self._make_actions(TABLE)
+        self._make_actions(page_actions((entry.id, entry.title) for entry in self._entries.values() if not entry.foot))
+        self.preferences.subscribe(self._preference_changed)
+        self.open(self.page)
 
     # -- the session
 
     def attach(self, session: Session) -> None:
         """Gives the window its session (not started yet) and opens the page that was waited for."""
+        if not self._furnished:
+            self.furnish()
         from playground.gui.bridge import Bridge
         from playground.gui.pages import Desk
 
         self.session = session
-        self._make_actions(TABLE)
-        self._make_actions(page_actions((entry.id, entry.title) for entry in self._entries.values() if not entry.foot))
         self._desk = Desk(session, self.preferences, self.home, self.notify, self.open, self.ask_for_model)
         self.bridge = Bridge(self)
         self.bridge.received.connect(self.handle)
@@ -254,6 +263,8 @@ class Window(QMainWindow):
         made: QWidget = getattr(importlib.import_module(module), name)(self._desk)
         made.setObjectName(f"page.{entry.id}")
         self.stack.addWidget(made)
+        from playground.gui.actions import Action
+
         more = getattr(made, "actions", None)
         if callable(more):
             # QWidget has an `actions` of its own; ours are records.
@@ -297,6 +308,8 @@ class Window(QMainWindow):
     # -- menus and keys
 
     def _make_actions(self, table: tuple[Action, ...]) -> None:
+        from PySide6.QtGui import QAction, QKeySequence
+
         for record in table:
             if not record.slot or record.id in self._actions:
                 continue
@@ -328,6 +341,10 @@ class Window(QMainWindow):
 
     def menus(self) -> list[QMenu]:
         """The menus, made from the table."""
+        from PySide6.QtWidgets import QMenu
+
+        from playground.gui.actions import MENUS
+
         made = {name: QMenu(f"&{name}", self) for name in MENUS}
         for record, action in self._actions.values():
             name = record.menu.lstrip("|")
@@ -338,6 +355,10 @@ class Window(QMainWindow):
         return list(made.values())
 
     def show_menu(self) -> None:
+        """The same menus, below the button at the top of the rail."""
+        from PySide6.QtCore import Qt
+        from PySide6.QtWidgets import QMenu
+
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         for each in self.menus():
@@ -347,6 +368,7 @@ class Window(QMainWindow):
         menu.popup(button.mapToGlobal(QPoint(button.width() + 4, 0)))
 
     def show_keys(self) -> None:
+        from playground.gui.actions import TABLE, page_actions
         from playground.gui.widgets.keys_overlay import KeysOverlay
 
         pages = page_actions((entry.id, entry.title) for entry in self._entries.values() if not entry.foot)
@@ -362,13 +384,19 @@ class Window(QMainWindow):
         self.open("settings", section="about")
 
     def toggle_theme(self) -> None:
+        from playground.gui import theme
+
         self.preferences.set("theme", "light" if theme.palette().dark else "dark")
 
     def toggle_full_screen(self) -> None:
+        from PySide6.QtCore import Qt
+
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
 
     def come_to_front(self) -> None:
         """Another start on the same data folder asks for it."""
+        from PySide6.QtCore import Qt
+
         self.setWindowState(self.windowState() & ~Qt.WindowState.WindowMinimized)
         self.show()
         self.raise_()
@@ -379,11 +407,9 @@ class Window(QMainWindow):
     def _preference_changed(self, key: str, value: Any) -> None:
         self._save_timer.start()
         if key in ("theme", "text_size"):
-            from PySide6.QtWidgets import QApplication
+            from playground.gui import theme
 
-            app = QApplication.instance()
-            assert isinstance(app, QApplication)
-            theme.apply(app, self.preferences.get("theme"), self.preferences.get("text_size"))
+            theme.apply(_application(), self.preferences.get("theme"), self.preferences.get("text_size"))
 
     def _restore_geometry(self) -> None:
         kept = self.preferences.get("geometry")
@@ -394,10 +420,24 @@ class Window(QMainWindow):
     # -- Qt
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        super().paintEvent(event)
+        if not self._furnished:
+            self._paint_curtain()
         if self._first_paint:
             self._first_paint = False
             QTimer.singleShot(0, self, self.painted.emit)
+
+    def _paint_curtain(self) -> None:
+        """The surfaces of the window before there is anything on them."""
+        wanted = self.preferences.get("theme")
+        dark = self.palette().window().color().lightness() < 128 if wanted == "system" else wanted == "dark"
+        colors = palette.DARK if dark else palette.LIGHT
+        painter = QPainter(self)
+        wide, high = self.width(), self.height() - palette.STRIP
+        painter.fillRect(self.rect(), QColor(colors.window))
+        right = wide - palette.RAIL - (palette.PANEL + palette.LIST if self.page == "chat" else 0)
+        left = palette.RAIL + (palette.LIST if self.page == "chat" else 0)
+        painter.fillRect(left, 0, right, high, QColor(colors.surface))
+        painter.end()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if _dropped(event) is not None:
@@ -418,6 +458,11 @@ class Window(QMainWindow):
         if self._drop_sign is None:
             if not shown:
                 return
+            from PySide6.QtCore import Qt
+            from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout
+
+            from playground.gui import theme
+
             sign = QFrame(self.stack)
             theme.mark(sign, drop=True)
             column = QVBoxLayout(sign)
@@ -442,6 +487,12 @@ class Window(QMainWindow):
             if self.session is not None:
                 self.session.close()
         event.accept()
+
+
+def _application() -> QApplication:
+    app = QApplication.instance()
+    assert isinstance(app, QApplication)
+    return app
 
 
 def _dropped(event: QDropEvent) -> Path | None:

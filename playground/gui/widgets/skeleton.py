@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, Qt
+from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QStackedWidget, QWidget
 
-from playground.gui import theme
+from playground.gui import palette, theme
 
-LIST = 240
-BAR = 56
 FIELD = 56
 
 
@@ -29,9 +27,16 @@ class Skeleton(QWidget):
         if self._plain:
             return
         wide, high = self.width(), self.height()
-        painter.fillRect(0, 0, LIST, high, QColor(colors.window))
-        painter.fillRect(wide - theme.PANEL, 0, theme.PANEL, high, QColor(colors.window))
+        painter.fillRect(0, 0, palette.LIST, high, QColor(colors.window))
+        painter.fillRect(wide - palette.PANEL, 0, palette.PANEL, high, QColor(colors.window))
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(colors.sunken))
-        middle = QRectF(LIST + 32, high - FIELD - 24, wide - theme.PANEL - LIST - 64, FIELD)
+        middle = QRectF(palette.LIST + 32, high - FIELD - 24, wide - palette.PANEL - palette.LIST - 64, FIELD)
         painter.drawRoundedRect(middle, 8, 8)
+
+
+class Stack(QStackedWidget):
+    """Pages of any width: each makes do with what it gets, so that none of them keeps the window from being made smaller."""
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(0, 0)
