@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QByteArray, QEvent, QPoint, QTimer, Signal
+from PySide6.QtCore import QByteArray, QEvent, QTimer, Signal
 from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 
@@ -23,8 +23,7 @@ from playground.gui import palette
 from playground.gui.preferences import Preferences
 
 if TYPE_CHECKING:
-    from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
-    from PySide6.QtWidgets import QMenu
+    from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
 
     from playground.gui.actions import Action
     from playground.gui.bridge import Bridge
@@ -83,7 +82,6 @@ class Window(QMainWindow):
         self._running = False
         self._first_paint = True
         self._closed = False
-        self._actions: dict[str, tuple[Action, QAction]] = {}
         self._board: Notices | None = None
         self._drop_sign: QWidget | None = None
         self._furnished = False
@@ -100,7 +98,8 @@ class Window(QMainWindow):
         from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 
         from playground.gui import bridge, theme
-        from playground.gui.actions import TABLE, page_actions
+        from playground.gui.actions import TABLE
+        from playground.gui.menus import Menus
         from playground.gui.widgets.job_strip import JobStrip
         from playground.gui.widgets.rail import Rail
         from playground.gui.widgets.skeleton import Skeleton, Stack
@@ -128,8 +127,8 @@ class Window(QMainWindow):
         self.jobs = JobStrip()
         outer.addWidget(self.jobs)
         self.setCentralWidget(root)
-        self._make_actions(TABLE)
-        self._make_actions(page_actions((entry.id, entry.title) for entry in self._entries.values() if not entry.foot))
+        self.menus = Menus(self, self.target)
+        self.menus.add((*TABLE, *self._page_actions()))
         self.preferences.subscribe(self._preference_changed)
         self.open(self.page)
 
@@ -213,7 +212,7 @@ class Window(QMainWindow):
 
     def _set_running(self, running: bool) -> None:
         self._running = running
-        self._enable_actions()
+        self.menus.enable(self.page, self._running)
 
     # -- what the window offers to the pages
 
@@ -256,7 +255,7 @@ class Window(QMainWindow):
                 self.pages[page].open(**arguments)  # type: ignore[attr-defined]
             if not self._entries[page].foot:
                 self.preferences.set("page", page)
-        self._enable_actions()
+        self.menus.enable(self.page, self._running)
 
     def _make(self, entry: Entry) -> QWidget:
         module, _, name = entry.place.partition(":")
@@ -268,7 +267,7 @@ class Window(QMainWindow):
         more = getattr(made, "actions", None)
         if callable(more):
             # QWidget has an `actions` of its own; ours are records.
-            self._make_actions(tuple(each for each in more() if isinstance(each, Action)))
+            self.menus.add(each for each in more() if isinstance(each, Action))
         return made
 
     # -- models
@@ -307,75 +306,27 @@ class Window(QMainWindow):
 
     # -- menus and keys
 
-    def _make_actions(self, table: tuple[Action, ...]) -> None:
-        from PySide6.QtGui import QAction, QKeySequence
-
-        for record in table:
-            if not record.slot or record.id in self._actions:
-                continue
-            action = QAction(record.text, self)
-            action.setObjectName(f"action.{record.id}")
-            if record.key:
-                action.setShortcuts([QKeySequence(key) for key in (record.key, *record.more_keys)])
-            action.setStatusTip(record.help)
-            action.setToolTip(record.help)
-            action.triggered.connect(lambda _checked=False, it=record: self._do(it))
-            self.addAction(action)
-            self._actions[record.id] = (record, action)
-
-    def _do(self, record: Action) -> None:
-        slot, _, argument = record.slot.partition(":")
-        target = self if record.where == "window" else self.pages.get(record.where)
-        run = getattr(target, slot, None)
-        if run is None:
-            log.warning("nobody does %s", record.id)
-        elif argument:
-            run(argument)
-        else:
-            run()
-
-    def _enable_actions(self) -> None:
-        for record, action in self._actions.values():
-            here = record.where in ("window", self.page)
-            action.setEnabled(here and (record.id != "chat.stop" or self._running))
-
-    def menus(self) -> list[QMenu]:
-        """The menus, made from the table."""
-        from PySide6.QtWidgets import QMenu
-
-        from playground.gui.actions import MENUS
-
-        made = {name: QMenu(f"&{name}", self) for name in MENUS}
-        for record, action in self._actions.values():
-            name = record.menu.lstrip("|")
-            if name in made:
-                if record.menu.startswith("|"):
-                    made[name].addSeparator()
-                made[name].addAction(action)
-        return list(made.values())
+    def target(self, where: str) -> QWidget | None:
+        """Who does an action: the window or a page."""
+        return self if where == "window" else self.pages.get(where)
 
     def show_menu(self) -> None:
-        """The same menus, below the button at the top of the rail."""
-        from PySide6.QtCore import Qt
-        from PySide6.QtWidgets import QMenu
-
-        menu = QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        for each in self.menus():
-            each.setParent(menu, each.windowFlags())
-            menu.addMenu(each)
-        button = self.rail.menu_button
-        menu.popup(button.mapToGlobal(QPoint(button.width() + 4, 0)))
+        """The menus, below the button at the top of the rail."""
+        self.menus.show(self.rail.menu_button)
 
     def show_keys(self) -> None:
-        from playground.gui.actions import TABLE, page_actions
+        from playground.gui.actions import TABLE
         from playground.gui.widgets.keys_overlay import KeysOverlay
 
-        pages = page_actions((entry.id, entry.title) for entry in self._entries.values() if not entry.foot)
-        overlay = KeysOverlay((*TABLE, *pages), self.centralWidget())
+        overlay = KeysOverlay((*TABLE, *self._page_actions()), self.centralWidget())
         overlay.show()
         overlay.raise_()
         overlay.setFocus()
+
+    def _page_actions(self) -> tuple[Action, ...]:
+        from playground.gui.actions import page_actions
+
+        return page_actions((entry.id, entry.title) for entry in self._entries.values() if not entry.foot)
 
     def open_settings(self) -> None:
         self.open("settings")

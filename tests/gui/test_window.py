@@ -63,7 +63,8 @@ def test_a_pages_keys_sleep_while_another_page_is_open(window) -> None:
 
 
 def test_menus_and_list_of_keys(window, qtbot) -> None:
-    assert [menu.title() for menu in window.menus()] == ["&Chat", "&Model", "&View", "&Help"]
+    assert [menu.title() for menu in window.menus.menus()] == ["&Chat", "&Model", "&View", "&Help"]
+    window.show_menu()
     press(window, "help.keys")
     overlay = window.findChild(QWidget, "keys")
     assert overlay.isVisible()
