@@ -209,7 +209,9 @@ class ChatPage(QWidget):
             self._set_busy(True)
             return
         if session.model.state in ("none", "failed", "lost"):
-            self.desk.notify("No model is loaded.", "Choose one, or load the last one again.", "warning", "choose_model", "model")
+            self.desk.notify(
+                "No model is loaded.", "Choose one, or load the last one again.", "warning", "choose_model", "model"
+            )
             return
         self.ui.system.commit()
         if not self.chat_id:
@@ -325,7 +327,9 @@ class ChatPage(QWidget):
         self.ui.system.set_text(chat.session.system)
         if not self._busy:
             self._take_sampling(chat.session.sampling)
-        QTimer.singleShot(0, self, lambda: self._show_opened(chat.session.id, message_id, again))  # a turn of its own: it takes a while
+        QTimer.singleShot(
+            0, self, lambda: self._show_opened(chat.session.id, message_id, again)
+        )  # a turn of its own: it takes a while
 
     def _show_opened(self, chat_id: str, message_id: str, again: bool) -> None:
         if chat_id == self.chat_id:
@@ -336,7 +340,9 @@ class ChatPage(QWidget):
     def _not_opened(self, error: BaseException) -> None:
         self._opening = None
         self.chats.set_open(self.chat_id)
-        self.desk.notify(getattr(error, "message", "This chat could not be opened."), getattr(error, "hint", str(error)), "error")
+        self.desk.notify(
+            getattr(error, "message", "This chat could not be opened."), getattr(error, "hint", str(error)), "error"
+        )
 
     def _reveal(self, message_id: str) -> None:
         """Shows a message that may lie on another branch."""
@@ -363,7 +369,9 @@ class ChatPage(QWidget):
             self.desk.session.stop()
         if self._try(lambda: self.desk.session.delete(chat_id)):
             short = title if len(title) <= 40 else title[:38] + "…"
-            self.desk.notify(f"“{short}” was deleted.", action="Undo", key=f"deleted:{chat_id}", run=lambda: self._undelete(chat_id))
+            self.desk.notify(
+                f"“{short}” was deleted.", action="Undo", key=f"deleted:{chat_id}", run=lambda: self._undelete(chat_id)
+            )
 
     def _undelete(self, chat_id: str) -> None:
         if self._try(lambda: self.desk.session.undelete(chat_id)):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from PySide6.QtCore import QEvent, QObject, QPoint, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
@@ -16,6 +14,7 @@ from playground.gui.widgets.chat_welcome import ChatWelcome
 from playground.gui.widgets.composer import Composer
 from playground.gui.widgets.context_gauge import ContextGauge
 from playground.gui.widgets.elided_label import ElidedLabel
+from playground.gui.widgets.model_picker import ModelPicker
 from playground.gui.widgets.sampling_panel import SamplingPanel
 from playground.gui.widgets.system_prompt import SystemPrompt
 from playground.gui.widgets.transcript import Transcript
@@ -45,19 +44,23 @@ class ChatLayout(QObject):
         self.system = SystemPrompt()
         self.gauge = ContextGauge()
         self.welcome = ChatWelcome()
-        self.panel: Any = SamplingPanel(desk.preferences)
-        self.picker = _picker(desk)
+        self.panel = SamplingPanel(desk.preferences)
+        self.picker = ModelPicker(desk)
         self.title = ElidedLabel()
         theme.mark(self.title, role="muted")
         self.list_button = self._tool("chat.list.show", "panel-left", "Shows the list of chats", "Show the list of chats")
         self.menu_button = self._tool("chat.menu", "ellipsis", "Rename, export or delete this chat", "Chat menu")
-        self.panel_button = self._tool("chat.panel", "sliders-horizontal", "Shows or hides the sampling panel (Ctrl+B)", "Sampling panel")
+        self.panel_button = self._tool(
+            "chat.panel", "sliders-horizontal", "Shows or hides the sampling panel (Ctrl+B)", "Sampling panel"
+        )
         self.panel_button.setCheckable(True)
         self._build()
         self.list_button.clicked.connect(lambda: self.show_list(True))
         self.chats.hidden.connect(lambda: self.show_list(False))
         self.panel_button.clicked.connect(lambda checked: self.show_panel(checked))
-        self.menu_button.clicked.connect(lambda: self.menu_wanted.emit(self.menu_button.mapToGlobal(QPoint(0, self.menu_button.height()))))
+        self.menu_button.clicked.connect(
+            lambda: self.menu_wanted.emit(self.menu_button.mapToGlobal(QPoint(0, self.menu_button.height())))
+        )
         self.transcript.viewport().installEventFilter(self)
         theme.notifier().changed.connect(self._restyle)
         self.show_panel(bool(desk.preferences.get("panel_open")), keep=False)
@@ -80,8 +83,7 @@ class ChatLayout(QObject):
         top.setContentsMargins(12, 8, 12, 8)
         top.setSpacing(theme.GRID)
         top.addWidget(self.list_button)
-        if self.picker is not None:
-            top.addWidget(self.picker)
+        top.addWidget(self.picker)
         top.addSpacing(theme.GRID)
         top.addWidget(self.title, 1)
         top.addWidget(self.gauge)
@@ -112,7 +114,13 @@ class ChatLayout(QObject):
         across.addWidget(centre, 1)
         theme.mark(self.panel, line="left")
         across.addWidget(self.panel)
-        order = [self.composer.input, self.composer.reply_start, self.composer.start_button, self.composer.send, self.composer.stop]
+        order = [
+            self.composer.input,
+            self.composer.reply_start,
+            self.composer.start_button,
+            self.composer.send,
+            self.composer.stop,
+        ]
         for before, after in zip([self.transcript, *order], order, strict=False):
             QWidget.setTabOrder(before, after)
 
@@ -168,12 +176,3 @@ class ChatLayout(QObject):
         if event.type() == QEvent.Type.Resize:
             self._align()
         return super().eventFilter(watched, event)
-
-
-def _picker(desk: Desk) -> QWidget | None:
-    try:
-        from playground.gui.widgets.model_picker import ModelPicker
-    except ImportError:  # TODO: until it is there
-        return None
-    return ModelPicker(desk)  # type: ignore[no-any-return]
-

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QModelIndex, QObject, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QAbstractItemView, QFrame, QHBoxLayout, QLabel, QLineEdit, QListView, QMenu, QStackedLayout, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QListView,
+    QMenu,
+    QStackedLayout,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from playground.gui import theme
 from playground.gui.widgets.chat_list_delegate import ChatListDelegate
@@ -191,7 +203,11 @@ class ChatList(QFrame):
             return True
         if event.key() in (Qt.Key.Key_Down, Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.model.rowCount():
             first = next(
-                (self.model.index(number) for number in range(self.model.rowCount()) if self._row(self.model.index(number)).kind != "day"),  # type: ignore[union-attr]
+                (
+                    self.model.index(number)
+                    for number in range(self.model.rowCount())
+                    if self._row(self.model.index(number)).kind != "day"
+                ),  # type: ignore[union-attr]
                 QModelIndex(),
             )
             if self.model.searching or not self.view.currentIndex().isValid():
@@ -211,7 +227,9 @@ class ChatList(QFrame):
             self.deleted.emit(row.chat_id)
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
             self._open(index)
-        elif event.key() == Qt.Key.Key_Menu or (event.key() == Qt.Key.Key_F10 and event.modifiers() & Qt.KeyboardModifier.ShiftModifier):
+        elif event.key() == Qt.Key.Key_Menu or (
+            event.key() == Qt.Key.Key_F10 and event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+        ):
             self.menu(index, self.view.viewport().mapToGlobal(self.view.visualRect(index).bottomLeft()))
         else:
             return False

@@ -43,7 +43,9 @@ class ChatListDelegate(QStyledItemDelegate):
             font.setWeight(QFont.Weight.DemiBold)
             painter.setFont(font)
             painter.setPen(QColor(colors.muted))
-            painter.drawText(rect.adjusted(SIDE + 4, 8, -8, 0), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, row.text)
+            painter.drawText(
+                rect.adjusted(SIDE + 4, 8, -8, 0), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, row.text
+            )
             painter.restore()
             return
         state = option.state

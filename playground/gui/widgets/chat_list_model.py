@@ -111,7 +111,9 @@ class ChatListModel(QAbstractListModel):
         rows = self._hit_rows() if self._hits is not None else self._chat_rows()
         if rows == self._rows:
             return
-        same_places = [(r.kind, r.chat_id, r.message_id) for r in rows] == [(r.kind, r.chat_id, r.message_id) for r in self._rows]
+        same_places = [(r.kind, r.chat_id, r.message_id) for r in rows] == [
+            (r.kind, r.chat_id, r.message_id) for r in self._rows
+        ]
         if same_places:
             changed = [number for number, (new, old) in enumerate(zip(rows, self._rows, strict=True)) if new != old]
             self._rows = rows
@@ -136,7 +138,9 @@ class ChatListModel(QAbstractListModel):
 
     def _hit_rows(self) -> list[ListRow]:
         return [
-            ListRow("hit", each.session_title or "New chat", each.session_id, each.message_id, _one_line(each.snippet), each.created)
+            ListRow(
+                "hit", each.session_title or "New chat", each.session_id, each.message_id, _one_line(each.snippet), each.created
+            )
             for each in self._hits or ()
         ]
 

@@ -76,13 +76,19 @@ class ChatWelcome(QWidget):
         elif state == "lost":
             self._say("The model's engine has stopped", " ".join(each for each in (model.message, model.hint) if each))
         else:
-            self._say("No model is loaded", "Choose one to talk to. The starter is small, comes with Playground and needs no download.")
+            self._say(
+                "No model is loaded",
+                "Choose one to talk to. The starter is small, comes with Playground and needs no download.",
+            )
         self.bar.setVisible(loading)
         if loading:
             self.bar.setRange(0, 0 if model.fraction < 0 else 100)
             self.bar.setValue(max(0, round(model.fraction * 100)))
         self._action = "reload" if state == "lost" else "choose_model"
         self.button.setText("Load again" if state == "lost" else "Choose a model")
+        self.button.setToolTip(
+            "Loads the last model again" if state == "lost" else "Shows the starter and the models used lately"
+        )
         self.button.setVisible(not ready and not loading)
         for chip in self.chips:
             chip.setVisible(ready or loading)

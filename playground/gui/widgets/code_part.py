@@ -9,7 +9,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QRectF, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QGuiApplication, QPainter, QPainterPath, QPaintEvent, QResizeEvent, QTextBlockFormat, QTextCharFormat, QTextCursor
+from PySide6.QtGui import (
+    QColor,
+    QGuiApplication,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QResizeEvent,
+    QTextBlockFormat,
+    QTextCharFormat,
+    QTextCursor,
+)
 from PySide6.QtWidgets import QLabel, QTextEdit, QToolButton, QWidget
 
 from playground.gui import theme
@@ -99,7 +109,14 @@ class CodePart(QWidget):
         self._shown: tuple[Part, tuple[Mark, ...], bool] | None = None
 
     def show_part(
-        self, part: Part, marks: Sequence[Mark] = (), *, streaming: bool = False, first: bool = True, last: bool = True, code: str = ""
+        self,
+        part: Part,
+        marks: Sequence[Mark] = (),
+        *,
+        streaming: bool = False,
+        first: bool = True,
+        last: bool = True,
+        code: str = "",
     ) -> None:
         """Shows a part of a block of code; `code` is the whole block, for the copy button."""
         self._first, self._last, self._code = first, last, code or part.text

@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent, QTextOption
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QPlainTextEdit, QPushButton, QStackedWidget, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QPushButton,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from playground.gui import theme
 from playground.gui.widgets.elided_label import ElidedLabel
@@ -91,7 +102,9 @@ class Composer(QWidget):
         self.reply_start.setObjectName("chat.reply_start")
         self.reply_start.setAccessibleName("Start the reply with")
         self.reply_start.setPlaceholderText("the first words of the reply; the model goes on from there")
-        self.reply_start.setToolTip("The reply begins with these words, and the model continues them.\nSteers its form: try “{”, “1.” or “No,”.")
+        self.reply_start.setToolTip(
+            "The reply begins with these words, and the model continues them.\nSteers its form: try “{”, “1.” or “No,”."
+        )
         theme.mark(self.reply_start, role="bare")
         self._start_label = QLabel("Reply starts with")
         theme.mark(self._start_label, role="muted")
@@ -184,7 +197,9 @@ class Composer(QWidget):
             hint = self._waiting or ("Enter sends, Shift+Enter breaks the line" if not empty else "")
         self.send.setToolTip(tip)
         self.hint.setText(hint)
-        self.start_button.setText("Start the reply" if not self.reply_start.text() or self._start_row.isVisible() else "Reply starts with …")
+        self.start_button.setText(
+            "Start the reply" if not self.reply_start.text() or self._start_row.isVisible() else "Reply starts with …"
+        )
 
     def _show_start(self, shown: bool) -> None:
         self._start_row.setVisible(shown)

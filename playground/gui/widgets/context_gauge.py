@@ -61,7 +61,9 @@ class ContextGauge(QWidget):
         painter.setBrush(QColor(fill))
         painter.drawRoundedRect(track, 3, 3)
         if self.limit and self.cached:  # what was in the cache is paler: it cost nothing
-            painter.setClipRect(QRectF(track.left(), track.top(), track.width() * min(share, self.cached / self.limit), track.height()))
+            painter.setClipRect(
+                QRectF(track.left(), track.top(), track.width() * min(share, self.cached / self.limit), track.height())
+            )
             pale = QColor(colors.surface)
             pale.setAlphaF(0.45)
             painter.setBrush(pale)
@@ -69,4 +71,6 @@ class ContextGauge(QWidget):
         painter.setClipping(False)
         painter.setFont(theme.font("small"))
         painter.setPen(QColor(fill if share > 0.8 else colors.muted))
-        painter.drawText(self.rect().adjusted(BAR + 10, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self._text())
+        painter.drawText(
+            self.rect().adjusted(BAR + 10, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self._text()
+        )

@@ -132,7 +132,9 @@ def put_in(document: QTextDocument, start: int, source: str, marks: Sequence[Mar
     for offset, label, tip in reversed(marks):
         index = reply_parts.place(source, offset, shown)
         cursor = QTextCursor(document)
-        cursor.setPosition(min(start + len(shown[:index].encode("utf-16-le", "surrogatepass")) // 2, document.characterCount() - 1))
+        cursor.setPosition(
+            min(start + len(shown[:index].encode("utf-16-le", "surrogatepass")) // 2, document.characterCount() - 1)
+        )
         around = QTextCharFormat(cursor.charFormat())
         cursor.insertText(f"\xa0{label}\xa0".replace(" ", "\xa0"), chip_format(tip))
         cursor.insertText("\xa0", _spacer(around))

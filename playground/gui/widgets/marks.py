@@ -80,7 +80,9 @@ def changed(before: SamplingSettings, after: SamplingSettings) -> tuple[str, ...
     return tuple(name for name in _NAMES if getattr(before, name) != getattr(after, name))
 
 
-def add(marks: tuple[Mark, ...], offset: int, index: int, before: SamplingSettings, after: SamplingSettings) -> tuple[Mark, ...]:
+def add(
+    marks: tuple[Mark, ...], offset: int, index: int, before: SamplingSettings, after: SamplingSettings
+) -> tuple[Mark, ...]:
     """The marks with one more change, which goes into the last mark if it stands close to it and concerns the same settings."""
     if not changed(before, after):
         return marks

@@ -53,7 +53,9 @@ class MessageEdit(QWidget):
         self.field.setPlainText(text)
         self.keep.setText("Send" if role == "user" else "Save")
         self.keep.setToolTip(
-            "Sends the new version and has it answered (Ctrl+Enter)" if role == "user" else "Keeps the text as another version (Ctrl+Enter)"
+            "Sends the new version and has it answered (Ctrl+Enter)"
+            if role == "user"
+            else "Keeps the text as another version (Ctrl+Enter)"
         )
         self._hint.setText("The earlier version stays.")
         self.field.moveCursor(self.field.textCursor().MoveOperation.End)

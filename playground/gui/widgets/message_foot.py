@@ -23,7 +23,12 @@ _TIPS = {
     REGENERATE: "Writes another version of this reply (R)",
     CONTINUE: "Goes on with this reply where it ended",
 }
-_NAMES = {COPY: "Copy the message", EDIT: "Edit the message", REGENERATE: "Write another version", CONTINUE: "Continue the reply"}
+_NAMES = {
+    COPY: "Copy the message",
+    EDIT: "Edit the message",
+    REGENERATE: "Write another version",
+    CONTINUE: "Continue the reply",
+}
 
 
 class MessageFoot(QWidget):
@@ -54,18 +59,18 @@ class MessageFoot(QWidget):
         self.count = QLabel()
         theme.mark(self.count, role="muted")
         self.forth = self._tool("chevron-right", NEXT, "Shows the version after this one (Right)", "Later version")
-        self.actions = {name: self._tool(_ICONS[name], name, _TIPS[name], _NAMES[name]) for name in _ICONS}
+        self.tools = {name: self._tool(_ICONS[name], name, _TIPS[name], _NAMES[name]) for name in _ICONS}
         self.more = self._tool("ellipsis", "", "More that can be done with this message", "More")
         self.resume.clicked.connect(self._resume)
         self.more.clicked.connect(lambda: self.menu(self.more.mapToGlobal(QPoint(0, self.more.height()))))
         for widget in (self.note, self.resume):
             row.addWidget(widget)
         row.addWidget(self.stats, 1)
-        for widget in (*self.actions.values(), self.more, self.back, self.count, self.forth):
+        for widget in (*self.tools.values(), self.more, self.back, self.count, self.forth):
             row.addWidget(widget)
         for button in self.buttons():
             policy = button.sizePolicy()
-            policy.setRetainSizeWhenHidden(button in (*self.actions.values(), self.more))
+            policy.setRetainSizeWhenHidden(button in (*self.tools.values(), self.more))
             button.setSizePolicy(policy)
         self.set_active(False)
 
@@ -82,7 +87,7 @@ class MessageFoot(QWidget):
 
     def buttons(self) -> list[QToolButton]:
         """In the order in which the Tab key goes."""
-        return [self.resume, *self.actions.values(), self.more, self.back, self.forth]
+        return [self.resume, *self.tools.values(), self.more, self.back, self.forth]
 
     def enterEvent(self, event: QEnterEvent) -> None:
         super().enterEvent(event)
@@ -102,6 +107,7 @@ class MessageFoot(QWidget):
         theme.mark(self.note, role="bad" if entry.message.state in ("interrupted", "failed") else "muted")
         self.note.setVisible(bool(note))
         self.resume.setText(way_on)
+        self.resume.setAccessibleName(way_on or "Continue")
         self.resume.setVisible(bool(way_on))
         self.resume.setEnabled(not busy)
         for button in (self.back, self.forth, self.count):
@@ -110,9 +116,9 @@ class MessageFoot(QWidget):
         self.count.setAccessibleName(f"Version {entry.version} of {entry.versions}")
         self.back.setEnabled(entry.version > 1 and not busy)
         self.forth.setEnabled(entry.version < entry.versions and not busy)
-        self.actions[REGENERATE].setEnabled(assistant and not busy)
-        self.actions[EDIT].setEnabled(not busy)
-        self.actions[CONTINUE].setEnabled(assistant and not busy and bool(entry.message.content))
+        self.tools[REGENERATE].setEnabled(assistant and not busy)
+        self.tools[EDIT].setEnabled(not busy)
+        self.tools[CONTINUE].setEnabled(assistant and not busy and bool(entry.message.content))
         self._show_actions()
 
     def set_active(self, active: bool, reachable: bool = False) -> None:
@@ -127,7 +133,7 @@ class MessageFoot(QWidget):
         entry = self._entry
         shown = self._active and entry is not None and not entry.streaming
         assistant = entry is not None and entry.role == "assistant"
-        for name, button in self.actions.items():
+        for name, button in self.tools.items():
             button.setVisible(shown and (assistant or name in (COPY, EDIT)))
         self.more.setVisible(shown)
 
@@ -205,13 +211,21 @@ def outcome(entry: Entry) -> tuple[str, str, str]:
     if entry.role != "assistant" or entry.streaming:
         return "", "", ""
     if state == "interrupted":
-        return "Interrupted", (row.error if row else "") or "The engine ended while it wrote. What it wrote is kept.", "Continue"
+        return (
+            "Interrupted",
+            (row.error if row else "") or "The engine ended while it wrote. What it wrote is kept.",
+            "Continue",
+        )
     if state == "failed":
         return (row.error if row and row.error else "This reply could not be written."), "", "Try again"
     if row is not None and row.state == "context":
-        return "Context full", (
-            "The context window has no room left. Begin a new chat, shorten an earlier message,\nor load the model with a larger window."
-        ), ""
+        return (
+            "Context full",
+            (
+                "The context window has no room left. Begin a new chat, shorten an earlier message,\nor load the model with a larger window."
+            ),
+            "",
+        )
     if row is not None and row.state == "length":
         return "Length limit", f"“Longest reply” was {row.settings.max_tokens:,} tokens. Continue, or raise it.", "Continue"
     if state == "stopped":

@@ -189,8 +189,8 @@ class ReadingView(QTextBrowser):
             if not line.isValid():
                 continue
             corner = layout.blockBoundingRect(block).topLeft()
-            left, _ = line.cursorToX(start - block.position())
-            right, _ = line.cursorToX(end - 1 - block.position())
+            left: float = line.cursorToX(start - block.position())[0]  # type: ignore[index]
+            right: float = line.cursorToX(end - 1 - block.position())[0]  # type: ignore[index]
             base = corner.y() + line.y() + line.ascent()
             found.append(QRectF(corner.x() + left, base - high - 1, right - left, high + 5))  # but for the space behind it
         return found

@@ -63,7 +63,9 @@ class RowPool:
                 code = part.text
                 if not (row.first and row.last):
                     code = "\n".join(each.text for each in block.parts if each.kind == "code" and each.block == part.block)
-                widget.show_part(part, marks, streaming=streaming and not part.closed, first=row.first, last=row.last, code=code)
+                widget.show_part(
+                    part, marks, streaming=streaming and not part.closed, first=row.first, last=row.last, code=code
+                )
             else:
                 widget.show_part(part, marks, streaming=streaming)
 
@@ -83,7 +85,9 @@ class RowPool:
         """Whether the user is in the middle of something with it."""
         if row.kind == "edit":
             return True
-        return bool(row.kind != "wait" and row.widget.isAncestorOf(self._transcript.focusWidget() or self._transcript.viewport()))
+        return bool(
+            row.kind != "wait" and row.widget.isAncestorOf(self._transcript.focusWidget() or self._transcript.viewport())
+        )
 
     def selected_text(self, row: Row) -> str:
         view = self.view(row)

@@ -405,6 +405,7 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
                 row.widget.set_active(self.is_active(block), self.is_reachable(block))
         for name in [name for name, block in self._live.items() if not any(row.widget for row in block.rows or ())]:
             del self._live[name]
+        self._order_tabs()
         self._set_bar(high)
         self.viewport().update()
 
@@ -420,7 +421,9 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
             self._down.setVisible(not hidden)
         size = self._down.sizeHint()
         left, width = self._column()
-        self._down.setGeometry(left + (width - size.width()) // 2, self.height() - size.height() - 12, size.width(), size.height())
+        self._down.setGeometry(
+            left + (width - size.width()) // 2, self.height() - size.height() - 12, size.width(), size.height()
+        )
 
     def _reflow(self) -> None:
         """The column has another width: all heights are guesses again."""
@@ -433,7 +436,7 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
                 estimate(block, self._width, narrow)
                 continue
             self._replan(block)
-            for row in block.rows:
+            for row in block.rows or ():
                 row.exact = row.exact and row.kind == "foot"
                 row.stale = True
 
@@ -518,7 +521,8 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
 
     def copy_selection(self) -> bool:
         """What is selected, across rows, goes to the clipboard. False if nothing is."""
-        texts = [text for _block, row, _y in self._live_rows() if (text := self.pool.selected_text(row))]
+        rows = sorted(self._live_rows(), key=lambda each: each[2])
+        texts = [text for _block, row, _y in rows if (text := self.pool.selected_text(row))]
         if texts:
             QGuiApplication.clipboard().setText("\n\n".join(texts))
         return bool(texts)

@@ -141,7 +141,7 @@ def _body(block: Block) -> list[Row]:
     if entry.role == "user":
         block.parts = reply_parts.plain(content)
     else:
-        block.parts = _split_on(block.parts, content, final=not entry.streaming)
+        block.parts = split_on(block.parts, content, final=not entry.streaming)
     rows = []
     for place, part in enumerate(block.parts):
         row = Row(part.kind, part)
@@ -157,7 +157,7 @@ def _body(block: Block) -> list[Row]:
     return rows
 
 
-def _split_on(parts: list[Part], content: str, final: bool) -> list[Part]:
+def split_on(parts: list[Part], content: str, final: bool) -> list[Part]:
     """Parts of a content that has grown: what was cut off before stays, the last block is looked at again."""
     kept = list(parts)
     if kept:
@@ -168,5 +168,3 @@ def _split_on(parts: list[Part], content: str, final: bool) -> list[Part]:
         if start <= len(content) and (not kept or kept[-1].end <= len(content)):
             return kept + reply_parts.split(content, final=final, start=start, indent=last.indent)
     return reply_parts.split(content, final=final)
-
-

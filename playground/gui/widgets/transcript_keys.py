@@ -34,6 +34,7 @@ class TranscriptKeys:
         self._current = ""
         self._hovered = ""
         self._selecting: ReadingView | None = None
+        self._tabbed: tuple[QWidget, ...] = ()
 
     # -- the current message
 
@@ -70,12 +71,21 @@ class TranscriptKeys:
         for block, row, _y in self._live_rows():
             if row.kind == "foot":
                 row.widget.set_active(self.is_active(block), self.is_reachable(block))
-                if self.is_reachable(block):
-                    before: QWidget = self
-                    for button in row.widget.buttons():
-                        QWidget.setTabOrder(before, button)
-                        before = button
+        self._order_tabs()
         self.viewport().update()
+
+    def _order_tabs(self: Transcript) -> None:
+        """The buttons of the current and of the last message come right behind the transcript, in the order in which they stand."""
+        feet = [(y, row.widget) for block, row, y in self._live_rows() if row.kind == "foot" and self.is_reachable(block)]
+        found = tuple(widget for _y, widget in sorted(feet, key=lambda each: each[0]))
+        if found == self._tabbed:
+            return
+        self._tabbed = found
+        before: QWidget = self
+        for widget in found:
+            for button in widget.buttons():
+                QWidget.setTabOrder(before, button)
+                before = button
 
     def _step(self: Transcript, by: int) -> None:
         """Makes the message before or after the current one the current one, and brings it into view."""
@@ -124,7 +134,7 @@ class TranscriptKeys:
                 row.widget.menu(row.widget.mapToGlobal(QPoint(0, row.widget.height())))
 
     def focusInEvent(self: Transcript, event: QFocusEvent) -> None:
-        if not self._current and self.blocks and event.reason() in (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason):
+        if not self._current and self.blocks and event.reason() != Qt.FocusReason.MouseFocusReason:
             self.set_current(self.blocks[-1].id)
         self.viewport().update()
 
@@ -187,7 +197,7 @@ class TranscriptKeys:
     def selection_begun(self: Transcript, view: ReadingView) -> None:
         self._selecting = view
         self._clear_selections(view)
-        block = self.block_of(view) or self.block_of(view.parentWidget())
+        block = self.block_of(view) or self.block_of(view.parentWidget() or view)
         if block is not None:
             self.set_current(block.id)
 
@@ -211,8 +221,7 @@ class TranscriptKeys:
                 reached = other.cursorForPosition(other.viewport().mapFromGlobal(where)).position()
                 cursor.movePosition(QTextCursor.MoveOperation.Start if end > start else QTextCursor.MoveOperation.End)
                 cursor.setPosition(reached, QTextCursor.MoveMode.KeepAnchor)
-            if cursor != other.textCursor():
-                other.setTextCursor(cursor)
+            other.setTextCursor(cursor)
 
     def _views(self: Transcript) -> list[ReadingView]:
         found: list[tuple[float, ReadingView]] = []

@@ -59,4 +59,6 @@ class WaitPart(QWidget):
         painter.drawRoundedRect(QRectF(0, middle - high / 2, 7, high), 2, 2)
         painter.setPen(QColor(theme.palette().muted))
         painter.setFont(theme.font("small"))
-        painter.drawText(self.rect().adjusted(18, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self._text)
+        painter.drawText(
+            self.rect().adjusted(18, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self._text
+        )

@@ -21,7 +21,9 @@ class Bench:
         self.opened: list[tuple] = []
         self.runs: dict[str, object] = {}
         self.bridge = Bridge()
-        desk = Desk(session, Preferences(home.settings), home, self._notify, self._open, lambda: self.opened.append(("picker",)))
+        desk = Desk(
+            session, Preferences(home.settings), home, self._notify, self._open, lambda: self.opened.append(("picker",))
+        )
         self.page = ChatPage(desk)
         qtbot.addWidget(self.page)
         self.bridge.received.connect(self.page.handle)
@@ -73,6 +75,12 @@ def bench(qtbot, dressed, session, home):
 
 
 @pytest.fixture
-def unstarted(qtbot, dressed, session, home):
+def make_bench(qtbot, dressed, session, home):
+    """Makes a page, when the test is ready for it."""
+    return lambda: Bench(qtbot, session, home)
+
+
+@pytest.fixture
+def unstarted(make_bench):
     """A page whose session has not been started yet: chats can still be put into its history."""
-    return Bench(qtbot, session, home)
+    return make_bench()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 
 from playground.gui.widgets.reply_parts import PROSE_LIMIT, place, plain, split
-from playground.gui.widgets.transcript_blocks import _split_on
+from playground.gui.widgets.transcript_blocks import split_on
 
 CORPUS = [
     "",
@@ -38,9 +39,9 @@ CORPUS = [
 @pytest.mark.parametrize("source", CORPUS)
 def test_parts_cover_the_source_in_order(source):
     parts = split(source)
-    for before, after in zip(parts, parts[1:], strict=False):
+    for before, after in pairwise(parts):
         assert before.end <= after.start
-    for letters in (source[a.end : b.start] for a, b in zip(parts, parts[1:], strict=False)):
+    for letters in (source[a.end : b.start] for a, b in pairwise(parts)):
         assert not letters.strip()
 
 
@@ -51,8 +52,8 @@ def test_streamed_in_pieces_it_is_cut_in_the_same_places(source):
     parts, at = [], 0
     while at < len(source):
         at = min(len(source), at + dice.randint(1, 2 * step))
-        parts = _split_on(parts, source[:at], final=False)
-    assert _split_on(parts, source, final=True) == split(source)
+        parts = split_on(parts, source[:at], final=False)
+    assert split_on(parts, source, final=True) == split(source)
 
 
 def test_no_part_is_long():
