@@ -38,6 +38,7 @@ from playground.protocol import (
     Tokenized,
     Tokens,
 )
+from playground.workers import llama_lib
 from playground.workers.base import Link
 from playground.workers.llama_cache import Cache, decode_failed
 from playground.workers.llama_lib import C
@@ -60,7 +61,7 @@ class Engine:
         self._model = model
         self._cache = Cache(model)
         self._candidates = Candidates(model.n_vocab)
-        self._row = Row(model.n_vocab)
+        self._row = Row(model.n_vocab, llama_lib.exponentials)
 
     # -- commands
 

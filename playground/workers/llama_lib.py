@@ -16,7 +16,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from playground.errors import WorkerError
+from playground.workers import token_stats
 
 log = logging.getLogger("llama.cpp")
 
@@ -52,6 +56,21 @@ ggml.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
 ggml.ggml_backend_dev_memory.restype = None
 ggml.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t), ctypes.POINTER(ctypes.c_size_t)]
 ggml.ggml_backend_cpu_buffer_type.restype = ctypes.c_void_p
+
+
+try:
+    _vec_soft_max = ggml.ggml_vec_soft_max_f32
+    _vec_soft_max.restype = ctypes.c_double
+    _vec_soft_max.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_float]
+except AttributeError:  # not exported everywhere
+    _vec_soft_max = None
+
+
+def exponentials(logits: NDArray[np.float32], peak: float, out: NDArray[np.float32]) -> float:
+    """exp(logits - peak) into `out`; gives back their sum. The library's is several times as fast as numpy's."""
+    if _vec_soft_max is None:
+        return token_stats.exponentials(logits, peak, out)
+    return float(_vec_soft_max(len(logits), out.ctypes.data, logits.ctypes.data, peak))
 
 
 @dataclass(frozen=True)

@@ -195,16 +195,20 @@ def compare(sampler: Any, draw: Any, expected: Stage, ids: list[int], what: str)
         np.testing.assert_allclose(np.sort(got["p"]), np.sort(want.probabilities), atol=1e-5, err_msg=what)
 
 
-@pytest.mark.parametrize("vocabulary", [2_048, 152_064])
-def test_what_a_row_says_of_itself(native: Any, vocabulary: int) -> None:
+@pytest.mark.parametrize("vocabulary", [50, 2_048, 152_001])
+@pytest.mark.parametrize("of", ["token_stats", "llama_lib"])
+def test_what_a_row_says_of_itself(native: Any, vocabulary: int, of: str) -> None:
+    from playground.workers import llama_lib
+
     _, token_stats = native
-    row = token_stats.Row(vocabulary)
+    row = token_stats.Row(vocabulary, {"token_stats": token_stats, "llama_lib": llama_lib}[of].exponentials)
     for kind, raw in rows(vocabulary).items():
         assert row.read(raw), kind
         exact = raw.astype(np.float64) - raw.max()
         chances = np.exp(exact) / np.exp(exact).sum()
         order = np.lexsort((np.arange(vocabulary), -raw))
         for count in (1, 8, 40, 500):
+            assert row.read(raw)
             assert row.likeliest(count).tolist() == order[:count].tolist(), kind
         assert row.logprob(int(order[0])) == pytest.approx(np.log(chances[order[0]]), abs=1e-5), kind
         surprise = -np.where(chances > 0, np.log(np.where(chances > 0, chances, 1)), 0)
