@@ -117,6 +117,7 @@ class ChatPage(QWidget):
     def handle(self, event: Any) -> None:
         """An event of the session."""
         self.ui.panel.handle(event)
+        self.ui.picker.handle(event)
         if isinstance(event, events.ModelState):
             self._starting = False
             self._show_model(event)

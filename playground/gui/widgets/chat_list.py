@@ -202,14 +202,8 @@ class ChatList(QFrame):
             self.search.clear()
             return True
         if event.key() in (Qt.Key.Key_Down, Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.model.rowCount():
-            first = next(
-                (
-                    self.model.index(number)
-                    for number in range(self.model.rowCount())
-                    if self._row(self.model.index(number)).kind != "day"
-                ),  # type: ignore[union-attr]
-                QModelIndex(),
-            )
+            indexes = [self.model.index(number) for number in range(min(2, self.model.rowCount()))]
+            first = next((index for index in indexes if index.data(ROW).kind != "day"), QModelIndex())
             if self.model.searching or not self.view.currentIndex().isValid():
                 self.view.setCurrentIndex(first)
             self.view.setFocus()

@@ -30,7 +30,7 @@ class ChatListDelegate(QStyledItemDelegate):
         line = QFontMetrics(theme.font("body")).height()
         if row.kind == "hit":
             return QSize(80, line + QFontMetrics(theme.font("small")).height() * 2 + 18)
-        return QSize(80, 34 if row.kind == "day" else 34)
+        return QSize(80, 34)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         row: ListRow = index.data(ROW)

@@ -63,8 +63,8 @@ class MessageFoot(QWidget):
         self.more = self._tool("ellipsis", "", "More that can be done with this message", "More")
         self.resume.clicked.connect(self._resume)
         self.more.clicked.connect(lambda: self.menu(self.more.mapToGlobal(QPoint(0, self.more.height()))))
-        for widget in (self.note, self.resume):
-            row.addWidget(widget)
+        row.addWidget(self.note)
+        row.addWidget(self.resume)
         row.addWidget(self.stats, 1)
         for widget in (*self.tools.values(), self.more, self.back, self.count, self.forth):
             row.addWidget(widget)

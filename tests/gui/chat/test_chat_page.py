@@ -343,7 +343,8 @@ def test_an_answer_to_an_old_search_is_dropped(bench):
     from concurrent.futures import Future
 
     answers = [Future(), Future()]
-    bench.session.search = lambda words, limit=50, waiting=iter(answers): next(waiting)
+    waiting = iter(answers)
+    bench.session.search = lambda words, limit=50: next(waiting)
     bench.page._search("first")
     bench.page._search("second")
     answers[1].set_result([])
