@@ -1,0 +1,241 @@
+"""Will it fit, for a face: estimates off its thread, the newest question only, and a verdict for every row and choice.
+
+Joins what is on the shelf with `fitting`; the arithmetic is `memory`'s. A chip beside a model and the panel that explains it ask the same
+question (`usual`), so that no two numbers on one screen disagree.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Any
+
+from playground.errors import HubError, ModelFileError, NotFoundError
+from playground.history.records import FitRow
+from playground.memory.devices import Device, find_devices
+from playground.memory.fit import Fit, Situation, fit, largest_context
+from playground.memory.shape import ModelShape
+from playground.memory.training_fit import TrainingFit, TrainingPlan, training_fit
+from playground.memory.transformers_fit import transformers_fit
+from playground.models.files import Choice, Recommendation, recommend
+from playground.models.hub import ModelPage
+from playground.models.library import Row
+from playground.params import ContextSettings
+from playground.protocol import ModelInfo
+from playground.session import fitting
+from playground.session.fitting import Subject
+from playground.session.shelf_lane import Lane
+
+log = logging.getLogger(__name__)
+
+USUAL_CONTEXT = 4096
+"""tokens of context that a verdict is given for, where nobody says how many"""
+DEVICES_S = 2.0
+"""free memory is asked for anew after so long: a slider asks thirty times a second"""
+RUNTIME_S = 10.0
+
+Held = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A verdict in a word (`fits`, `tight`, `partly on CPU`, `does not fit`; empty where it cannot be said), and one sentence."""
+
+    verdict: str
+    why: str = ""
+    total: int = 0
+    context: int = 0
+
+
+@dataclass(frozen=True)
+class VerdictsKnown:
+    """Verdicts of rows of the library, by path."""
+
+    verdicts: dict[str, Verdict]
+
+
+@dataclass(frozen=True)
+class ChoiceVerdicts:
+    """Verdicts of a page's choices by path, and the one to take."""
+
+    verdicts: dict[str, Verdict]
+    recommended: Recommendation
+
+
+def usual(shape: ModelShape) -> ContextSettings:
+    """The settings that a verdict is given for: those a model is loaded with, at a context of everyday size."""
+    return replace(ContextSettings(), context=min(USUAL_CONTEXT, shape.context_train or USUAL_CONTEXT))
+
+
+def held_by(info: ModelInfo | None) -> dict[str, int]:
+    """Bytes by device that the loaded model holds: they are free once another one takes its place."""
+    found: dict[str, int] = {}
+    for term in info.memory if info is not None else ():
+        found[term.device] = found.get(term.device, 0) + term.bytes
+    return found
+
+
+class Fits:
+    """See the module's docstring. Everything may be called from any thread and returns at once."""
+
+    def __init__(self, tell: Callable[[Any], None], measured: Callable[[], Future[list[FitRow]]] | None = None) -> None:
+        self._tell, self._measured = tell, measured
+        self._lock = threading.Lock()
+        self._lane, self._readers = Lane("fit"), Lane("fit-readers", 2)
+        self._subjects: dict[tuple[Any, ...], Subject] = {}
+        self._verdicts: dict[tuple[Any, ...], Verdict] = {}
+        self._devices: tuple[float, tuple[Device, ...]] = (0.0, ())
+        self._runtime: tuple[float, dict[str, int]] = (0.0, {})
+
+    def close(self) -> None:
+        self._lane.close()
+        self._readers.close()
+
+    # -- what is estimated
+
+    def of_row(self, row: Row) -> Future[Subject]:
+        """A model on this disk, from its header."""
+        return self._readers.submit(lambda: self._row(row), "row")
+
+    def of_choice(self, page: ModelPage, choice: Choice) -> Future[Subject]:
+        """A choice on the hub, from its own header by HTTP range; no weights are read."""
+        return self._readers.submit(lambda: self._choice(page, choice), "choice")
+
+    # -- the estimate; a newer question drops the one before
+
+    def fit(self, subject: Subject, settings: ContextSettings, held: Held | None = None) -> Future[Fit]:
+        """Terms, verdict and reasons under these settings."""
+        return self._lane.submit(lambda: self._fit(subject, settings, held or {}), "fit")
+
+    def largest(self, subject: Subject, settings: ContextSettings, held: Held | None = None) -> Future[int]:
+        """The largest context that fits, in tokens; 0 where it cannot be said."""
+
+        def work() -> int:
+            if subject.format != "gguf":
+                return 0
+            situation = Situation(subject.shape, self.devices(), held or {}, self.runtime())
+            return largest_context(situation, settings)
+
+        return self._lane.submit(work, "largest")
+
+    def training(self, subject: Subject, plan: TrainingPlan, held: Held | None = None) -> Future[TrainingFit]:
+        """The same for a training run."""
+        return self._lane.submit(
+            lambda: training_fit(subject.shape, plan, self.devices(), held=held or {}, runtime=None), "training"
+        )
+
+    # -- verdicts
+
+    def verdicts(self, rows: Sequence[Row], held: Held | None = None) -> None:
+        """`VerdictsKnown` follows for these rows; a newer list drops the one before."""
+        self._readers.submit(lambda: self._judge_rows(rows, held or {}), "verdicts")
+
+    def choices(self, page: ModelPage, held: Held | None = None) -> Future[ChoiceVerdicts]:
+        """Verdicts for all choices of a page, from one header for each format: the shapes are the same, only the weights differ."""
+        return self._readers.submit(lambda: self._judge_choices(page, held or {}), "choices")
+
+    # -- inside
+
+    def devices(self) -> tuple[Device, ...]:
+        """What this computer has, at most `DEVICES_S` old."""
+        when, found = self._devices
+        if not found or time.monotonic() - when > DEVICES_S:
+            found = tuple(find_devices())
+            self._devices = time.monotonic(), found
+        return found
+
+    def runtime(self) -> dict[str, int]:
+        """The runtime term as measured on this machine, by device."""
+        when, found = self._runtime
+        if self._measured is not None and (not when or time.monotonic() - when > RUNTIME_S):
+            try:
+                found = fitting.learned_runtime(self._measured().result(2))
+            except Exception:  # no database is no reason to give no estimate
+                log.debug("no measured runtime", exc_info=True)
+            self._runtime = time.monotonic(), found
+        return found
+
+    def _fit(self, subject: Subject, settings: ContextSettings, held: Held) -> Fit:
+        if subject.format != "gguf":
+            context = settings.context or subject.shape.context_train or USUAL_CONTEXT
+            return transformers_fit(
+                subject.shape, self.devices(), context=context, sequences=settings.sequences, held=held, runtime=None
+            )
+        return fit(subject.shape, settings, self.devices(), held=held, runtime=self.runtime())
+
+    def _row(self, row: Row) -> Subject:
+        key = (row.path, row.size, row.changed)
+        found = self._subjects.get(key)
+        if found is None:
+            from pathlib import Path
+
+            found = fitting.of_path(Path(row.path))
+            self._keep(key, found)
+        return found
+
+    def _choice(self, page: ModelPage, choice: Choice) -> Subject:
+        key = (page.repo, page.commit, choice.path)
+        found = self._subjects.get(key)
+        if found is None:
+            found = fitting.of_repo(page.repo, choice.path, page)
+            self._keep(key, found)
+        return found
+
+    def _keep(self, key: tuple[Any, ...], subject: Subject) -> None:
+        with self._lock:
+            while len(self._subjects) > 64:  # a tensor table of a large mixture is a megabyte
+                self._subjects.pop(next(iter(self._subjects)))
+            self._subjects[key] = subject
+
+    def _verdict(self, subject: Subject, held: Held) -> Verdict:
+        found = self._fit(subject, usual(subject.shape), held)
+        return Verdict(found.verdict, found.why, found.total, found.context)
+
+    def _judge_rows(self, rows: Sequence[Row], held: Held) -> None:
+        known: dict[str, Verdict] = {}
+        told = time.monotonic()
+        for row in rows:
+            if row.problem or row.kind not in ("gguf", "safetensors"):
+                continue
+            key = (row.path, row.size, row.changed, tuple(sorted(held.items())))
+            found = self._verdicts.get(key)
+            if found is None:
+                try:
+                    found = self._verdict(self._row(row), held)
+                except Exception as error:  # a row without a verdict is better than a list without rows
+                    log.debug("no verdict for %s: %s", row.path, error)
+                    found = Verdict("", getattr(error, "message", "Its memory cannot be estimated."))
+                self._verdicts[key] = found
+            known[row.path] = found
+            if time.monotonic() - told > 0.1:
+                self._tell(VerdictsKnown(known))
+                known, told = {}, time.monotonic()
+        if known:
+            self._tell(VerdictsKnown(known))
+
+    def _judge_choices(self, page: ModelPage, held: Held) -> ChoiceVerdicts:
+        shapes: dict[str, Subject | None] = {}
+        verdicts: dict[str, Verdict] = {}
+        for choice in page.choices:
+            if choice.kind not in ("gguf", "safetensors") or not choice.complete:
+                continue
+            if choice.kind not in shapes:
+                try:
+                    shapes[choice.kind] = self._choice(page, choice)
+                except (HubError, ModelFileError, NotFoundError) as error:
+                    log.debug("no header of %s: %s", page.repo, error)
+                    shapes[choice.kind] = None
+            subject = shapes[choice.kind]
+            if subject is not None:
+                scaled = replace(subject, shape=fitting.with_weights(subject.shape, choice.size))
+                verdicts[choice.path] = self._verdict(scaled, held)
+
+        def verdict(choice: Choice) -> str:
+            found = verdicts.get(choice.path)
+            return "" if found is None else found.verdict.replace("partly on CPU", "partly")
+
+        return ChoiceVerdicts(verdicts, recommend(page.choices, verdict if verdicts else None))
