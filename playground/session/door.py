@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from playground import events, protocol
 from playground.errors import PlaygroundError
@@ -29,6 +29,9 @@ from playground.session import replay
 from playground.session.engine import EngineHost
 from playground.session.running import Running
 from playground.session.tree import Tree, title_of
+
+if TYPE_CHECKING:
+    from playground.session.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +65,7 @@ class Session:
         self._last_load: tuple[Path, ContextSettings] | None = None
         self._sampling = SamplingSettings()
         self._pace = 0.0
+        self._shelf: Shelf | None = None
         self._closed = False
 
     # -- life
@@ -83,6 +87,8 @@ class Session:
             return
         self._closed = True
         running = self._running
+        if self._shelf is not None:
+            self._shelf.close()
         self._engine.close()
         if running is not None:
             running.interrupt()
@@ -98,6 +104,16 @@ class Session:
         """Calls `listener` with every event from now on; the returned function ends that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    @property
+    def shelf(self) -> Shelf:
+        """Models on this computer and on the hub, downloads, estimates. Made when it is first wanted."""
+        with self._lock:
+            if self._shelf is None:
+                from playground.session.shelf import Shelf  # reads headers and asks the hub: not at the window's start
+
+                self._shelf = Shelf(self.home, self._tell_now, getattr(self, "fits", None))
+            return self._shelf
 
     # -- model
 
