@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from playground.history.records import GenerationRow, MessageRow, SessionRow
+from playground.history.records import FitRow, GenerationRow, MessageRow, SessionRow
 from playground.params import SamplingSettings
 from playground.protocol import ModelInfo, TokenInfo
 
@@ -45,6 +45,13 @@ class ModelState:
     info: ModelInfo | None = None
     message: str = ""
     hint: str = ""
+
+
+@dataclass(frozen=True)
+class FitMeasured:
+    """What a load was predicted to take, and what it took as far as that is known."""
+
+    fit: FitRow
 
 
 @dataclass(frozen=True)

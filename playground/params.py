@@ -10,6 +10,7 @@ import dataclasses
 import math
 import shlex
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from playground.errors import SettingError
@@ -46,6 +47,11 @@ T = TypeVar("T")
 
 def settings_of(cls: type) -> tuple[Setting, ...]:
     """The settings of a dataclass, in the order of their declaration."""
+    return _settings_of(cls)
+
+
+@cache  # every check of every settings object asks: reading type hints takes most of a millisecond
+def _settings_of(cls: Any) -> tuple[Setting, ...]:
     hints = get_type_hints(cls)
     found = []
     for field in dataclasses.fields(cls):

@@ -295,6 +295,17 @@ class ModelHashed:
 
 
 @dataclass(frozen=True)
+class MemoryUsed:
+    """Main memory that a worker really takes for a model, once it has been used: growth since before the load, in bytes.
+
+    What lies in a mapped file counts as far as it was touched.
+    """
+
+    path: str
+    resident: int
+
+
+@dataclass(frozen=True)
 class Prefilled:
     """The prompt is in the cache; `cached` of its tokens were there already. Sent once for all sequences."""
 

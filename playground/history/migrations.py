@@ -28,6 +28,26 @@ def m002_search(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()  # type: ignore[untyped-decorator]
+def m003_fits(db: Database) -> None:
+    for statement in _FITS:
+        db.execute(statement)
+
+
+_FITS = (
+    """CREATE TABLE fits (
+        id TEXT PRIMARY KEY,
+        model_path TEXT NOT NULL,
+        model_name TEXT NOT NULL DEFAULT '',
+        engine_build TEXT NOT NULL DEFAULT '',
+        context TEXT NOT NULL DEFAULT '{}', -- JSON: how the model was loaded
+        predicted TEXT NOT NULL DEFAULT '{}', -- JSON: bytes by device and term
+        measured TEXT NOT NULL DEFAULT '{}', -- JSON: the same, as it came to be
+        made REAL NOT NULL
+    )""",
+    "CREATE INDEX fits_made ON fits (made)",
+)
+
 # `number` is spelled out where full-text search refers to rows: an implicit rowid may change when somebody runs VACUUM.
 # Long columns come last: SQLite reads a row only as far as it is asked to.
 _TABLES = (

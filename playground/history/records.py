@@ -107,6 +107,23 @@ class GenerationRow:
     """process that writes it, as `<pid>:<start time>`, to tell an interrupted one from one that another process still writes"""
     started: float = 0.0
     finished: float | None = None
+    asked: str = ""
+    """the beginning of the message it answers; in lists only, not a column"""
+
+
+@dataclass(frozen=True)
+class FitRow:
+    """What a load was predicted to take and what it took, in bytes by device and term (weights, kv_cache, compute, output, runtime)."""
+
+    id: str
+    model_path: str
+    model_name: str = ""
+    engine_build: str = ""
+    context: dict[str, Any] = field(default_factory=dict)
+    """`ContextSettings` as JSON, with the window that was in force"""
+    predicted: dict[str, dict[str, int]] = field(default_factory=dict)
+    measured: dict[str, dict[str, int]] = field(default_factory=dict)
+    made: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ from functools import lru_cache
 from typing import Any
 
 from playground.errors import SettingError
-from playground.history.records import GenerationRow, MessageRow, SessionRow, TimelineEntry, TokenRow
+from playground.history.records import FitRow, GenerationRow, MessageRow, SessionRow, TimelineEntry, TokenRow
 from playground.params import SamplingSettings, from_dict, to_dict
 
 SESSION = tuple(field.name for field in dataclasses.fields(SessionRow))
 MESSAGE = tuple(field.name for field in dataclasses.fields(MessageRow))
-GENERATION = tuple(field.name for field in dataclasses.fields(GenerationRow))
+GENERATION = tuple(field.name for field in dataclasses.fields(GenerationRow) if field.name != "asked")
+FIT = tuple(field.name for field in dataclasses.fields(FitRow))
 GENERATION_LIGHT = tuple(name for name in GENERATION if name not in ("prompt", "prompt_ids"))
 """what a list of generations shows; a long prompt is read only for the one that is opened"""
 TOKEN = ("idx", "token_id", "text", "logprob", "probability", "entropy", "alternatives")
@@ -37,7 +38,8 @@ def to_column(name: str, value: Any) -> Any:
 
 
 def to_columns(record: Any) -> dict[str, Any]:
-    return {field.name: to_column(field.name, getattr(record, field.name)) for field in dataclasses.fields(record)}
+    names = GENERATION if isinstance(record, GenerationRow) else tuple(field.name for field in dataclasses.fields(record))
+    return {name: to_column(name, getattr(record, name)) for name in names}
 
 
 def session(row: Mapping[str, Any]) -> SessionRow:
@@ -59,7 +61,13 @@ def generation(row: Mapping[str, Any]) -> GenerationRow:
     values["batches"] = tuple((size, count) for size, count in load(row["batches"], []))
     if "prompt_ids" in values:
         values["prompt_ids"] = tuple(load(row["prompt_ids"], []))
+    if "asked" in values:
+        values["asked"] = values["asked"] or ""
     return GenerationRow(**values)
+
+
+def fit(row: Mapping[str, Any]) -> FitRow:
+    return FitRow(**{**row, **{name: load(row[name], {}) for name in ("context", "predicted", "measured")}})
 
 
 def token_columns(token: TokenRow) -> tuple[Any, ...]:

@@ -20,7 +20,10 @@ from playground.errors import NotFoundError, StorageError
 from playground.history import faults, opening, rows
 from playground.history import search as searching
 from playground.history.owner import alive, owner
-from playground.history.records import Chat, GenerationRow, MessageRow, SearchHit, SessionRow, TokenRow
+from playground.history.records import Chat, FitRow, GenerationRow, MessageRow, SearchHit, SessionRow, TokenRow
+
+_ASKED = """(SELECT substr(asked.content, 1, 200) FROM messages AS reply JOIN messages AS asked ON asked.id = reply.parent_id
+    WHERE reply.id = g.message_id)"""
 
 
 class Store:
@@ -131,13 +134,14 @@ class Store:
         of_session: list[Any] = []
         if session_id is not None:
             condition, of_session = "g.session_id = ?", [session_id]
-        columns = ", ".join(f"g.{name}" for name in rows.GENERATION_LIGHT)
+        columns = ", ".join(f"g.{name}" for name in rows.GENERATION_LIGHT) + f", {_ASKED}"
         found = self._query(
             f"SELECT {columns} FROM generations g CROSS JOIN sessions s ON s.id = g.session_id WHERE {condition}"
             " ORDER BY g.started DESC, g.number DESC LIMIT ? OFFSET ?",
             [*of_session, *parameters],
         )
-        return [rows.generation(dict(zip(rows.GENERATION_LIGHT, row, strict=True))) for row in found]
+        names = (*rows.GENERATION_LIGHT, "asked")
+        return [rows.generation(dict(zip(names, row, strict=True))) for row in found]
 
     def generations_of(self, message_id: str) -> list[GenerationRow]:
         """All that made one message, in order: the first, and one for each time it was continued. With prompts."""
@@ -227,6 +231,22 @@ class Store:
 
     def forget_model(self, path: str) -> None:
         self._run("DELETE FROM models WHERE path = ?", [rows.clean(path)])
+
+    # -- fits
+
+    def add_fit(self, fit: FitRow) -> None:
+        self._add("fits", rows.to_columns(fit))
+
+    def update_fit(self, fit_id: str, **fields: Any) -> None:
+        self._update("fits", "fit", rows.FIT, fit_id, fields)
+
+    def fits(self, limit: int = 100, model_path: str = "") -> list[FitRow]:
+        """Predicted against measured, the newest first; of one model if it is named."""
+        condition, parameters = ("WHERE model_path = ?", [rows.clean(model_path)]) if model_path else ("", [])
+        return [
+            rows.fit(row)
+            for row in self._select("fits", rows.FIT, f"{condition} ORDER BY made DESC LIMIT ?", [*parameters, limit])
+        ]
 
     # -- transactions
 

@@ -21,7 +21,7 @@ from playground import events, protocol
 from playground.errors import PlaygroundError
 from playground.history import export, recorder
 from playground.history.owner import owner
-from playground.history.records import Chat, GenerationRow, MessageRow, SearchHit, SessionRow, TokenRow, new_id
+from playground.history.records import Chat, FitRow, GenerationRow, MessageRow, SearchHit, SessionRow, TokenRow, new_id
 from playground.history.store import Store
 from playground.params import ContextSettings, SamplingSettings, to_dict
 from playground.paths import Home, starter
@@ -56,12 +56,13 @@ class Session:
         self._teller = threading.Thread(target=self._tell_all, name="session-events", daemon=True)
         self._recorder: recorder.Recorder | None = None
         self._reader: recorder.Reader | None = None
-        self._engine = EngineHost(self._model_changed, self._learn_hash, self._known_hash)
+        self._engine = EngineHost(self._model_changed, self._learn_hash, self._known_hash, self._memory_used)
         self._side = ThreadPoolExecutor(1, thread_name_prefix="session-side")
         self._trees: dict[str, Tree] = {}
         self._running: Running | None = None
         self._queued: Callable[[], None] | None = None
         self._unhashed: list[str] = []
+        self._fit: tuple[str, protocol.ModelInfo] | None = None
         self._last_load: tuple[Path, ContextSettings] | None = None
         self._sampling = SamplingSettings()
         self._pace = 0.0
@@ -477,6 +478,8 @@ class Session:
         self._tell_now(state)
         if state.state == "ready":
             self._tell_now(events.Notice("info", "", key="engine"))
+            if state.info is not None and (self._fit is None or self._fit[1].path != state.info.path):
+                self._side.submit(self._remember_fit, state.info, self._engine.context)
         if state.state == "lost":
             self._tell_now(events.Notice("error", state.message, state.hint, "reload", "engine"))
         if state.state != "loading":
@@ -484,6 +487,50 @@ class Session:
                 queued, self._queued = self._queued, None
             if queued is not None:
                 self._side.submit(queued)
+
+    def _remember_fit(self, info: protocol.ModelInfo, context: ContextSettings) -> None:
+        """Stores what the load was predicted to take beside what the engine reports."""
+        from playground.session import fitting  # reads headers and computes: not at the window's start
+
+        try:
+            settings = replace(context, context=info.context)
+            runtime = fitting.learned_runtime(self._read(lambda store: store.fits(50)).result())
+            found, _ = fitting.estimate(fitting.of_path(Path(info.path)), settings, runtime=runtime)
+            row = FitRow(
+                new_id(),
+                info.path,
+                info.name,
+                info.engine_build,
+                to_dict(settings),
+                fitting.by_device(found),
+                fitting.measured(info),
+                time.time(),
+            )
+            self._fit = row.id, info
+            self._write(lambda store: store.add_fit(row))
+            self._tell(events.FitMeasured(row))
+        except Exception:  # an estimate is never in the way of a model that runs
+            log.exception("no estimate for %s", info.path)
+
+    def _memory_used(self, used: protocol.MemoryUsed) -> None:
+        def remember() -> None:
+            from playground.session import fitting
+
+            if self._fit is None or self._fit[1].path != used.path:
+                return
+            fit_id, info = self._fit
+            found = fitting.measured(info, used.resident)
+            self._write(lambda store: store.update_fit(fit_id, measured=found))
+            self._read(lambda store: store.fits(1, used.path)).add_done_callback(
+                lambda answer: self._tell(events.FitMeasured(answer.result()[0]))
+            )
+
+        if not self._closed:
+            self._side.submit(remember)  # behind the prediction, which may still be computed
+
+    def fits(self, model_path: str = "", limit: int = 50) -> Future[list[FitRow]]:
+        """Predicted against measured, the newest first; of one model if its path is given."""
+        return self._read(lambda store: store.fits(limit, model_path))
 
     def _learn_hash(self, path: str, sha256: str) -> None:
         try:

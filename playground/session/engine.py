@@ -37,10 +37,12 @@ class EngineHost:
         changed: Callable[[ModelState], None],
         hashed: Callable[[str, str], None],
         known_hash: Callable[[Path], str] = lambda path: "",
+        memory_used: Callable[[protocol.MemoryUsed], None] = lambda used: None,
     ) -> None:
         self._changed = changed
         self._hashed = hashed
         self._known_hash = known_hash
+        self._memory_used = memory_used
         self._lock = threading.RLock()
         self._control = ThreadPoolExecutor(1, thread_name_prefix="engine-control")
         self._worker: WorkerProcess | None = None
@@ -153,6 +155,8 @@ class EngineHost:
             log.log(event.level, "%s", event.text)
         elif isinstance(event, protocol.ModelHashed):
             self._learn_hash(ticket, event)
+        elif isinstance(event, protocol.MemoryUsed):
+            self._memory_used(event)
         elif (request := getattr(event, "request", None)) is not None:
             handler = self._handlers.get(request)
             if isinstance(event, protocol.Finished | protocol.Failed | protocol.Loaded | protocol.Tokenized | protocol.Logits):

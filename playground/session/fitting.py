@@ -6,14 +6,16 @@ Joins what `models` reads (headers, here or by HTTP range) with what `memory` co
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from playground.errors import HubError, ModelFileError, NotFoundError
-from playground.memory.devices import Device, find_devices
-from playground.memory.fit import Fit, fit, largest_context
-from playground.memory.fit import Situation as Situation
+from playground.history.records import FitRow
+from playground.memory.buffers import Engine
+from playground.memory.devices import HOST, Device, find_devices
+from playground.memory.fit import Fit, Situation, fit, largest_context
 from playground.memory.shape import ModelShape
 from playground.memory.sources import read_config, shape_from_config, shape_from_gguf
 from playground.models import library
@@ -24,6 +26,10 @@ from playground.models.remote import read_whole, remote_gguf, remote_safetensors
 from playground.models.safetensors_header import SafetensorsHeader, open_safetensors, shard_names
 from playground.params import ContextSettings
 from playground.paths import Home
+from playground.protocol import ModelInfo
+
+LATEST = 5
+"""loads that the learned runtime term is the median of"""
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,8 @@ def choice_fit(page: ModelPage, devices: list[Device], settings: ContextSettings
             except (HubError, ModelFileError, NotFoundError):
                 shapes[choice.kind] = None
         shape = shapes[choice.kind]
-        return "" if shape is None else fit(with_weights(shape, choice.size), settings, devices).verdict
+        engine = Engine(outputs_max=settings.sequences)
+        return "" if shape is None else fit(with_weights(shape, choice.size), settings, devices, engine=engine).verdict
 
     return verdict
 
@@ -112,9 +119,40 @@ def estimate(
 ) -> tuple[Fit, int]:
     """The estimate through llama.cpp on this machine, and the largest context that fits, in tokens."""
     devices = find_devices()
-    found = fit(what.shape, settings, devices, held=held, runtime=runtime)
-    situation = Situation(what.shape, tuple(devices), held or {}, runtime or {})
+    engine = Engine(outputs_max=settings.sequences)  # as our worker opens a context
+    found = fit(what.shape, settings, devices, held=held, runtime=runtime, engine=engine)
+    situation = Situation(what.shape, tuple(devices), held or {}, runtime or {}, engine=engine)
     return found, largest_context(situation, settings)
+
+
+def by_device(found: Fit) -> dict[str, dict[str, int]]:
+    """An estimate as it is stored: bytes by device and term, devices that hold nothing left out."""
+    return {one.device.name: one.terms.to_dict() for one in found.devices if one.terms.total}
+
+
+def measured(info: ModelInfo, resident: int = 0) -> dict[str, dict[str, int]]:
+    """The same of a loaded model: buffers as the engine reports them, and on the host, once it is known, what the process takes beside.
+
+    A process touches its compute buffers in part only, so that what is left for the runtime may come out too small; never below 0.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for term in info.memory:
+        device = found.setdefault(term.device, {})
+        device[term.kind] = device.get(term.kind, 0) + term.bytes
+    if resident:
+        host = found.setdefault(HOST, {})
+        host["runtime"] = max(0, resident - sum(host.values()))
+    return found
+
+
+def learned_runtime(fits: Iterable[FitRow]) -> dict[str, int]:
+    """The runtime term per device as measured here: the median of the last loads that measured it."""
+    seen: dict[str, list[int]] = {}
+    for row in fits:
+        for device, terms in row.measured.items():
+            if "runtime" in terms:
+                seen.setdefault(device, []).append(terms["runtime"])
+    return {device: int(statistics.median(values[:LATEST])) for device, values in seen.items()}
 
 
 def _folder_shape(folder: Path) -> ModelShape:

@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from playground.errors import WorkerError
-from playground.protocol import Generate, Load, Loaded, ModelHashed, NextToken, Progress, Tokenize
+from playground.protocol import Generate, Load, Loaded, MemoryUsed, ModelHashed, NextToken, Progress, Tokenize
 from playground.workers.base import Link
 from playground.workers.llama_engine import Engine
 from playground.workers.llama_model import Model
@@ -29,11 +31,13 @@ class Llama:
         self._link = link
         self._model: Model | None = None
         self._engine: Engine | None = None
+        self._before = 0
+        self._measuring = False
 
     def commands(self) -> Mapping[type, Callable[[Any], None]]:
         return {
             Load: self.load,
-            Generate: lambda command: self._ready().generate(command),
+            Generate: self.generate,
             Tokenize: lambda command: self._ready().tokenize(command),
             NextToken: lambda command: self._ready().next_token(command),
         }
@@ -49,6 +53,7 @@ class Llama:
         self.close()
         path = Path(command.path).absolute()
         told = started
+        self._before, self._measuring = resident(), True
 
         def progress(fraction: float) -> bool:
             nonlocal told
@@ -68,6 +73,15 @@ class Llama:
                 threading.Thread(target=self._hash, args=(path,), name="hash", daemon=True).start()
         self._link.send(Loaded(command.request, model.info(sha256), time.perf_counter() - started))
 
+    def generate(self, command: Generate) -> None:
+        engine = self._ready()
+        try:
+            engine.generate(command)
+        finally:
+            if self._measuring and self._model is not None:  # a first completion has touched every weight and buffer
+                self._measuring = False
+                self._link.send(MemoryUsed(str(self._model.path), resident() - self._before))
+
     def _ready(self) -> Engine:
         if self._engine is None:
             raise WorkerError("No model is loaded.", "Load one first.")
@@ -78,6 +92,11 @@ class Llama:
             self._link.send(ModelHashed(str(path), sha256_of(path)))
         except OSError as error:
             log.warning("could not hash %s: %s", path, error)
+
+
+def resident() -> int:
+    """Bytes of main memory that this process holds."""
+    return int(psutil.Process().memory_info().rss)
 
 
 def sha256_of(path: Path) -> str:

@@ -50,6 +50,11 @@ _TAG = re.compile(r"<\|[^|>]*\|>|</?[a-z_]+>|\[/?[A-Z]+\]|<</?SYS>>")
 _ROLES = {"user", "assistant", "system", "model", "human"}
 
 
+def asked(row: GenerationRow) -> str:
+    """The message that was answered, on one line."""
+    return " ".join(row.asked.split()) or prompt_start(row.prompt)
+
+
 def prompt_start(rendered: str, tail: int = 4000) -> str:
     """What the user asked last, as far as it can be told from a rendered prompt."""
     lines = [line.strip() for line in _TAG.sub("\n", rendered[-tail:]).splitlines()]
@@ -105,7 +110,7 @@ class Column:
 
 COLUMNS: tuple[Column, ...] = (
     Column("When", "When it was asked for", lambda g: when_text(g.started), lambda g: g.started, 136),
-    Column("Prompt", "What was asked", lambda g: prompt_start(g.prompt), lambda g: prompt_start(g.prompt).lower(), 240),
+    Column("Prompt", "What was asked", asked, lambda g: asked(g).lower(), 240),
     Column("Model", "Which model answered", lambda g: g.model_name, lambda g: g.model_name.lower(), 112),
     Column("Settings", "What differs from the defaults", lambda g: differences(g.settings), lambda g: differences(g.settings), 152),
     Column("Tokens", "Length of the reply", lambda g: f"{g.completion_tokens:,}", lambda g: g.completion_tokens, 72, True),
