@@ -61,6 +61,7 @@ class Engine:
         self._model = model
         self._cache = Cache(model)
         self._candidates = Candidates(model.n_vocab)
+        self._views: dict[int, NDArray[np.float32]] = {}
         self._row = Row(model.n_vocab, llama_lib.exponentials)
 
     # -- commands
@@ -110,11 +111,14 @@ class Engine:
 
     def logits(self, place: int) -> NDArray[np.float32]:
         """A view of the logits of one place in the last batch, good until the next decode."""
-        pointer = C.llama_get_logits_ith(self._model.context_handle, place)
-        if not pointer:
-            raise decode_failed(0)
-        address = ctypes.addressof(pointer.contents)
-        return np.frombuffer((ctypes.c_float * self._model.n_vocab).from_address(address), np.float32)
+        address = llama_lib.logits_address(self._model.context_handle, place)
+        view = self._views.get(address)
+        if view is None:
+            if not address:
+                raise decode_failed(0)
+            view = np.frombuffer((ctypes.c_float * self._model.n_vocab).from_address(address), np.float32)
+            self._views = {address: view, **self._views} if len(self._views) < self._model.sequences else {address: view}
+        return view
 
     def _check(self, command: Generate) -> None:
         if not command.samplings:

@@ -58,6 +58,11 @@ ggml.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.
 ggml.ggml_backend_cpu_buffer_type.restype = ctypes.c_void_p
 
 
+logits_address = C._lib["llama_get_logits_ith"]
+"""`(context, place in the batch)`: where the row of logits begins, None for a place without one"""
+logits_address.restype = ctypes.c_void_p
+logits_address.argtypes = [C.llama_context_p_ctypes, ctypes.c_int32]
+
 try:
     _vec_soft_max = ggml.ggml_vec_soft_max_f32
     _vec_soft_max.restype = ctypes.c_double
