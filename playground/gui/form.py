@@ -192,7 +192,8 @@ class Form(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         wanted = None if names is None else tuple(names)
-        known = {each.name: each for each in settings_of(type(settings)) if each.kind is not tuple}
+        cls: Any = type(settings)
+        known = {each.name: each for each in settings_of(cls) if each.kind is not tuple}
         for name in known if wanted is None else wanted:
             row = SettingRow(known[name], prefix, sliders, self)
             row.set_value(getattr(settings, name))

@@ -184,6 +184,13 @@ class Preferences:
         self.set("recent_models", [each for each in self.get("recent_models") if each != path])
 
 
+def is_starter(path: str) -> bool:
+    """Whether a path is that of the model that ships with the program."""
+    from playground.paths import starter
+
+    return path == "starter" or (bool(path) and Path(path) == starter())
+
+
 APART = ("seed", "max_tokens", "stop")
 """fields that a preset carries but that do not tell presets apart, and that choosing a shipped one leaves alone"""
 

@@ -27,7 +27,7 @@ from typing import Any
 import shiboken6
 from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QIcon, QPainter, QPalette, QPixmap
-from PySide6.QtWidgets import QApplication, QPushButton, QWidget
+from PySide6.QtWidgets import QApplication, QPushButton, QToolButton, QWidget
 
 from playground.gui.palette import CIVIDIS, DARK, LIGHT, PANEL, RAIL, STRIP, Palette
 from playground.paths import resources
@@ -56,9 +56,10 @@ def _cividis() -> tuple[tuple[int, int, int], ...]:
         low = min(int(place), len(stops) - 2)
         part = place - low
         a, b = stops[low], stops[low + 1]
-        mix = (round(x + (y - x) * part) for x, y in zip(a.getRgb()[:3], b.getRgb()[:3], strict=True))
-        table.append(tuple(mix))
-    return tuple(table)  # type: ignore[arg-type]
+        pairs = ((a.red(), b.red()), (a.green(), b.green()), (a.blue(), b.blue()))
+        red, green, blue = (round(x + (y - x) * part) for x, y in pairs)
+        table.append((red, green, blue))
+    return tuple(table)
 
 
 def probability_color(probability: float) -> QColor:
@@ -179,8 +180,11 @@ def pixmap(name: str, color: str, size: int = ICON, ratio: float = 1.0, gap: int
 
 def bind_icon(target: Any, name: str, role: str = "text", size: int = ICON) -> None:
     """Gives a button or an action its icon, and gives it anew whenever the theme changes."""
-    # A push button sets its text right behind the icon; the picture brings the distance with it.
-    gap = 4 if isinstance(target, QPushButton) and target.text() and not target.isRightToLeft() else 0
+    # Buttons set their text right behind the icon; the picture brings the distance with it.
+    beside = isinstance(target, QPushButton) or (
+        isinstance(target, QToolButton) and target.toolButtonStyle() == Qt.ToolButtonStyle.ToolButtonTextBesideIcon
+    )
+    gap = 4 if beside and target.text() and not target.isRightToLeft() else 0
     _state.bound[target] = (name, role, size, gap)
     target.setIcon(icon(name, role, size, gap))
     if hasattr(target, "setIconSize"):

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 
 from playground.errors import PlaygroundError
 from playground.gui import palette
-from playground.gui.preferences import Preferences
+from playground.gui.preferences import Preferences, is_starter
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
@@ -197,7 +197,7 @@ class Window(QMainWindow):
         else:
             self.jobs.remove("model")
         if state.state == "ready":
-            self.preferences.remember_model("starter" if state.name == "starter" else state.path)
+            self.preferences.remember_model("starter" if is_starter(state.path) else state.path)
             self.jobs.show_summary(_summary(state.info))
             self.notify("", key="model")
         elif state.state in ("failed", "lost"):
@@ -318,7 +318,9 @@ class Window(QMainWindow):
         from playground.gui.actions import TABLE
         from playground.gui.widgets.keys_overlay import KeysOverlay
 
-        overlay = KeysOverlay((*TABLE, *self._page_actions()), self.centralWidget())
+        root = self.centralWidget()
+        assert root is not None
+        overlay = KeysOverlay((*TABLE, *self._page_actions()), root)
         overlay.show()
         overlay.raise_()
         overlay.setFocus()

@@ -91,3 +91,12 @@ def test_probability_colours_grow_lighter(dressed) -> None:
     assert steps == sorted(steps)
     assert theme.probability_tint(1.0).alpha() == 0
     assert theme.probability_tint(0.0).alpha() > 60
+
+
+def test_every_icon_that_is_named_is_shipped() -> None:
+    names = set()
+    for file in Path(playground.gui.__file__).parent.rglob("*.py"):
+        names |= set(re.findall(r'(?:bind_icon\([\w.]+|theme\.icon\(|pixmap\()(?:, )?"([a-z0-9-]+)"', file.read_text(encoding="utf-8")))
+    assert len(names) > 20
+    for name in names:
+        assert (resources() / "icons" / f"{name}.svg").is_file(), name

@@ -198,7 +198,7 @@ class LogDetail(QFrame):
         facts = {
             "When": when_text(row.started),
             "Tokens": f"{row.completion_tokens:,}",
-            "Engine": f"{row.engine} {row.engine_build}".strip(),
+            "Engine": row.engine or "–",
             "Speed": f"{rate(row):.1f} tokens/s" if rate(row) else "–",
             "Device": row.device or "–",
             "Prompt": f"{row.prompt_tokens:,}, {row.cached_tokens:,} cached",
@@ -208,6 +208,7 @@ class LogDetail(QFrame):
         }
         for name, text in facts.items():
             self._fact[name].setText(text)
+        self._fact["Engine"].setToolTip(row.engine_build)
         self._fact["Model file"].setToolTip(f"{row.model_path}\nSHA-256 {row.model_sha256}")
         self._prompt.setPlainText(row.prompt)
         self._settings.setPlainText(settings_text(row))

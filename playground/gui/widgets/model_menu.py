@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 from playground import events
 from playground.gui import theme
 from playground.gui.form import Form, line
-from playground.gui.preferences import Preferences
+from playground.gui.preferences import Preferences, is_starter
 
 WIDTH = 400
 ROW = 48
@@ -112,7 +112,8 @@ class ModelMenu(QFrame):
         again.setObjectName("models.reload")
         again.setAccessibleName("Load again")
         again.setToolTip("Loads the same model once more, with the same settings")
-        again.clicked.connect(lambda: (self.close(), self.reload_wanted.emit()))
+        again.clicked.connect(self.close)
+        again.clicked.connect(self.reload_wanted)
         column.addLayout(line(again, 1))
         return self._trouble
 
@@ -130,8 +131,8 @@ class ModelMenu(QFrame):
             item = QListWidgetItem("Starter" if path == "starter" else Path(path).stem)
             item.setData(PATH, path)
             item.setData(DETAIL, _detail(path))
-            starter = path == "starter" and self._state.name == "starter"
-            item.setData(CURRENT, self._state.state == "ready" and (path == current or starter))
+            same = is_starter(current) if path == "starter" else path == current
+            item.setData(CURRENT, self._state.state == "ready" and same)
             view.addItem(item)
         view.setCurrentRow(0)
         view.setFixedHeight(min(SHOWN_ROWS, view.count()) * ROW + 2)
@@ -152,7 +153,8 @@ class ModelMenu(QFrame):
             button.setToolTip(tip)
             theme.mark(button, role="item")
             theme.bind_icon(button, icon, "muted")
-            button.clicked.connect(lambda _checked=False, it=signal: (self.close(), it.emit()))
+            button.clicked.connect(self.close)
+            button.clicked.connect(signal)
             column.addWidget(button)
         return column
 
@@ -209,13 +211,14 @@ class ModelMenu(QFrame):
         load.setAccessibleName("Load with these settings")
         load.setToolTip("Loads the model anew; the chat stays as it is")
         theme.mark(load, role="primary")
-        load.clicked.connect(lambda: (self.close(), self.load_wanted.emit(target)))
+        load.clicked.connect(self.close)
+        load.clicked.connect(lambda: self.load_wanted.emit(target))
         column.addWidget(load)
         return holder
 
     def _target(self) -> str:
         """The model that the settings are for: the loaded one, else the one under the cursor."""
-        if self._state.name == "starter":
+        if is_starter(self._state.path):
             return "starter"
         return self._state.path or str(self.list.currentItem().data(PATH))
 

@@ -155,7 +155,7 @@ class ValueSlider(QSlider):
         self._by_hand(self.travel.value((x - left) / max(1.0, right - left)))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        key = event.key()
+        key = Qt.Key(event.key())
         steps = {
             Qt.Key.Key_Left: -1,
             Qt.Key.Key_Down: -1,
