@@ -16,7 +16,7 @@ from playground import events
 from playground.errors import PlaygroundError
 from playground.gui.pages import Desk
 from playground.gui.pages.chat_layout import ChatLayout
-from playground.gui.widgets import chat_export
+from playground.gui.pages.chat_sessions import ChatSessions
 from playground.gui.widgets import message_foot as foot
 from playground.gui.widgets.conversation import Conversation
 from playground.history.records import Chat, SessionRow
@@ -28,7 +28,7 @@ DOUBT_MS = 3000
 """after which a request that nothing came of is taken for lost"""
 
 
-class ChatPage(QWidget):
+class ChatPage(ChatSessions, QWidget):
     """See the module's docstring. An empty `chat_id` is a new chat that nothing was said in: it is made when something is sent."""
 
     title = "Chat"
@@ -38,14 +38,14 @@ class ChatPage(QWidget):
         super().__init__(parent)
         self.desk = desk
         self.chat_id = ""
+        self.opening = ""
+        """the chat that was asked for and is not shown yet"""
         self.conversation: Conversation | None = None
         self._model = desk.session.model
         self._starting = self._model.state == "none"
         self._busy = False
         self._unsent: tuple[str, str] | None = None
         self._opening: tuple[str, list[Any]] | None = None
-        self._searches = 0
-        self._tail_asked: set[str] = set()
         self.ui = ChatLayout(self, desk)
         self.transcript, self.composer, self.chats = self.ui.transcript, self.ui.composer, self.ui.chats
         self._settle = QTimer(self, singleShot=True, interval=SETTLE_MS)
@@ -62,12 +62,7 @@ class ChatPage(QWidget):
         self.composer.stopped.connect(self.stop)
         self.transcript.pressed.connect(self._message_action)
         self.transcript.edited.connect(self._edited)
-        self.chats.new_wanted.connect(self.new_chat)
-        self.chats.opened.connect(self.open_chat)
-        self.chats.searched.connect(self._search)
-        self.chats.renamed.connect(lambda chat_id, title: self._try(lambda: self.desk.session.rename(chat_id, title)))
-        self.chats.deleted.connect(self.delete)
-        self.chats.export_wanted.connect(self.export)
+        self.connect_list()
         self.ui.system.changed.connect(self._system_changed)
         self.ui.welcome.example.connect(self._take_example)
         self.ui.welcome.action.connect(lambda action: self._reload() if action == "reload" else self.desk.ask_for_model())
@@ -75,13 +70,13 @@ class ChatPage(QWidget):
         self.ui.panel.pace_changed.connect(self._pace_changed)
         self.ui.panel.set_settings(self.desk.session.sampling)
         self.ui.panel.set_pace(self.desk.session.pace)
-        self.ui.menu_wanted.connect(self._chat_menu)
 
     # -- what the menus, the keys and the window ask for
 
     def new_chat(self) -> None:
         """An empty conversation; nothing is stored before something is said."""
         self._close_chat()
+        self._opening, self.opening = None, ""
         self.chat_id, self.conversation = "", None
         self.composer.open_chat("")
         self.ui.system.set_text("")
@@ -224,7 +219,7 @@ class ChatPage(QWidget):
     def _begin_chat(self, chat_id: str) -> None:
         self.chat_id = chat_id
         self.conversation = Conversation(Chat(SessionRow(chat_id, system=self.ui.system.text())))
-        self._opening = None
+        self._opening, self.opening = None, ""
         self.composer.adopt(chat_id)
         self.chats.set_open(chat_id)
 
@@ -294,13 +289,6 @@ class ChatPage(QWidget):
 
     # -- chats
 
-    def _read_chats(self) -> None:
-        try:
-            future = self.desk.session.chats()
-        except Exception:  # the store is not open yet: `StoreReady` will bring us here again
-            return
-        self.desk.when_done(future, self, self.chats.model.set_sessions, lambda error: None)
-
     def open_chat(self, chat_id: str, message_id: str = "", *, again: bool = False) -> None:
         """Reads a chat and shows it from its end, or from a message on."""
         if chat_id == self.chat_id and self.conversation is not None and not again:
@@ -310,6 +298,7 @@ class ChatPage(QWidget):
         if not again:
             self._close_chat()
         self._opening = (chat_id, [])
+        self.opening = chat_id
         self.chats.set_open(chat_id)
         self.desk.when_done(
             self.desk.session.chat(chat_id), self, lambda chat: self._opened(chat, message_id, again), self._not_opened
@@ -334,12 +323,13 @@ class ChatPage(QWidget):
 
     def _show_opened(self, chat_id: str, message_id: str, again: bool) -> None:
         if chat_id == self.chat_id:
+            self.opening = ""
             self._show_conversation(fresh=not again)
             if message_id:
                 self._reveal(message_id)
 
     def _not_opened(self, error: BaseException) -> None:
-        self._opening = None
+        self._opening, self.opening = None, ""
         self.chats.set_open(self.chat_id)
         self.desk.notify(
             getattr(error, "message", "This chat could not be opened."), getattr(error, "hint", str(error)), "error"
@@ -361,47 +351,6 @@ class ChatPage(QWidget):
         self.ui.system.commit()
         if self._settle.isActive():
             self._keep_sampling()
-
-    def delete(self, chat_id: str) -> None:
-        """Throws a chat away; the notice has the way back."""
-        row = self.chats.model.session(chat_id)
-        title = (row.title if row else "") or "New chat"
-        if self._busy and self.conversation is not None and self.conversation.running and chat_id == self.chat_id:
-            self.desk.session.stop()
-        if self._try(lambda: self.desk.session.delete(chat_id)):
-            short = title if len(title) <= 40 else title[:38] + "…"
-            self.desk.notify(
-                f"“{short}” was deleted.", action="Undo", key=f"deleted:{chat_id}", run=lambda: self._undelete(chat_id)
-            )
-
-    def _undelete(self, chat_id: str) -> None:
-        if self._try(lambda: self.desk.session.undelete(chat_id)):
-            self.desk.notify("", key=f"deleted:{chat_id}")
-            self.open_chat(chat_id)
-
-    def export(self, chat_id: str, form: str) -> None:
-        row = self.chats.model.session(chat_id)
-        chat_export.ask_and_write(self, self.desk, chat_id, (row.title if row else "") or "chat", form)
-
-    def _chat_menu(self, where: Any) -> None:
-        index = self.chats.model.index_of(self.chat_id)
-        if index.isValid():
-            self.chats.menu(index, where)
-
-    def _search(self, words: str) -> None:
-        self._searches += 1
-        number = self._searches
-        if not words:
-            self.chats.model.set_hits(None)
-            self.chats.show_empty()
-            return
-
-        def show(hits: Any) -> None:
-            if number == self._searches:
-                self.chats.model.set_hits(hits)
-                self.chats.show_empty()
-
-        self.desk.when_done(self.desk.session.search(words), self, show)
 
     # -- settings
 

@@ -20,6 +20,7 @@ def sheet() -> str:
     }}
     QToolButton[role="floating"]:hover {{ background: {colors.hover}; }}
     QToolButton[role="floating"]:focus {{ border-color: {colors.accent}; }}
+    QScrollBar::handle:vertical:disabled {{ background: transparent; }}
     QPlainTextEdit[role="bare"] {{ background: transparent; border: none; padding: 0; }}
     QFrame[role="composer"] {{ background: {colors.raised}; border: 1px solid {colors.line}; border-radius: 12px; }}
     QFrame[role="composer"][focused="true"] {{ border-color: {colors.accent}; }}

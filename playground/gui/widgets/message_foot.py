@@ -50,6 +50,7 @@ class MessageFoot(QWidget):
         theme.mark(self.note, role="warn")
         self.resume = QToolButton()
         self.resume.setObjectName("chat.message.resume")
+        self.resume.setAccessibleName("Continue")
         self.resume.setToolTip("Goes on where the reply ended")
         theme.mark(self.resume, role="link")
         self.resume.setCursor(Qt.CursorShape.PointingHandCursor)

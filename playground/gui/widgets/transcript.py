@@ -9,9 +9,7 @@ most 30 times a second. It shows entries and says what was pressed; it knows no 
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
 from typing import Any
 
 from PySide6.QtCore import QEvent, QPoint, QRectF, Qt, QTimer, Signal
@@ -25,6 +23,7 @@ from playground.gui.widgets.conversation import Entry
 from playground.gui.widgets.row_pool import RowPool
 from playground.gui.widgets.transcript_blocks import Block, Row, estimate, leftovers, measure, plan
 from playground.gui.widgets.transcript_keys import TranscriptKeys
+from playground.gui.widgets.transcript_stack import Anchor, Stack
 
 TICK_MS = 33
 BUDGET_S = 0.010
@@ -61,16 +60,12 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
         """a reply is being written: nothing else can be begun"""
         self.loading = ""
         """what a waiting reply waits for"""
-        self.blocks: list[Block] = []
-        self._by_id: dict[str, Block] = {}
-        self._tops: list[float] = [0.0]
-        self._summed = 0
-        """up to which block the tops are right"""
+        self.stack = Stack()
         self._live: dict[str, Block] = {}
         """blocks that have widgets"""
         self._offset = 0.0
         self._stick = True
-        self._anchor: tuple[str, int, float] | None = None
+        self._anchor: Anchor | None = None
         self._guard = False
         self._width = 0
         self._dirty: dict[str, Entry] = {}
@@ -108,32 +103,29 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
         self._dirty.clear()
         if fresh:
             self._drop_all()
-        before = self._by_id
+        before = self.stack.by_id
         blocks = []
         width, narrow = self._text_width(), self._narrow
-        for index, entry in enumerate(entries):
+        for entry in entries:
             block = before.get(entry.id)
             if block is None:
                 block = Block(entry)
                 estimate(block, width, narrow)
             elif block.entry != entry:
                 self._set_entry(block, entry)
-            block.index = index
             blocks.append(block)
         kept = {block.id for block in blocks}
         for block in self.blocks:
             if block.id not in kept:
                 self._release(block.rows or ())
-        self.blocks = blocks
-        self._by_id = {block.id: block for block in blocks}
-        self._summed = 0
+        self.stack.fill(blocks)
         if fresh:
             self._stick, self._anchor = True, None
         self._arrange()
 
     def update_entry(self, entry: Entry) -> None:
         """Shows a message that is different now, at the next tick."""
-        if entry.id in self._by_id:
+        if entry.id in self.stack.by_id:
             self._dirty[entry.id] = entry
             if not self._tick.isActive():
                 wait = TICK_MS - (time.perf_counter() - self._last_tick) * 1000
@@ -161,7 +153,7 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
 
     def reveal(self, message_id: str) -> None:
         """Brings a message to the top of the view and makes it the current one."""
-        block = self._by_id.get(message_id)
+        block = self.stack.by_id.get(message_id)
         if block is not None:
             self._stick = False
             self._anchor = (message_id, -1, 0.0)
@@ -170,7 +162,7 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
 
     def begin_edit(self, message_id: str) -> None:
         """Opens a message's text where it stands."""
-        block = self._by_id.get(message_id)
+        block = self.stack.by_id.get(message_id)
         if block is None or block.editing or self.busy:
             return
         for other in self.blocks:
@@ -186,7 +178,7 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
             self._row_resized(row.widget)
 
     def end_edit(self, message_id: str) -> None:
-        block = self._by_id.get(message_id)
+        block = self.stack.by_id.get(message_id)
         if block is not None and block.editing:
             block.editing = False
             self._replan(block)
@@ -201,6 +193,11 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
         """The visible conversation's text: names and contents."""
         entries = [self._dirty.get(block.id, block.entry) for block in self.blocks]
         return "\n\n".join(f"{'You' if each.role == 'user' else 'Model'}\n{each.message.content}" for each in entries)
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The messages, the oldest first."""
+        return self.stack.blocks
 
     @property
     def live_documents(self) -> int:
@@ -222,7 +219,7 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
         self._last_tick = time.perf_counter()
         dirty, self._dirty = self._dirty, {}
         for entry in dirty.values():
-            block = self._by_id.get(entry.id)
+            block = self.stack.by_id.get(entry.id)
             if block is not None:
                 self._set_entry(block, entry)
         self._arrange()
@@ -233,7 +230,7 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
         block.entry = entry
         if block.rows is None:
             estimate(block, self._text_width(), self._narrow)
-            self._changed(block)
+            self.stack.changed(block)
             return
         if same_text and not marks_moved:
             for row in block.rows:
@@ -248,7 +245,7 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
     def _replan(self, block: Block) -> None:
         old = block.rows
         plan(block, self._text_width(), self._narrow)
-        self._changed(block)
+        self.stack.changed(block)
         self._release(leftovers(old, block.rows))
 
     # -- where everything is
@@ -273,67 +270,21 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
     def _text_width(self) -> int:
         return self._column()[1]
 
-    def _total(self) -> float:
-        return self._tops[-1] + 16
-
-    def _changed(self, block: Block) -> None:
-        """A block has another height: what is below it stands elsewhere."""
-        self._summed = min(self._summed, block.index)
-
-    def _sum_up(self) -> None:
-        start = self._summed
-        if start < len(self.blocks) or len(self._tops) != len(self.blocks) + 1:
-            heights = (block.height for block in self.blocks[start:])
-            self._tops[start:] = accumulate(heights, initial=self._tops[start] if start < len(self._tops) else 0.0)
-            self._summed = len(self.blocks)
-
-    def _index(self, block_id: str) -> int:
-        block = self._by_id.get(block_id)
-        return block.index if block is not None else -1
-
     def _find_offset(self) -> float:
-        """Where the view begins, from the anchor or the end."""
-        most = max(0.0, self._total() - self.viewport().height())
+        """Where the view begins, from the end or from what the reader looks at."""
+        most = max(0.0, self.stack.total - self.viewport().height())
         if self._stick:
             return most
-        if self._anchor is not None:
-            block_id, number, inside = self._anchor
-            index = self._index(block_id)
-            if index >= 0:
-                rows = self.blocks[index].rows or []
-                y = rows[number].y if 0 <= number < len(rows) else 0.0
-                return min(max(0.0, self._tops[index] + y + inside), most)
-        return min(self._offset, most)
+        found = self.stack.find(self._anchor) if self._anchor is not None else None
+        return min(max(0.0, self._offset if found is None else found), most)
 
     def _hold(self) -> None:
         """Notes what stands at the top of the view, to keep it there."""
-        if self._stick or not self.blocks:
-            self._anchor = None
-            return
-        index = min(bisect_right(self._tops, self._offset) - 1, len(self.blocks) - 1)
-        block = self.blocks[max(0, index)]
-        inside = self._offset - self._tops[max(0, index)]
-        for number, row in enumerate(block.rows or ()):
-            if row.y + row.height > inside:
-                self._anchor = (block.id, number, inside - row.y)
-                return
-        self._anchor = (block.id, -1, inside)
-
-    def _between(self, low: float, high: float) -> Iterator[tuple[Block, Row | None, float]]:
-        """Rows (None: a block without any yet) that touch a stretch, and where they are."""
-        index = max(0, bisect_right(self._tops, low) - 1)
-        while index < len(self.blocks) and self._tops[index] < high:
-            block, top = self.blocks[index], self._tops[index]
-            if block.rows is None:
-                yield block, None, top
-            for row in block.rows or ():
-                if top + row.y + row.height >= low and top + row.y <= high:
-                    yield block, row, top + row.y
-            index += 1
+        self._anchor = None if self._stick else self.stack.anchor_at(self._offset)
 
     def _live_rows(self) -> Iterator[tuple[Block, Row, float]]:
         for block in self._live.values():
-            top = self._tops[min(block.index, len(self._tops) - 1)]
+            top = self.stack.top(block)
             for row in block.rows or ():
                 if row.widget is not None:
                     yield block, row, top + row.y
@@ -349,7 +300,7 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
         ends = time.perf_counter() + BUDGET_S
         more = True
         while more:
-            self._sum_up()
+            self.stack.sum_up()
             self._offset = self._find_offset()
             found = self._next_to_do(high)
             if found is None:
@@ -366,7 +317,7 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
         for reach in (0.0, LIVE * high):
             waiting = [
                 (block, row)
-                for block, row, _y in self._between(self._offset - reach, self._offset + high + reach)
+                for block, row in self.stack.rows_between(self._offset - reach, self._offset + high + reach)
                 if row is None or row.widget is None or not row.exact or row.stale
             ]
             if waiting:
@@ -376,14 +327,14 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
     def _do(self, block: Block, row: Row | None) -> None:
         if row is None:
             plan(block, self._text_width(), self._narrow)
-            self._changed(block)
+            self.stack.changed(block)
             return
         self._live[block.id] = block
         before = block.height
         self.pool.show(row, block, self._text_width())
         measure(block)
         if block.height != before:
-            self._changed(block)
+            self.stack.changed(block)
         if row.kind == "code" and not (block.entry.streaming and row.part and not row.part.closed):
             row.widget.ask_for_colours(self._lexing, row.widget)
 
@@ -412,11 +363,12 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
     def _set_bar(self, high: float) -> None:
         bar = self.verticalScrollBar()
         self._guard = True
-        bar.setRange(0, max(0, round(self._total() - high)))
+        bar.setRange(0, max(0, round(self.stack.total - high)))
+        bar.setEnabled(bar.maximum() > 0)
         bar.setPageStep(round(high))
         bar.setValue(round(self._offset))
         self._guard = False
-        hidden = self._stick or self._total() - high - self._offset < 40
+        hidden = self._stick or self.stack.total - high - self._offset < 40
         if self._down.isHidden() != hidden:
             self._down.setVisible(not hidden)
         size = self._down.sizeHint()
@@ -428,7 +380,7 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
     def _reflow(self) -> None:
         """The column has another width: all heights are guesses again."""
         self._width = self._column()[1]
-        self._summed = 0
+        self.stack.changed()
         narrow = self._narrow
         for block in self.blocks:
             if block.id not in self._live:
@@ -455,7 +407,8 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
     def _drop_all(self) -> None:
         for block in self.blocks:
             self._release(block.rows or ())
-        self.blocks, self._by_id, self._live, self._summed = [], {}, {}, 0
+        self.stack.fill([])
+        self._live = {}
         self.forget_current()
 
     def _row_resized(self, widget: QWidget) -> None:
@@ -500,12 +453,8 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
     def visible_blocks(self) -> Iterator[tuple[Block, QRectF]]:
         """The messages in view, with where they are."""
         left, width = self._column()
-        high = self.viewport().height()
-        index = max(0, bisect_right(self._tops, self._offset) - 1)
-        while index < len(self.blocks) and self._tops[index] < self._offset + high:
-            block = self.blocks[index]
-            yield block, QRectF(left, self._tops[index] - self._offset, width, block.height)
-            index += 1
+        for block, top in self.stack.blocks_between(self._offset, self._offset + self.viewport().height()):
+            yield block, QRectF(left, top - self._offset, width, block.height)
 
     def block_at(self, point: QPoint) -> Block | None:
         """The message at a point of the viewport."""

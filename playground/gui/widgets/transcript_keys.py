@@ -51,7 +51,7 @@ class TranscriptKeys:
 
     def set_current(self: Transcript, message_id: str) -> None:
         self._current = message_id
-        block = self._by_id.get(message_id)
+        block = self.stack.by_id.get(message_id)
         if block is not None:
             who = "You" if block.entry.role == "user" else "Model"
             self.setAccessibleDescription(f"{who}: {block.entry.message.content[:500]}")
@@ -91,10 +91,11 @@ class TranscriptKeys:
         """Makes the message before or after the current one the current one, and brings it into view."""
         if not self.blocks:
             return
-        index = self._index(self._current)
-        index = len(self.blocks) - 1 if index < 0 else max(0, min(len(self.blocks) - 1, index + by))
-        self.set_current(self.blocks[index].id)
-        top, height = self._tops[index], self.blocks[index].height
+        current = self.stack.by_id.get(self._current)
+        index = len(self.blocks) - 1 if current is None else max(0, min(len(self.blocks) - 1, current.index + by))
+        block = self.blocks[index]
+        self.set_current(block.id)
+        top, height = self.stack.top(block), block.height
         high = self.viewport().height()
         if top < self._offset or top + height > self._offset + high:
             wanted = top if height > high or top < self._offset else top + height - high
