@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import shiboken6
 from PySide6.QtCore import QItemSelection, Qt, QTimer
 from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import (
@@ -36,6 +37,10 @@ from playground.history.records import GenerationRow, TokenRow
 
 FILTERED_AT_MOST = 20_000
 """so many generations are fetched by themselves for a filter or another order; beyond, the newest count"""
+PROMPT_ROOM = 220
+MARGINS = 40
+LEAST_NEEDED = (log_model.SEED, log_model.PREFILL, log_model.SETTINGS, log_model.RATE, log_model.MODEL)
+"""the columns that make room for the prompt, the first one first"""
 
 
 class LogPage(QWidget):
@@ -286,7 +291,7 @@ class LogPage(QWidget):
         self.detail.show_outcome("Decoding it again…", fraction=-1.0)
 
         def still() -> bool:
-            return self.detail.row is not None and self.detail.row.id == row.id
+            return shiboken6.isValid(self) and self.detail.row is not None and self.detail.row.id == row.id
 
         def progress(fraction: float) -> None:  # on a thread of the session's
             on_window_thread(lambda: self.detail.show_outcome("Decoding it again…", fraction=fraction) if still() else None)
@@ -323,15 +328,13 @@ class LogPage(QWidget):
 
     def _fit_columns(self) -> None:
         """In a narrow table the columns go first that the details show as well."""
-        room = self.width() - (430 if self.detail.isVisible() else 0)
-        for place, needed in (
-            (log_model.SETTINGS, 820),
-            (log_model.SEED, 900),
-            (log_model.PREFILL, 760),
-            (log_model.RATE, 640),
-            (log_model.MODEL, 620),
-        ):
-            self.table.setColumnHidden(place, room < needed)
+        room = self.width() - (430 if self.detail.isVisible() else 0) - MARGINS - PROMPT_ROOM
+        widths = {place: column.width for place, column in enumerate(log_model.COLUMNS) if place != log_model.PROMPT}
+        for place in LEAST_NEEDED:
+            crowded = sum(widths.values()) > room
+            if crowded:
+                del widths[place]
+            self.table.setColumnHidden(place, crowded)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

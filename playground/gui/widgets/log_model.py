@@ -117,7 +117,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("tok/s", "Tokens a second", lambda g: f"{rate(g):.1f}" if rate(g) else "–", rate, 72, True),
     Column("Prefill", "Time to read the prompt", lambda g: f"{g.prefill_s:.2f} s", lambda g: g.prefill_s, 72, True),
     Column("Ended", "How the reply ended", lambda g: STATES.get(g.state, g.state), lambda g: STATES.get(g.state, g.state), 96),
-    Column("Seed", "The seed of the draw", lambda g: str(g.seed), lambda g: g.seed, 104, True),
+    Column("Seed", "The seed of the draw", lambda g: str(g.seed), lambda g: g.seed, 120, True),
 )
 WHEN, PROMPT, MODEL, SETTINGS, TOKENS, RATE, PREFILL, ENDED, SEED = range(len(COLUMNS))
 
