@@ -231,10 +231,20 @@ class Window(QMainWindow):
                 return
             from playground.gui.widgets.notice import Notices
 
-            self._board = Notices(self.stack)
+            self._board = Notices(self.stack, self._reading_room)
         if run is None:
             run = {"reload": self.reload_model, "choose_model": self.ask_for_model}.get(action)
         self._board.show(message, hint, level, NOTICE_ACTIONS.get(action, action), key, run)
+
+    def _reading_room(self) -> tuple[int, int]:
+        """Where the open page is read, as (x, width) in the page stack: notices do not cover the sliders."""
+        from PySide6.QtCore import QPoint
+
+        page = self.stack.currentWidget()
+        text = page.findChild(QWidget, "chat.transcript") if page is not None else None
+        if text is None or text.width() < 360:
+            return 0, self.stack.width()
+        return text.mapTo(self.stack, QPoint(0, 0)).x(), text.width()
 
     def notices(self) -> tuple[str, ...]:
         """The sentences that are shown now, the oldest first."""
@@ -249,6 +259,8 @@ class Window(QMainWindow):
             if page not in self.pages:
                 self.pages[page] = self._make(self._entries[page])
             self.stack.setCurrentWidget(self.pages[page])
+            if self._board is not None:
+                self._board.place()
             if self.pages[page].focusProxy() is not None:
                 self.pages[page].setFocus()
             if arguments:

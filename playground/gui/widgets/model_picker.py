@@ -39,6 +39,7 @@ class ModelPicker(QPushButton):
         self._desk = desk
         self._state: events.ModelState = desk.session.model
         self._menu: ModelMenu | None = None
+        self._opened = 0
         self.clicked.connect(self.open)
         theme.notifier().changed.connect(self.updateGeometry)
         self._show()
@@ -88,15 +89,18 @@ class ModelPicker(QPushButton):
         menu.file_wanted.connect(lambda: ask_for_file(self, self._desk.preferences, self._load))
         menu.unload_wanted.connect(self._desk.session.unload)
         menu.reload_wanted.connect(self._reload)
-        menu.destroyed.connect(self._forget_menu)
+        self._opened += 1
+        number = self._opened
+        menu.destroyed.connect(lambda: self._forget_menu(number))
         self._menu = menu
         menu.adjustSize()
         menu.move(self.mapToGlobal(QPoint(0, self.height() + 4)))
         menu.show()
         menu.list.setFocus()
 
-    def _forget_menu(self) -> None:
-        self._menu = None
+    def _forget_menu(self, number: int) -> None:
+        if number == self._opened:  # an older card may be deleted after a newer one has opened
+            self._menu = None
 
     def _load(self, model: str) -> None:
         self._try(lambda: self._desk.session.load(model, self._desk.preferences.context_for(model)))

@@ -82,11 +82,12 @@ class Notice(QFrame):
 
 
 class Notices(QObject):
-    """Places the cards over `area`."""
+    """Places the cards over `area`, in the middle of the part of it that `within` names (x and width), if it does."""
 
-    def __init__(self, area: QWidget) -> None:
+    def __init__(self, area: QWidget, within: Callable[[], tuple[int, int]] | None = None) -> None:
         super().__init__(area)
         self._area = area
+        self._within = within or (lambda: (0, area.width()))
         self._cards: dict[str, Notice] = {}
         self._count = 0
         self.holder = QWidget(area)
@@ -137,6 +138,10 @@ class Notices(QObject):
                 self._drop(card)
         self._place()
 
+    def place(self) -> None:
+        """To be called when another page is shown."""
+        self._place()
+
     def messages(self) -> tuple[str, ...]:
         """What is shown, the oldest first."""
         return tuple(card.message for card in self._cards.values())
@@ -149,9 +154,10 @@ class Notices(QObject):
     def _place(self) -> None:
         self.holder.setVisible(bool(self._cards))
         if self._cards:
-            width = min(WIDTH, self._area.width() - 32)
+            left, room = self._within()
+            width = min(WIDTH, room - 32)
             high = sum(max(56, card.heightForWidth(width)) + 8 for card in self._cards.values()) - 8
-            self.holder.setGeometry((self._area.width() - width) // 2, TOP, width, high)
+            self.holder.setGeometry(left + (room - width) // 2, TOP, width, high)
             self.holder.raise_()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
