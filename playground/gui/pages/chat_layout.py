@@ -166,7 +166,7 @@ class ChatLayout(QObject):
         left, width = self.transcript.column_in(self.stack.width())
         right = max(0, self.stack.width() - left - width - SIDE)
         self._lower.setContentsMargins(max(0, left - SIDE), 4, right, 16)
-        self._upper.setContentsMargins(max(0, left - SIDE + 6), 8, right, 4)
+        self._upper.setContentsMargins(max(0, left - SIDE + 6), 8, right, 8)
 
     def _restyle(self) -> None:
         self._page.setStyleSheet(chat_style.sheet())
