@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -41,6 +41,9 @@ T = TypeVar("T")
 ALTERNATIVES = 8
 """candidates recorded with every token"""
 
+ESTIMATE_S = 1.0
+"""how long closing waits for the record of what a load took, in seconds"""
+
 KEPT_S = 30 * 24 * 3600
 """how long a chat that was thrown away can be taken back, in seconds"""
 
@@ -62,6 +65,7 @@ class Session:
         self._running: Running | None = None
         self._queued: Callable[[], None] | None = None
         self._unhashed: list[str] = []
+        self._estimates: list[Future[None]] = []
         self._fit: tuple[str, protocol.ModelInfo] | None = None
         self._last_load: tuple[Path, ContextSettings] | None = None
         self._sampling = SamplingSettings()
@@ -479,7 +483,7 @@ class Session:
         if state.state == "ready":
             self._tell_now(events.Notice("info", "", key="engine"))
             if state.info is not None and (self._fit is None or self._fit[1].path != state.info.path):
-                self._side.submit(self._remember_fit, state.info, self._engine.context)
+                self._estimates = [self._side.submit(self._remember_fit, state.info, self._engine.context)]
         if state.state == "lost":
             self._tell_now(events.Notice("error", state.message, state.hint, "reload", "engine"))
         if state.state != "loading":
@@ -526,7 +530,7 @@ class Session:
             )
 
         if not self._closed:
-            self._side.submit(remember)  # behind the prediction, which may still be computed
+            self._estimates.append(self._side.submit(remember))  # behind the prediction, which may still be computed
 
     def fits(self, model_path: str = "", limit: int = 50) -> Future[list[FitRow]]:
         """Predicted against measured, the newest first; of one model if its path is given."""
@@ -611,15 +615,20 @@ class Session:
         def settle(found: Future[T]) -> None:
             if not answer.set_running_or_notify_cancel():
                 return
-            error = None if found.cancelled() else found.exception()
-            if found.cancelled():
-                answer.set_exception(PlaygroundError("The program is closing."))
-            elif error is not None:
+            error = CancelledError() if found.cancelled() else found.exception()
+            if isinstance(error, CancelledError):
+                error = PlaygroundError("The program is closing.")
+            if error is not None:
                 answer.set_exception(error)
             else:
                 answer.set_result(found.result())
 
-        self._need_recorder().submit(lambda store: None, lambda: reader.read(job).add_done_callback(settle))
+        def refused(turn: Future[None]) -> None:
+            if (turn.cancelled() or turn.exception() is not None) and answer.set_running_or_notify_cancel():
+                answer.set_exception(PlaygroundError("The program is closing."))
+
+        turn = self._need_recorder().submit(lambda store: None, lambda: reader.read(job).add_done_callback(settle))
+        turn.add_done_callback(refused)
         return answer
 
     def _tell(self, event: events.Event) -> None:
