@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -41,7 +41,7 @@ T = TypeVar("T")
 ALTERNATIVES = 8
 """candidates recorded with every token"""
 
-ESTIMATE_S = 1.0
+ESTIMATE_S = 3.0
 """how long closing waits for the record of what a load took, in seconds"""
 
 KEPT_S = 30 * 24 * 3600

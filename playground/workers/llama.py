@@ -37,7 +37,7 @@ class Llama:
     def commands(self) -> Mapping[type, Callable[[Any], None]]:
         return {
             Load: self.load,
-            Generate: self.generate,
+            Generate: lambda command: self._ready().generate(command),
             Tokenize: lambda command: self._ready().tokenize(command),
             NextToken: lambda command: self._ready().next_token(command),
         }
@@ -65,6 +65,7 @@ class Llama:
         self._link.send(Progress(command.request, 0.0, "file"))
         model = Model(path, command.context, command.check_tensors, progress)
         self._model, self._engine = model, Engine(self._link, model)
+        self._engine.before_finish = self._measure
         sha256 = command.sha256
         if not sha256:
             if path.stat().st_size <= HASHED_AT_ONCE:
@@ -73,14 +74,11 @@ class Llama:
                 threading.Thread(target=self._hash, args=(path,), name="hash", daemon=True).start()
         self._link.send(Loaded(command.request, model.info(sha256), time.perf_counter() - started))
 
-    def generate(self, command: Generate) -> None:
-        engine = self._ready()
-        try:
-            engine.generate(command)
-        finally:
-            if self._measuring and self._model is not None:  # a first completion has touched every weight and buffer
-                self._measuring = False
-                self._link.send(MemoryUsed(str(self._model.path), resident() - self._before))
+    def _measure(self) -> None:
+        """Once a load: the first completion has touched every weight and buffer."""
+        if self._measuring and self._model is not None:
+            self._measuring = False
+            self._link.send(MemoryUsed(str(self._model.path), resident() - self._before))
 
     def _ready(self) -> Engine:
         if self._engine is None:

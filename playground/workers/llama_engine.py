@@ -10,6 +10,7 @@ import os
 import secrets
 import tempfile
 import time
+from collections.abc import Callable
 from collections.abc import Sequence as Series
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +60,8 @@ class Engine:
     def __init__(self, link: Link, model: Model) -> None:
         self._link = link
         self._model = model
+        self.before_finish: Callable[[], None] = lambda: None
+        """called when a completion has been computed"""
         self._cache = Cache(model)
         self._candidates = Candidates(model.n_vocab)
         self._views: dict[int, NDArray[np.float32]] = {}
@@ -91,6 +94,7 @@ class Engine:
             cancelled = run.go()
         finally:
             run.close()
+        self.before_finish()
         self._link.send(Finished(command.request, "cancelled" if cancelled else "done"))
 
     def tokenize(self, command: Tokenize) -> None:

@@ -44,7 +44,7 @@ def test_keys_do_what_people_expect(driver: Driver) -> None:
     driver.until(lambda: driver.find("chat.send").isEnabled())
     driver.qtbot.keyClick(box, Qt.Key.Key_Return)
     driver.until(lambda: driver.rows("select id from generations where state = 'end'"))
-    driver.until(lambda: not driver.window.session.busy)
+    driver.until(lambda: not driver.window.session.busy and not driver.find("chat.stop").isEnabled())
     driver.qtbot.keyClick(driver.window, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
     driver.until(lambda: len(driver.rows("select id from generations where state = 'end'")) == 2)
     driver.qtbot.keyClick(driver.window, Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)

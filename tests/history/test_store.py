@@ -258,3 +258,9 @@ def test_ids_sort_by_age() -> None:
     early = new_id()
     assert len(early) == 16
     assert early[:9] <= new_id()[:9]
+
+
+def test_identifiers_sort_by_their_making_even_within_a_millisecond() -> None:
+    made = [new_id() for _ in range(5000)]
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)

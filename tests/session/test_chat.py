@@ -227,3 +227,14 @@ def test_chats_are_found_renamed_thrown_away_and_taken_back(starter: Listening) 
     session.undelete(chat_id)
     assert [row.title for row in session.chats().result(PATIENCE)] == ["Spines"]
     assert "hedgehog" in session.export(chat_id, "md").result(PATIENCE)
+
+
+def test_what_a_load_took_is_kept_beside_what_was_predicted(starter: Listening) -> None:
+    session = starter.session
+    session.set_sampling(GREEDY)
+    session.send("", "Hello")
+    fit = starter.until(lambda event: isinstance(event, events.FitMeasured) and "runtime" in event.fit.measured["CPU"]).fit
+    (kept,) = session.fits().result(PATIENCE)
+    assert kept == fit
+    for term in ("weights", "kv_cache", "compute", "output"):
+        assert fit.predicted["CPU"][term] == pytest.approx(fit.measured["CPU"][term], rel=0.01, abs=8192)
