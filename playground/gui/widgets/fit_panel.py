@@ -1,0 +1,479 @@
+"""Will it fit? Sliders, one stacked bar per device that follows them, the verdict in a sentence, and what each figure rests on.
+
+Asks `fits` (the session's `Fits`) off the window's thread, the newest question only, and shows the last answer until the next is there.
+Knows a subject to estimate, not where it came from. Object names begin with the panel's own (`models.fit`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from PySide6.QtCore import QPoint, Qt, QTimer
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QCheckBox,
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from playground.gui import theme
+from playground.gui.bridge import when_done
+from playground.gui.form import line
+from playground.gui.widgets.amount_row import AmountRow
+from playground.gui.widgets.amounts import amount
+from playground.gui.widgets.fit_bar import FitBar
+from playground.gui.widgets.fit_chip import FitChip
+from playground.gui.widgets.fit_terms import FitTerms
+from playground.gui.widgets.glossary import Term
+from playground.gui.widgets.value_slider import Travel
+from playground.memory.training_fit import TrainingPlan
+from playground.params import ContextSettings
+
+KV_TYPES = ("f16", "q8_0", "q5_1", "q4_0", "bf16", "f32")
+METHODS = {"LoRA": "lora", "QLoRA": "qlora", "Full": "full"}
+
+
+class FitPanel(QWidget):
+    """`show_subject` sets what is estimated, `show_message` says why there is nothing; `settings()` and `plan()` are what the sliders say."""
+
+    def __init__(self, fits: Any, name: str = "models.fit", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName(name)
+        self._fits, self._name = fits, name
+        self._subject: Any = None
+        self._held: Mapping[str, int] = {}
+        self._base = ContextSettings()
+        self._asked = self._shown = 0
+        self._has_gpu = False
+        self._bars: list[FitBar] = []
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(150)
+        self._later.timeout.connect(self._ask_largest)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        self._stack = QStackedWidget()
+        column.addWidget(self._stack)
+        self._message = QLabel()
+        self._message.setWordWrap(True)
+        self._message.setAlignment(Qt.AlignmentFlag.AlignTop)
+        theme.mark(self._message, role="muted")
+        self._stack.addWidget(self._message)
+        self._stack.addWidget(self._content())
+        self.show_message("")
+
+    # -- parts
+
+    def _content(self) -> QWidget:
+        holder = QWidget()
+        column = QVBoxLayout(holder)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(12)
+        column.addLayout(self._head())
+        self.why = QLabel()
+        self.why.setObjectName(f"{self._name}.why")
+        self.why.setWordWrap(True)
+        self.why.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.why.setMinimumHeight(2 * theme.pixels("small") + 10)  # two lines are reserved: what is below does not jump
+        theme.mark(self.why, role="small")
+        column.addWidget(self.why)
+        self._devices = QVBoxLayout()
+        self._devices.setSpacing(8)
+        column.addLayout(self._devices)
+        self._sliders = QStackedWidget()
+        self._sliders.addWidget(self._run_rows())
+        self._sliders.addWidget(self._train_rows())
+        column.addWidget(self._sliders)
+        self.terms = FitTerms()
+        self.terms.setObjectName(f"{self._name}.terms")
+        column.addWidget(self.terms)
+        column.addLayout(self._notes())
+        column.addStretch(1)
+        column.addLayout(self._foot())
+        return holder
+
+    def _head(self) -> QHBoxLayout:
+        self._modes = QButtonGroup(self)
+        row = line(spacing=4)
+        for place, (text, role, tip) in enumerate(
+            (("Run", "run", "What it takes to talk to it"), ("Train", "train", "What it takes to fine-tune it"))
+        ):
+            button = QToolButton()
+            button.setObjectName(f"{self._name}.{role}")
+            button.setText(text)
+            button.setAccessibleName(text)
+            button.setToolTip(tip)
+            button.setCheckable(True)
+            theme.mark(button, role="segment")
+            self._modes.addButton(button, place)
+            row.addWidget(button)
+        self._modes.button(0).setChecked(True)
+        self._modes.idClicked.connect(self._set_mode)
+        row.addStretch(1)
+        self.chip = FitChip()
+        self.chip.setObjectName(f"{self._name}.verdict")
+        row.addWidget(self.chip)
+        return row
+
+    def _run_rows(self) -> QWidget:
+        holder, column = _holder()
+        self.context = AmountRow(
+            f"{self._name}.context",
+            "Context window",
+            "How many tokens the model can look back on; the cache of keys and values grows with it.",
+            Travel(256, 4096, 256, log=True),
+            4096,
+        )
+        self.kv_type = self._combo("kv_type", "KV cache type", "The number format of cached keys and values.", KV_TYPES)
+        self.gpu_layers = AmountRow(
+            f"{self._name}.gpu_layers",
+            "GPU layers",
+            "How many layers run on the GPU, the others on the processor. Auto takes as many as fit.",
+            Travel(-1, 1, 1),
+            -1,
+            {-1: "auto"},
+        )
+        self.sequences = AmountRow(
+            f"{self._name}.sequences",
+            "Sequences",
+            "How many replies can be decoded at the same time; they share the context window.",
+            Travel(1, 64, 1, log=True),
+            self._base.sequences,
+        )
+        column.addWidget(self.context)
+        column.addWidget(self.kv_type)
+        column.addWidget(self.gpu_layers)
+        column.addWidget(self.sequences)
+        column.addStretch(1)
+        for row in (self.context, self.gpu_layers, self.sequences):
+            row.changed.connect(self._ask)
+        return holder
+
+    def _train_rows(self) -> QWidget:
+        holder, column = _holder()
+        usual = TrainingPlan()
+        self.method = self._combo(
+            "method",
+            "Method",
+            "LoRA trains a small adapter, QLoRA the same on a 4-bit model, Full every weight.",
+            tuple(METHODS),
+        )
+        self.batch = AmountRow(
+            f"{self._name}.batch",
+            "Batch",
+            "How many sequences go through the model at once.",
+            Travel(1, 64, 1, log=True),
+            usual.batch,
+        )
+        self.sequence = AmountRow(
+            f"{self._name}.sequence",
+            "Sequence length",
+            "Tokens of one training example.",
+            Travel(64, 8192, 64, log=True),
+            usual.sequence,
+        )
+        self.rank = AmountRow(
+            f"{self._name}.rank",
+            "Rank",
+            "The width of the adapter: more can learn more, and takes more.",
+            Travel(1, 256, 1, log=True),
+            usual.rank,
+        )
+        self.checkpointing = QCheckBox("Gradient checkpointing")
+        self.checkpointing.setObjectName(f"{self._name}.checkpointing")
+        self.checkpointing.setToolTip(
+            "Computes activations again instead of keeping them: less memory, about a third more time"
+        )
+        self.checkpointing.toggled.connect(self._ask)
+        for row in (self.method, self.batch, self.sequence, self.rank, self.checkpointing):
+            column.addWidget(row)
+        column.addStretch(1)
+        for row in (self.batch, self.sequence, self.rank):
+            row.changed.connect(self._ask)
+        return holder
+
+    def _combo(self, role: str, title: str, help: str, items: tuple[str, ...]) -> QWidget:
+        holder = QWidget()
+        combo = QComboBox()
+        combo.addItems(items)
+        combo.setObjectName(f"{self._name}.{role}")
+        combo.setAccessibleName(title)
+        combo.setToolTip(help)
+        combo.setFixedWidth(88)
+        theme.mark(combo, compact=True)
+        combo.currentTextChanged.connect(self._ask)
+        row = QHBoxLayout(holder)
+        row.setContentsMargins(0, 0, 0, 0)
+        term = Term(role, title, help)
+        term.setBuddy(combo)
+        row.addWidget(term)
+        row.addStretch(1)
+        row.addWidget(combo)
+        holder.setProperty("combo", combo)
+        return holder
+
+    def _notes(self) -> QVBoxLayout:
+        notes = QVBoxLayout()
+        notes.setSpacing(4)
+        self.largest = QLabel()
+        self.largest.setObjectName(f"{self._name}.largest")
+        self.take_largest = QPushButton("Take it")
+        self.take_largest.setObjectName(f"{self._name}.take_largest")
+        self.take_largest.setToolTip("Sets the context window to the largest that fits")
+        theme.mark(self.take_largest, role="link")
+        self.take_largest.clicked.connect(self._take_largest)
+        self.thumb = QLabel()
+        self.thumb.setObjectName(f"{self._name}.thumb")
+        self.thumb.setToolTip("(parameters × 4 bytes) / (32 / bits) × 1.2: it knows no context, no cache and no architecture")
+        self.measured = QLabel()
+        self.measured.setObjectName(f"{self._name}.measured")
+        self.measured.setWordWrap(True)
+        for label in (self.largest, self.thumb, self.measured):
+            theme.mark(label, role="muted")
+        self.measured_terms = FitTerms()
+        self.measured_terms.setObjectName(f"{self._name}.measured.terms")
+        notes.addLayout(line(self.largest, self.take_largest, 1, spacing=4))
+        notes.addWidget(self.thumb)
+        notes.addSpacing(4)
+        notes.addWidget(self.measured)
+        notes.addWidget(self.measured_terms)
+        self.show_measured(None)
+        return notes
+
+    def _foot(self) -> QHBoxLayout:
+        formats = QPushButton("Number formats")
+        formats.setObjectName(f"{self._name}.formats")
+        formats.setToolTip("FP32 to NF4: bits, bytes, range, and what pi becomes")
+        planner = QPushButton("Training compute")
+        planner.setObjectName(f"{self._name}.planner")
+        planner.setToolTip("Operations and days that training a model of this size takes")
+        formats.clicked.connect(lambda: self.open_formats(formats))
+        planner.clicked.connect(lambda: self.open_planner(planner))
+        theme.bind_icon(formats, "table-2", "accent", 14)
+        theme.bind_icon(planner, "calculator", "accent", 14)
+        for each in (formats, planner):
+            theme.mark(each, role="link")
+        return line(formats, planner, 1, spacing=8)
+
+    # -- what is shown
+
+    def show_message(self, text: str) -> None:
+        """Says why there is no estimate (being read, damaged, nothing chosen)."""
+        self._subject = None
+        self._asked += 1
+        self._message.setText(text)
+        self._stack.setCurrentIndex(0)
+
+    def show_subject(self, subject: Any, held: Mapping[str, int] | None = None) -> None:
+        """Another model to estimate (`fitting.Subject`); `held` is what the loaded one gives back, by device."""
+        from playground.session.shelf_fit import usual  # the arithmetic comes with the first model, not with the page
+
+        self._subject, self._held = subject, held or {}
+        shape = subject.shape
+        self._base = usual(shape)
+        longest = max(512, shape.context_train or 32768)
+        longest += -longest % 256
+        self.context.set_travel(Travel(256, longest, 256, log=True), self._base.context)
+        self.sequence.set_travel(Travel(64, max(128, min(longest, 32768)), 64, log=True), min(512, longest))
+        count = len(shape.layers) + 1
+        self.gpu_layers.set_travel(Travel(-1, count, 1), min(self.gpu_layers.value(), count))
+        safetensors = subject.format != "gguf"
+        self.kv_type.setEnabled(not safetensors)
+        self._ask()
+
+    def set_held(self, held: Mapping[str, int]) -> None:
+        """Another model is loaded now, or none."""
+        if dict(held) != dict(self._held):
+            self._held = held
+            self._ask()
+
+    def show_measured(self, row: Any) -> None:
+        """What the loaded model was predicted to take, and took (`FitRow`); None for nothing."""
+        visible = row is not None and bool(row.measured)
+        self.measured.setVisible(visible)
+        self.measured_terms.setVisible(visible)
+        if visible:
+            predicted, measured = _summed(row.predicted), _summed(row.measured)
+            window = row.context.get("context", 0)
+            self.measured.setText(f"Loaded now with a context of {window:,} tokens: predicted, and as the engine reports it.")
+            known = {name: nbytes for name, nbytes in predicted.items() if nbytes or measured.get(name)}
+            self.measured_terms.show_terms(known, {}, measured)
+
+    def settings(self) -> ContextSettings:
+        """How the model would be loaded."""
+        kind: Any = self._combo_of(self.kv_type).currentText()
+        return replace(
+            self._base,
+            context=self.context.value(),
+            kv_type_k=kind,
+            kv_type_v=kind,
+            gpu_layers=self.gpu_layers.value(),
+            sequences=self.sequences.value(),
+        )
+
+    def plan(self) -> TrainingPlan:
+        """How it would be trained."""
+        method: Any = METHODS[self._combo_of(self.method).currentText()]
+        return TrainingPlan(
+            method=method,
+            batch=self.batch.value(),
+            sequence=self.sequence.value(),
+            rank=self.rank.value(),
+            checkpointing=self.checkpointing.isChecked(),
+        )
+
+    @property
+    def training(self) -> bool:
+        return self._modes.checkedId() == 1
+
+    def subject(self) -> Any:
+        return self._subject
+
+    # -- asking
+
+    def _combo_of(self, holder: QWidget) -> QComboBox:
+        combo: QComboBox = holder.property("combo")
+        return combo
+
+    def _set_mode(self, place: int) -> None:
+        self._sliders.setCurrentIndex(place)
+        for index in range(self._sliders.count()):  # the stack is as high as the page that is shown
+            page = self._sliders.widget(index)
+            policy = page.sizePolicy()
+            policy.setVerticalPolicy(policy.Policy.Preferred if index == place else policy.Policy.Ignored)
+            page.setSizePolicy(policy)
+        self._ask()
+
+    def _ask(self, *_: Any) -> None:
+        if self._subject is None or self._fits is None:
+            return
+        self._asked += 1
+        number, training = self._asked, self.training
+        self.rank.setEnabled(self._combo_of(self.method).currentText() != "Full")
+        if training:
+            answer = self._fits.training(self._subject, self.plan(), self._held)
+        else:
+            answer = self._fits.fit(self._subject, self.settings(), self._held)
+
+        def take(found: Any) -> None:
+            if number > self._shown and training == self.training and self._subject is not None:
+                self._shown = number
+                self._show_fit(found, training)
+
+        when_done(answer, self, take, lambda error: self._fail(number, error))
+        self._later.start()
+
+    def _fail(self, number: int, error: BaseException) -> None:
+        if number == self._asked:
+            self.why.setText(
+                f"{getattr(error, 'message', '') or 'This cannot be estimated.'} {getattr(error, 'hint', '')}".strip()
+            )
+            self.chip.show_verdict("", self.why.text())
+            self._stack.setCurrentIndex(1)
+
+    def _ask_largest(self) -> None:
+        visible = not self.training and self._subject is not None
+        if not visible:
+            return
+        number = self._asked
+
+        def take(tokens: int) -> None:
+            if number == self._asked and not self.training:
+                self.largest.setText(
+                    f"Largest context that fits: {tokens:,} tokens." if tokens else "Not even the shortest context fits."
+                )
+                self.largest.setProperty("tokens", tokens)
+                self.take_largest.setVisible(bool(tokens) and tokens != self.context.value())
+
+        if self._subject.format != "gguf":
+            self.largest.setText("The cache grows as text is written.")
+            self.take_largest.hide()
+            return
+        when_done(self._fits.largest(self._subject, self.settings(), self._held), self, take, lambda error: None)
+
+    def _take_largest(self) -> None:
+        tokens = self.largest.property("tokens")
+        if tokens:
+            self.context.set_value(tokens)
+            self.context.slider.setFocus()
+            self._ask()
+
+    def _show_fit(self, found: Any, training: bool) -> None:
+        self.chip.show_verdict(found.verdict, found.why)
+        self.why.setText(found.why)
+        if training:
+            devices = [(found.device, found.terms)]
+            total = found.terms.to_dict()
+        else:
+            devices = [(one.device, one.terms) for one in found.devices]
+            total = found.terms.to_dict()
+        while len(self._bars) < len(devices):
+            bar = FitBar()
+            bar.setObjectName(f"{self._name}.bar.{len(self._bars)}")
+            self._bars.append(bar)
+            self._devices.addWidget(bar)
+        for place, bar in enumerate(self._bars):
+            bar.setVisible(place < len(devices))
+            if place < len(devices):
+                device, terms = devices[place]
+                bar.show_device(device.name, device.label, terms.to_dict(), device.free, device.total, found.basis)
+        self._has_gpu = any(device.is_gpu for device, _ in devices) or (self._has_gpu and training)
+        self.gpu_layers.setVisible(self._has_gpu and self._subject.format == "gguf")
+        self.terms.show_terms(total, found.basis)
+        if training:
+            self.largest.setText(f"{found.trained_parameters:,} parameters are trained.")
+            self.take_largest.hide()
+        thumb = 0 if training else found.rule_of_thumb
+        self.thumb.setText(f"By the rule of thumb: {amount(thumb)}." if thumb else " ")
+        self._stack.setCurrentIndex(1)
+
+    # -- tables for learners
+
+    def open_formats(self, below: QWidget) -> QFrame:
+        from playground.gui.widgets.number_formats import NumberFormats
+
+        return _pop(NumberFormats(self), below)
+
+    def open_planner(self, below: QWidget) -> QFrame:
+        from playground.gui.widgets.compute_planner import ComputePlanner
+
+        parameters = getattr(getattr(self._subject, "shape", None), "parameters", 0) or 1e9
+        return _pop(ComputePlanner(parameters, self), below)
+
+
+def _holder() -> tuple[QWidget, QVBoxLayout]:
+    holder = QWidget()
+    column = QVBoxLayout(holder)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(6)
+    return holder, column
+
+
+def _pop(card: QFrame, below: QWidget) -> QFrame:
+    card.adjustSize()
+    place = below.mapToGlobal(QPoint(0, below.height() + 4))
+    screen = below.screen().availableGeometry()
+    if place.y() + card.height() > screen.bottom():
+        place.setY(max(screen.top() + 8, below.mapToGlobal(QPoint(0, -card.height() - 4)).y()))
+    place.setX(max(screen.left() + 8, min(place.x(), screen.right() - card.width() - 8)))
+    card.move(place)
+    card.show()
+    return card
+
+
+def _summed(by_device: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for terms in by_device.values():
+        for name, nbytes in terms.items():
+            found[name] = found.get(name, 0) + nbytes
+    return found

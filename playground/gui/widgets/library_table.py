@@ -1,0 +1,135 @@
+"""The table of models on this computer, and what it says when there are none. Knows its model and no shelf.
+
+`rows_seen(rows)` tells which rows are in sight, when it has settled, so that verdicts are asked for those only.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import QKeyEvent, QPainter, QResizeEvent
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableView,
+    QWidget,
+)
+
+from playground.gui.widgets import fit_chip
+from playground.gui.widgets.library_model import (
+    ARCHITECTURE,
+    COLUMNS,
+    CONTEXT,
+    FIT,
+    FORMAT,
+    NAME,
+    PARAMETERS,
+    PLACE,
+    ROW,
+    VERDICT,
+    LibraryModel,
+)
+from playground.models.library import Row
+
+_NEEDED = ((PLACE, 860), (ARCHITECTURE, 740), (CONTEXT, 660), (PARAMETERS, 580), (FORMAT, 500))
+"""a column, and the width of the table that it is shown from: what goes first is what the details say as well"""
+
+
+class _ChipDelegate(QStyledItemDelegate):
+    """Paints the fit chip."""
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
+        self.initStyleOption(option, index)
+        widget = option.widget
+        if widget is not None:
+            widget.style().drawPrimitive(QStyle.PrimitiveElement.PE_PanelItemViewItem, option, painter, widget)
+        fit_chip.paint(painter, QRectF(option.rect).adjusted(8, 0, -4, 0), str(index.data(VERDICT)))
+
+
+class LibraryTable(QTableView):
+    """Object name: `models.list`."""
+
+    chosen = Signal(object)
+    """a row is selected (None: none is)"""
+    opened = Signal(object)
+    """a row was opened by a double click or Return"""
+    rows_seen = Signal(object)
+
+    def __init__(self, model: LibraryModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("models.list")
+        self.setAccessibleName("Models on this computer")
+        self.setModel(model)
+        self._rows = model
+        self.setItemDelegateForColumn(FIT, _ChipDelegate(self))
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(36)
+        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        head = self.horizontalHeader()
+        head.setHighlightSections(False)
+        head.setMinimumSectionSize(56)
+        head.setFixedHeight(36)
+        for place, column in enumerate(COLUMNS):
+            head.setSectionResizeMode(place, QHeaderView.ResizeMode.Interactive)
+            self.setColumnWidth(place, column.width)
+        head.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
+        self.setSortingEnabled(True)
+        self.sortByColumn(NAME, Qt.SortOrder.AscendingOrder)
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(120)
+        self._settle.timeout.connect(self._tell_seen)
+        self.verticalScrollBar().valueChanged.connect(lambda _value: self._settle.start())
+        for signal in (model.rowsInserted, model.rowsRemoved, model.modelReset, model.layoutChanged):
+            signal.connect(lambda *_: self._settle.start())
+        self.selectionModel().selectionChanged.connect(lambda *_: self.chosen.emit(self.row()))
+        self.doubleClicked.connect(lambda index: self.opened.emit(index.data(ROW)))
+
+    def row(self) -> Row | None:
+        """The selected row."""
+        found = self.selectionModel().selectedRows()
+        return self._rows.row(found[0].row()) if found else None
+
+    def select(self, path: str) -> bool:
+        """Selects a row and brings it in sight; whether it is there."""
+        place = self._rows.place_of(path)
+        if place < 0:
+            return False
+        self.selectRow(place)
+        self.scrollTo(self._rows.index(place, NAME))
+        return True
+
+    def seen(self) -> list[Row]:
+        """The rows in sight."""
+        first = self.rowAt(0)
+        last = self.rowAt(self.viewport().height() - 1)
+        if first < 0:
+            return []
+        return [self._rows.row(place) for place in range(first, (last if last >= 0 else self._rows.rowCount() - 1) + 1)]
+
+    def _tell_seen(self) -> None:
+        if self.isVisible():
+            self.rows_seen.emit(self.seen())
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.row() is not None:
+            self.opened.emit(self.row())
+        else:
+            super().keyPressEvent(event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        for place, needed in _NEEDED:
+            self.setColumnHidden(place, self.viewport().width() < needed)
+        self._settle.start()
