@@ -47,7 +47,9 @@ def test_keys_do_what_people_expect(driver: Driver) -> None:
     driver.until(lambda: not driver.window.session.busy and not driver.find("chat.stop").isEnabled())
     driver.qtbot.keyClick(driver.window, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
     driver.until(lambda: len(driver.rows("select id from generations where state = 'end'")) == 2)
-    driver.qtbot.keyClick(driver.window, Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)
+    driver.qtbot.keyClick(driver.window, Qt.Key.Key_Comma, Qt.KeyboardModifier.ControlModifier)
+    driver.until(lambda: driver.find("page.settings").isVisible())
+    driver.click("rail.log")
     driver.until(lambda: driver.find("log.table").isVisible())
     driver.until(lambda: driver.find("log.table").model().rowCount() == 2)
 
