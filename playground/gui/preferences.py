@@ -22,7 +22,7 @@ RECENT_MODELS = 12
 DEFAULTS: dict[str, Any] = {
     "theme": "system",
     "text_size": "normal",
-    "pace": 0.0,
+    "pace": -1.0,  # not chosen: see Window._set_pace
     "panel_open": True,
     "recent_models": [],
     "last_model": "",

@@ -56,6 +56,8 @@ PAGES: tuple[Entry, ...] = (
 
 SMALLEST = (960, 600)
 USUAL = (1280, 800)
+STARTER_PACE = 40.0
+"""Tokens a second: at the starter's own, a story is over before anybody can move a slider."""
 NOTICE_ACTIONS = {"reload": "Load again", "choose_model": "Choose a model"}
 
 
@@ -148,7 +150,7 @@ class Window(QMainWindow):
         self.bridge.received.connect(self.handle)
         self._unsubscribe = session.subscribe(self.bridge.push)
         session.set_sampling(self.preferences.sampling)
-        session.set_pace(float(self.preferences.get("pace")))
+        self._set_pace("")
         name, arguments = self._wanted
         self.open(name, **arguments)
         if self.preferences.damage:
@@ -198,15 +200,23 @@ class Window(QMainWindow):
         else:
             self.jobs.remove("model")
         if state.state == "ready":
+            self._set_pace(state.path)
             self.preferences.remember_model("starter" if is_starter(state.path) else state.path)
             self.jobs.show_summary(_summary(state.info))
             self.notify("", key="model")
-        elif state.state in ("failed", "lost"):
+        elif state.state == "failed":
             self.jobs.show_summary("")
-            action = "reload" if state.state == "lost" else "choose_model"
-            self.notify(state.message, state.hint, "error", action, "model")
+            self.notify(state.message, state.hint, "error", "choose_model", "model")
+        elif state.state == "lost":  # the session has a notice for that
+            self.jobs.show_summary("")
         elif state.state == "none":
             self.jobs.show_summary("No model is loaded")
+
+    def _set_pace(self, path: str) -> None:
+        """The pace that was chosen; as long as none was, the starter is slowed down to where a person can steer."""
+        assert self.session is not None
+        chosen = float(self.preferences.get("pace"))
+        self.session.set_pace(chosen if chosen >= 0 else STARTER_PACE if is_starter(path) else 0.0)
 
     def _session_notice(self, notice: Any) -> None:
         self.notify(notice.message, notice.hint, notice.level, notice.action, notice.key)

@@ -75,7 +75,7 @@ def test_nonsense_reads_as_defaults(file: Path, text: str) -> None:
     assert mine.context == mine.context_for("/x") == ContextSettings()
     assert all(each == SamplingSettings() for each in mine.presets().values())
     assert mine.get("recent_models") == []
-    assert mine.get("pace") == 0.0
+    assert mine.get("pace") == -1.0
     mine.remember_model("/x.gguf")
     mine.set_preset("B", SamplingSettings())
     mine.set_context_for("/x", ContextSettings())
