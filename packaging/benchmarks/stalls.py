@@ -24,7 +24,7 @@ from playground.paths import home
 from playground.session import Session
 
 bare = sys.argv[1] == "bare"
-application = program.make_app([]) if hasattr(program, "make_app") else QApplication([])
+application = QApplication([])
 if bare:
     from PySide6.QtWidgets import QMainWindow
     session = Session(home())

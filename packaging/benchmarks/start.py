@@ -11,48 +11,36 @@ import time
 
 from pairs import in_turn, ratio
 
-REPORT = """
-import sys, time
-from PySide6.QtCore import QObject, QEvent
-class FirstPaint(QObject):
-    def eventFilter(self, watched, event):
-        if event.type() == QEvent.Type.Paint:
-            print(time.time(), time.process_time(), flush=True)
-            import os; os._exit(0)
-        return False
-"""
+DONE = "import os, time; print(time.time(), time.process_time(), flush=True); os._exit(0)"
 
-BARE = (
-    REPORT
-    + """
+BARE = f"""
 from PySide6.QtWidgets import QApplication, QLabel, QMainWindow
+class Window(QMainWindow):
+    def paintEvent(self, event):
+        super().paintEvent(event)
+        {DONE}
 app = QApplication([])
-window = QMainWindow()
-label = QLabel("Hello")
-window.setCentralWidget(label)
+window = Window()
+window.setCentralWidget(QLabel("Hello"))
 window.resize(1280, 800)
-watch = FirstPaint()
-label.installEventFilter(watch)
 window.show()
 app.exec()
 """
-)
 
-OURS = (
-    REPORT
-    + """
-from PySide6.QtWidgets import QApplication
-import playground.gui.app as program
-watch = FirstPaint()
-made = program.make_window
-def make_window(*args, **kwargs):
-    window = made(*args, **kwargs)
-    window.centralWidget().installEventFilter(watch)
-    return window
-program.make_window = make_window
+OURS = f"""
+import sys
+from playground import __main__ as program
+from playground.gui.window import Window
+def done(self):
+    {DONE}
+made = Window.__init__
+def init(self, *args, **kwargs):
+    made(self, *args, **kwargs)
+    self.painted.connect(lambda: done(self))
+Window.__init__ = init
 sys.exit(program.main([]))
 """
-)
+"""As a user starts it: `painted` is sent after the first paint."""
 
 
 def measure(rounds: int) -> dict[str, object]:
@@ -62,6 +50,7 @@ def measure(rounds: int) -> dict[str, object]:
     def run(name: str, code: str) -> float:
         with tempfile.TemporaryDirectory() as folder:
             environment = os.environ | {"PLAYGROUND_HOME": folder}
+            environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a user's second start finds compiled modules
             environment.setdefault("QT_QPA_PLATFORM", "offscreen")
             begun = time.time()
             done = subprocess.run(
