@@ -29,11 +29,11 @@ PACE = Setting(
     "pace",
     0.0,
     float,
-    "Pace",
+    "Pace, tok/s",
     "At most this many tokens a second. At the right end the model writes as fast as it can.",
     minimum=0.0,
-    maximum=40.0,
-    step=0.5,
+    maximum=200.0,
+    step=1.0,
     unit="tokens/s",
 )
 
@@ -239,6 +239,6 @@ class SamplingPanel(QFrame):
 def _as_pace(row: SettingRow) -> None:
     """Slow is left and "no limit" is right, though no limit is written 0."""
     assert row.slider is not None
-    row.slider.travel = Travel(0.5, 40.0, 0.5, log=True, ends_in_zero=True)
+    row.slider.travel = Travel(1.0, 200.0, 1.0, log=True, ends_in_zero=True)
     row.setting = PACE
     row.set_value(0.0)
