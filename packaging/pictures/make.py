@@ -1,0 +1,96 @@
+"""Takes the README's pictures from a real run: the real window, the real engine, the starter model. Overwrites the PNGs beside it.
+
+.venv/bin/python packaging/pictures/make.py          (offscreen unless QT_QPA_PLATFORM says otherwise)
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent.parent))
+
+from PySide6.QtWidgets import QApplication, QWidget  # noqa: E402
+
+from playground.gui import app as program  # noqa: E402
+from playground.gui import theme  # noqa: E402
+from playground.params import SamplingSettings  # noqa: E402
+from playground.paths import Home  # noqa: E402
+
+PATIENCE_S = 60.0
+
+
+def main() -> None:
+    for mode in ("light", "dark"):
+        with tempfile.TemporaryDirectory() as folder:
+            _one(mode, Home(Path(folder)))
+    os._exit(0)
+
+
+def _one(mode: str, home: Home) -> None:
+    window = program.make_window(home=home)
+    application = QApplication.instance()
+    assert isinstance(application, QApplication)
+    theme.apply(application, mode)
+    window.resize(1280, 800)
+    window.show()
+
+    def until(condition: Callable[[], object]) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            if time.monotonic() > end:
+                raise TimeoutError("the picture did not come about")
+            application.processEvents()
+            time.sleep(0.005)
+
+    def rest(seconds: float) -> None:
+        end = time.monotonic() + seconds
+        until(lambda: time.monotonic() > end)
+
+    def find(name: str) -> QWidget:
+        found = window.findChild(QWidget, name)
+        assert found is not None, name
+        return found
+
+    session = window.session
+    assert session is not None
+    until(lambda: session.model.state == "ready")
+
+    def say(text: str, steer: float | None = None, shoot: str = "") -> None:
+        find("chat.input").setPlainText(text)  # type: ignore[attr-defined]
+        until(find("chat.send").isEnabled)
+        find("chat.send").click()  # type: ignore[attr-defined]
+        until(lambda: session.busy)
+        if steer is not None:
+            shown = len(find("chat.transcript").toPlainText())  # type: ignore[attr-defined]
+            until(lambda: len(find("chat.transcript").toPlainText()) > shown + 110)  # type: ignore[attr-defined]
+            find("sampling.temperature").setValue(steer)  # type: ignore[attr-defined]
+            rest(1.4)
+            if shoot:
+                window.grab().save(str(HERE / shoot))
+        until(lambda: not session.busy)
+        rest(0.4)
+
+    session.set_sampling(SamplingSettings(seed=11))
+    find("sampling.seed").setValue(11)  # type: ignore[attr-defined]
+    say("Repeat: red green blue")
+    say("Tell me a story about a fox named Pepper.", steer=0.2, shoot=f"chat-{mode}.png")
+    find("rail.log").click()  # type: ignore[attr-defined]
+    rest(0.8)
+    window.grab().save(str(HERE / f"log-{mode}.png"))
+    if "models" in getattr(window, "_entries", {}):
+        find("rail.models").click()  # type: ignore[attr-defined]
+        rest(2.5)
+        window.grab().save(str(HERE / f"models-{mode}.png"))
+    window.close()
+    session.close()
+
+
+if __name__ == "__main__":
+    main()
