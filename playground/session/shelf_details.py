@@ -81,7 +81,7 @@ def _kinds(tensors: tuple[tuple[str, str, str, int], ...]) -> tuple[tuple[str, i
 
 
 def _shape(shape: tuple[int, ...]) -> str:
-    return " × ".join(f"{length:,}" for length in shape) or "1"
+    return " × ".join(str(length) for length in shape) or "1"
 
 
 def _said(value: Any, limit: int = _LONG) -> str:

@@ -127,6 +127,7 @@ class ModelsPage(QWidget):
         holder = QFrame()
         holder.setObjectName("models.view")
         theme.mark(holder, surface="sunken")
+        holder.setFixedHeight(36)
         row = QHBoxLayout(holder)
         row.setContentsMargins(3, 3, 3, 3)
         row.setSpacing(2)
@@ -154,7 +155,7 @@ class ModelsPage(QWidget):
         self._stack.setCurrentIndex(place)
         for widget in (self.filter, self.refresh_button, self.add_button, self.count):
             widget.setVisible(place == 0)
-        view = self._stack.currentWidget()
+        view: QWidget = self.hub if place else self.library
         self.setFocusProxy(view)
         view.setFocus()
 

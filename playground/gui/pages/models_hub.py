@@ -19,7 +19,7 @@ from playground.gui.widgets.hub_results import HubResults, ResultsModel
 from playground.gui.widgets.state_view import StateView
 
 DEBOUNCE_MS = 300
-LIST_WIDTH = 320
+LIST_WIDTH = 344
 
 
 class HubView(QWidget):

@@ -168,11 +168,19 @@ class LibraryView(QWidget):
         elif not shown:
             self.state.say("No model has all these words", "", icon="search")
             self._stack.setCurrentWidget(self.state)
-        else:
+        elif self._stack.currentIndex() != 0:
             self._stack.setCurrentIndex(0)
+            focused = self.window().focusWidget()
+            if self.isVisible() and (focused is None or not self._page().isAncestorOf(focused)):
+                self.table.setFocus()  # the table was not there yet when the page was opened
         what = "model" if total == 1 else "models"
         text = f"{total:,} {what}, {size(self.model.bytes())}" if shown == total else f"{shown:,} of {total:,} {what}"
         self.summary.emit(text + ("" if self.complete else "…") if total else "")
+
+    def _page(self) -> QWidget:
+        """What the focus may be anywhere in without being taken away: the page around this view."""
+        stack = self.parentWidget()
+        return (stack.parentWidget() if stack is not None else None) or self
 
     def _choose(self, row: Row | None) -> None:
         self.detail.setVisible(row is not None)

@@ -120,11 +120,11 @@ class ComputePlanner(QFrame):
             )
         ):
             grid.addWidget(theme.mark(QLabel(title), role="muted"), place, 0)
-            value = QLabel()
-            value.setObjectName(f"models.planner.{name}")
-            theme.mark(value, role="strong")
-            grid.addWidget(value, place, 1, Qt.AlignmentFlag.AlignRight)
-            self._results[name] = value
+            result = QLabel()
+            result.setObjectName(f"models.planner.{name}")
+            theme.mark(result, role="strong")
+            grid.addWidget(result, place, 1, Qt.AlignmentFlag.AlignRight)
+            self._results[name] = result
         column.addLayout(grid)
         self._show()
 

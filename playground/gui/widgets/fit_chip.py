@@ -48,7 +48,7 @@ def paint(painter: QPainter, rect: QRectF, verdict: str) -> None:
     _sign(painter, QPointF(chip.left() + 12, chip.center().y()), verdict, ink)
     painter.setFont(theme.font("small"))
     painter.setPen(ink)
-    text = chip.adjusted(8 + _ROOM, 0, -4, 0)
+    text = chip.adjusted(8 + _ROOM if verdict not in ("", "…") else 8, 0, -4, 0)
     shown = painter.fontMetrics().elidedText(WORDS.get(verdict, verdict), Qt.TextElideMode.ElideRight, int(text.width()) + 1)
     painter.drawText(text, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
     painter.restore()

@@ -7,14 +7,11 @@ Knows a subject to estimate, not where it came from. Object names begin with the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtWidgets import (
     QButtonGroup,
-    QCheckBox,
-    QComboBox,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -28,18 +25,13 @@ from PySide6.QtWidgets import (
 from playground.gui import theme
 from playground.gui.bridge import when_done
 from playground.gui.form import line
-from playground.gui.widgets.amount_row import AmountRow
 from playground.gui.widgets.amounts import amount
 from playground.gui.widgets.fit_bar import FitBar
 from playground.gui.widgets.fit_chip import FitChip
+from playground.gui.widgets.fit_rows import RunRows, TrainRows
 from playground.gui.widgets.fit_terms import FitTerms
-from playground.gui.widgets.glossary import Term
-from playground.gui.widgets.value_slider import Travel
 from playground.memory.training_fit import TrainingPlan
 from playground.params import ContextSettings
-
-KV_TYPES = ("f16", "q8_0", "q5_1", "q4_0", "bf16", "f32")
-METHODS = {"LoRA": "lora", "QLoRA": "qlora", "Full": "full"}
 
 
 class FitPanel(QWidget):
@@ -91,8 +83,11 @@ class FitPanel(QWidget):
         self._devices.setSpacing(8)
         column.addLayout(self._devices)
         self._sliders = QStackedWidget()
-        self._sliders.addWidget(self._run_rows())
-        self._sliders.addWidget(self._train_rows())
+        self.run, self.train = RunRows(self._name), TrainRows(self._name)
+        for rows in (self.run, self.train):
+            rows.changed.connect(self._ask)
+            self._sliders.addWidget(rows)
+        self._show_rows(0)
         column.addWidget(self._sliders)
         self.terms = FitTerms()
         self.terms.setObjectName(f"{self._name}.terms")
@@ -125,103 +120,6 @@ class FitPanel(QWidget):
         row.addWidget(self.chip)
         return row
 
-    def _run_rows(self) -> QWidget:
-        holder, column = _holder()
-        self.context = AmountRow(
-            f"{self._name}.context",
-            "Context window",
-            "How many tokens the model can look back on; the cache of keys and values grows with it.",
-            Travel(256, 4096, 256, log=True),
-            4096,
-        )
-        self.kv_type = self._combo("kv_type", "KV cache type", "The number format of cached keys and values.", KV_TYPES)
-        self.gpu_layers = AmountRow(
-            f"{self._name}.gpu_layers",
-            "GPU layers",
-            "How many layers run on the GPU, the others on the processor. Auto takes as many as fit.",
-            Travel(-1, 1, 1),
-            -1,
-            {-1: "auto"},
-        )
-        self.sequences = AmountRow(
-            f"{self._name}.sequences",
-            "Sequences",
-            "How many replies can be decoded at the same time; they share the context window.",
-            Travel(1, 64, 1, log=True),
-            self._base.sequences,
-        )
-        column.addWidget(self.context)
-        column.addWidget(self.kv_type)
-        column.addWidget(self.gpu_layers)
-        column.addWidget(self.sequences)
-        column.addStretch(1)
-        for row in (self.context, self.gpu_layers, self.sequences):
-            row.changed.connect(self._ask)
-        return holder
-
-    def _train_rows(self) -> QWidget:
-        holder, column = _holder()
-        usual = TrainingPlan()
-        self.method = self._combo(
-            "method",
-            "Method",
-            "LoRA trains a small adapter, QLoRA the same on a 4-bit model, Full every weight.",
-            tuple(METHODS),
-        )
-        self.batch = AmountRow(
-            f"{self._name}.batch",
-            "Batch",
-            "How many sequences go through the model at once.",
-            Travel(1, 64, 1, log=True),
-            usual.batch,
-        )
-        self.sequence = AmountRow(
-            f"{self._name}.sequence",
-            "Sequence length",
-            "Tokens of one training example.",
-            Travel(64, 8192, 64, log=True),
-            usual.sequence,
-        )
-        self.rank = AmountRow(
-            f"{self._name}.rank",
-            "Rank",
-            "The width of the adapter: more can learn more, and takes more.",
-            Travel(1, 256, 1, log=True),
-            usual.rank,
-        )
-        self.checkpointing = QCheckBox("Gradient checkpointing")
-        self.checkpointing.setObjectName(f"{self._name}.checkpointing")
-        self.checkpointing.setToolTip(
-            "Computes activations again instead of keeping them: less memory, about a third more time"
-        )
-        self.checkpointing.toggled.connect(self._ask)
-        for row in (self.method, self.batch, self.sequence, self.rank, self.checkpointing):
-            column.addWidget(row)
-        column.addStretch(1)
-        for row in (self.batch, self.sequence, self.rank):
-            row.changed.connect(self._ask)
-        return holder
-
-    def _combo(self, role: str, title: str, help: str, items: tuple[str, ...]) -> QWidget:
-        holder = QWidget()
-        combo = QComboBox()
-        combo.addItems(items)
-        combo.setObjectName(f"{self._name}.{role}")
-        combo.setAccessibleName(title)
-        combo.setToolTip(help)
-        combo.setFixedWidth(88)
-        theme.mark(combo, compact=True)
-        combo.currentTextChanged.connect(self._ask)
-        row = QHBoxLayout(holder)
-        row.setContentsMargins(0, 0, 0, 0)
-        term = Term(role, title, help)
-        term.setBuddy(combo)
-        row.addWidget(term)
-        row.addStretch(1)
-        row.addWidget(combo)
-        holder.setProperty("combo", combo)
-        return holder
-
     def _notes(self) -> QVBoxLayout:
         notes = QVBoxLayout()
         notes.setSpacing(4)
@@ -232,6 +130,7 @@ class FitPanel(QWidget):
         self.take_largest.setToolTip("Sets the context window to the largest that fits")
         theme.mark(self.take_largest, role="link")
         self.take_largest.clicked.connect(self._take_largest)
+        self.take_largest.hide()
         self.thumb = QLabel()
         self.thumb.setObjectName(f"{self._name}.thumb")
         self.thumb.setToolTip("(parameters × 4 bytes) / (32 / bits) × 1.2: it knows no context, no cache and no architecture")
@@ -279,16 +178,14 @@ class FitPanel(QWidget):
         from playground.session.shelf_fit import usual  # the arithmetic comes with the first model, not with the page
 
         self._subject, self._held = subject, held or {}
+        self.largest.setText(" ")
+        self.take_largest.hide()
         shape = subject.shape
         self._base = usual(shape)
         longest = max(512, shape.context_train or 32768)
         longest += -longest % 256
-        self.context.set_travel(Travel(256, longest, 256, log=True), self._base.context)
-        self.sequence.set_travel(Travel(64, max(128, min(longest, 32768)), 64, log=True), min(512, longest))
-        count = len(shape.layers) + 1
-        self.gpu_layers.set_travel(Travel(-1, count, 1), min(self.gpu_layers.value(), count))
-        safetensors = subject.format != "gguf"
-        self.kv_type.setEnabled(not safetensors)
+        self.run.set_model(longest, len(shape.layers) + 1, self._base.context, subject.format == "gguf")
+        self.train.set_model(longest)
         self._ask()
 
     def set_held(self, held: Mapping[str, int]) -> None:
@@ -311,26 +208,11 @@ class FitPanel(QWidget):
 
     def settings(self) -> ContextSettings:
         """How the model would be loaded."""
-        kind: Any = self._combo_of(self.kv_type).currentText()
-        return replace(
-            self._base,
-            context=self.context.value(),
-            kv_type_k=kind,
-            kv_type_v=kind,
-            gpu_layers=self.gpu_layers.value(),
-            sequences=self.sequences.value(),
-        )
+        return self.run.settings(self._base)
 
     def plan(self) -> TrainingPlan:
         """How it would be trained."""
-        method: Any = METHODS[self._combo_of(self.method).currentText()]
-        return TrainingPlan(
-            method=method,
-            batch=self.batch.value(),
-            sequence=self.sequence.value(),
-            rank=self.rank.value(),
-            checkpointing=self.checkpointing.isChecked(),
-        )
+        return self.train.plan()
 
     @property
     def training(self) -> bool:
@@ -341,25 +223,22 @@ class FitPanel(QWidget):
 
     # -- asking
 
-    def _combo_of(self, holder: QWidget) -> QComboBox:
-        combo: QComboBox = holder.property("combo")
-        return combo
-
     def _set_mode(self, place: int) -> None:
+        self._show_rows(place)
+        self._ask()
+
+    def _show_rows(self, place: int) -> None:
         self._sliders.setCurrentIndex(place)
-        for index in range(self._sliders.count()):  # the stack is as high as the page that is shown
-            page = self._sliders.widget(index)
+        for index, page in enumerate((self.run, self.train)):  # the stack is as high as the page that is shown
             policy = page.sizePolicy()
             policy.setVerticalPolicy(policy.Policy.Preferred if index == place else policy.Policy.Ignored)
             page.setSizePolicy(policy)
-        self._ask()
 
     def _ask(self, *_: Any) -> None:
         if self._subject is None or self._fits is None:
             return
         self._asked += 1
         number, training = self._asked, self.training
-        self.rank.setEnabled(self._combo_of(self.method).currentText() != "Full")
         if training:
             answer = self._fits.training(self._subject, self.plan(), self._held)
         else:
@@ -382,8 +261,7 @@ class FitPanel(QWidget):
             self._stack.setCurrentIndex(1)
 
     def _ask_largest(self) -> None:
-        visible = not self.training and self._subject is not None
-        if not visible:
+        if self.training or self._subject is None:
             return
         number = self._asked
 
@@ -393,7 +271,7 @@ class FitPanel(QWidget):
                     f"Largest context that fits: {tokens:,} tokens." if tokens else "Not even the shortest context fits."
                 )
                 self.largest.setProperty("tokens", tokens)
-                self.take_largest.setVisible(bool(tokens) and tokens != self.context.value())
+                self.take_largest.setVisible(bool(tokens) and tokens != self.run.context.value())
 
         if self._subject.format != "gguf":
             self.largest.setText("The cache grows as text is written.")
@@ -404,8 +282,8 @@ class FitPanel(QWidget):
     def _take_largest(self) -> None:
         tokens = self.largest.property("tokens")
         if tokens:
-            self.context.set_value(tokens)
-            self.context.slider.setFocus()
+            self.run.context.set_value(tokens)
+            self.run.context.slider.setFocus()
             self._ask()
 
     def _show_fit(self, found: Any, training: bool) -> None:
@@ -428,7 +306,7 @@ class FitPanel(QWidget):
                 device, terms = devices[place]
                 bar.show_device(device.name, device.label, terms.to_dict(), device.free, device.total, found.basis)
         self._has_gpu = any(device.is_gpu for device, _ in devices) or (self._has_gpu and training)
-        self.gpu_layers.setVisible(self._has_gpu and self._subject.format == "gguf")
+        self.run.gpu_layers.setVisible(self._has_gpu and self._subject.format == "gguf")
         self.terms.show_terms(total, found.basis)
         if training:
             self.largest.setText(f"{found.trained_parameters:,} parameters are trained.")
@@ -449,14 +327,6 @@ class FitPanel(QWidget):
 
         parameters = getattr(getattr(self._subject, "shape", None), "parameters", 0) or 1e9
         return _pop(ComputePlanner(parameters, self), below)
-
-
-def _holder() -> tuple[QWidget, QVBoxLayout]:
-    holder = QWidget()
-    column = QVBoxLayout(holder)
-    column.setContentsMargins(0, 0, 0, 0)
-    column.setSpacing(6)
-    return holder, column
 
 
 def _pop(card: QFrame, below: QWidget) -> QFrame:

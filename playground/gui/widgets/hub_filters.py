@@ -64,7 +64,7 @@ class HubFilters(QWidget):
         formats.addWidget(self.safetensors)
         formats.addStretch(1)
         column.addLayout(formats)
-        self.size = self._combo("models.size", "Size", "How many parameters", [each[0] for each in SIZES])
+        self.parameters = self._combo("models.size", "Size", "How many parameters", [each[0] for each in SIZES])
         self.licence = self._combo("models.licence", "Licence", "What you may do with it", [each[0] for each in LICENCES])
         self.access = self._combo(
             "models.access", "Access", "Gated models ask for a login and an agreement", [each[0] for each in ACCESS]
@@ -72,7 +72,7 @@ class HubFilters(QWidget):
         self.sort = self._combo("models.sort", "Order", "What comes first", [each[0] for each in SORTS])
         grid = QGridLayout()
         grid.setSpacing(8)
-        for place, combo in enumerate((self.size, self.licence, self.access, self.sort)):
+        for place, combo in enumerate((self.parameters, self.licence, self.access, self.sort)):
             grid.addWidget(combo, place // 2, place % 2)
         column.addLayout(grid)
         theme.notifier().changed.connect(self._tint)
@@ -107,7 +107,7 @@ class HubFilters(QWidget):
         from playground.models.hub import Query
 
         formats = tuple(name for name, button in (("gguf", self.gguf), ("safetensors", self.safetensors)) if button.isChecked())
-        _, smallest, largest = SIZES[self.size.currentIndex()]
+        _, smallest, largest = SIZES[self.parameters.currentIndex()]
         order: Any = SORTS[self.sort.currentIndex()][1]
         return Query(
             self.words.text().strip(),

@@ -93,40 +93,38 @@ class _Delegate(QStyledItemDelegate):
         inner = box.adjusted(12, 8, -12, -8)
         owner, _, name = row.repo.rpartition("/")
         middle = Qt.AlignmentFlag.AlignVCenter
-        first, second = (
-            QRectF(inner.left(), inner.top(), inner.width(), 20),
-            QRectF(inner.left(), inner.top() + 23, inner.width(), 18),
-        )
+        first = QRectF(inner.left(), inner.top(), inner.width(), 20)
+        second = QRectF(inner.left(), inner.top() + 23, inner.width(), 18)
         strong = theme.font("body")
         strong.setWeight(strong.Weight.DemiBold)
         painter.setFont(strong)
         metrics = painter.fontMetrics()
-        size = count(row.parameters)
-        small = theme.font("small")
-        room = inner.width() - (52 if size else 0) - (20 if row.gated else 0)
-        shown = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, int(room))
+        shown = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, int(inner.width() - (20 if row.gated else 0)))
         painter.setPen(QColor(colors.text))
         painter.drawText(first, middle | Qt.AlignmentFlag.AlignLeft, shown)
         if row.gated:
-            theme.icon("lock", "warn", 14).paint(
-                painter, int(first.left() + metrics.horizontalAdvance(shown) + 6), int(first.center().y() - 7), 14, 14
-            )
-        painter.setFont(small)
-        painter.setPen(QColor(colors.text))
-        painter.drawText(first, middle | Qt.AlignmentFlag.AlignRight, size)
-        painter.setPen(QColor(colors.muted))
-        x = second.right()
+            x = first.left() + metrics.horizontalAdvance(shown) + 6
+            theme.icon("lock", "warn", 14).paint(painter, int(x), int(first.center().y() - 7), 14, 14)
+        self._second_line(painter, second, row, owner)
+        painter.restore()
+
+    def _second_line(self, painter: QPainter, line: QRectF, row: Any, owner: str) -> None:
+        """Size, owner and licence; likes and downloads at the right."""
+        middle = Qt.AlignmentFlag.AlignVCenter
+        painter.setFont(theme.font("small"))
+        painter.setPen(QColor(theme.palette().muted))
+        metrics = painter.fontMetrics()
+        x = line.right()
         for icon, number in (("heart", row.likes), ("download", row.downloads)):
             text = count(number) or "0"
-            wide = painter.fontMetrics().horizontalAdvance(text)
-            painter.drawText(QRectF(x - wide, second.top(), wide, 18), middle, text)
-            theme.icon(icon, "muted", 12).paint(painter, int(x - wide - 16), int(second.center().y() - 6), 12, 12)
-            x -= max(wide, 30) + 26
-        left = "  ·  ".join(each for each in (owner, row.licence) if each)
-        room = max(0.0, x + 8 - second.left())
-        elided = painter.fontMetrics().elidedText(left, Qt.TextElideMode.ElideRight, int(room))
-        painter.drawText(QRectF(second.left(), second.top(), room, 18), middle, elided)
-        painter.restore()
+            wide = metrics.horizontalAdvance(text)
+            painter.drawText(QRectF(x - wide, line.top(), wide, 18), middle, text)
+            theme.icon(icon, "muted", 12).paint(painter, int(x - wide - 16), int(line.center().y() - 6), 12, 12)
+            x -= max(wide, 30) + 24
+        left = "  ·  ".join(each for each in (count(row.parameters), owner, row.licence) if each)
+        room = max(0.0, x - line.left())
+        elided = metrics.elidedText(left, Qt.TextElideMode.ElideRight, int(room))
+        painter.drawText(QRectF(line.left(), line.top(), room, 18), middle, elided)
 
 
 class HubResults(QListView):

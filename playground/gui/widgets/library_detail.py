@@ -252,7 +252,7 @@ def _table(heads: tuple[str, ...], name: str, said: str) -> QTableWidget:
     table.setShowGrid(False)
     table.setWordWrap(False)
     table.setTabKeyNavigation(False)
-    table.setFont(theme.font("mono_small"))
+    theme.mark(table, well=True)
     table.setVerticalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)
     table.verticalHeader().hide()
     table.verticalHeader().setDefaultSectionSize(24)
@@ -264,7 +264,7 @@ def _table(heads: tuple[str, ...], name: str, said: str) -> QTableWidget:
         head.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
     else:
         head.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        for place, wide in ((1, 104), (2, 64), (3, 72)):
+        for place, wide in ((1, 112), (2, 60), (3, 72)):
             table.setColumnWidth(place, wide)
     return table
 

@@ -33,7 +33,7 @@ from playground.gui.widgets.library_model import (
 )
 from playground.models.library import Row
 
-_NEEDED = ((PLACE, 860), (ARCHITECTURE, 740), (CONTEXT, 660), (PARAMETERS, 580), (FORMAT, 500))
+_NEEDED = ((PLACE, 860), (ARCHITECTURE, 800), (CONTEXT, 680), (PARAMETERS, 600), (FORMAT, 500))
 """a column, and the width of the table that it is shown from: what goes first is what the details say as well"""
 
 

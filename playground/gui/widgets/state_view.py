@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from playground.gui import theme
 
@@ -46,10 +46,11 @@ class StateView(QFrame):
         column.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addSpacing(4)
         column.addWidget(self.title)
-        text_row = QVBoxLayout()
-        text_row.addWidget(self.text, 0)
-        column.addLayout(text_row)
-        column.setAlignment(text_row, Qt.AlignmentFlag.AlignHCenter)
+        across = QHBoxLayout()
+        across.addStretch(1)
+        across.addWidget(self.text, 1000)  # as wide as it may be, and no wider than one reads well
+        across.addStretch(1)
+        column.addLayout(across)
         column.addSpacing(8)
         column.addWidget(self.bar, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addWidget(self.button, 0, Qt.AlignmentFlag.AlignHCenter)
