@@ -105,7 +105,7 @@ class ModelsPage(QWidget):
         self._filter_icon = self.filter.addAction(
             theme.icon("list-filter", "muted", 16), QLineEdit.ActionPosition.LeadingPosition
         )
-        theme.notifier().changed.connect(lambda: self._filter_icon.setIcon(theme.icon("list-filter", "muted", 16)))
+        theme.notifier().changed.connect(self._tint)
         row.addWidget(self.filter)
         self.refresh_button = QToolButton()
         self.refresh_button.setObjectName("models.refresh")
@@ -122,6 +122,9 @@ class ModelsPage(QWidget):
         self.add_button.clicked.connect(lambda: self.library.ask_for_folder())
         row.addWidget(self.add_button)
         return bar
+
+    def _tint(self) -> None:
+        self._filter_icon.setIcon(theme.icon("list-filter", "muted", 16))
 
     def _segments(self) -> QWidget:
         holder = QFrame()

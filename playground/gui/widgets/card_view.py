@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, Qt, QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QScrollArea, QTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QPushButton, QScrollArea, QTextEdit, QVBoxLayout, QWidget
 
 from playground.gui import theme
 from playground.gui.widgets.markdown_stream import render
@@ -35,8 +35,6 @@ class CardView(QScrollArea):
         self._view.setAccessibleName("Model card")
         self._view.document().setDefaultFont(theme.font("body"))
         column.addWidget(self._view)
-        from PySide6.QtWidgets import QPushButton
-
         self.rest = QPushButton("Show the whole card")
         self.rest.setObjectName("models.card.rest")
         self.rest.setToolTip("Shows what was left out at the end")
@@ -45,7 +43,7 @@ class CardView(QScrollArea):
         column.addWidget(self.rest, 0, Qt.AlignmentFlag.AlignLeft)
         column.addStretch(1)
         self.setWidget(holder)
-        theme.notifier().changed.connect(lambda: self._render(self._shown_for[1] or FIRST, force=True))
+        theme.notifier().changed.connect(self._restyle)
 
     def show_card(self, text: str) -> None:
         self._text = text
@@ -68,6 +66,10 @@ class CardView(QScrollArea):
         self.rest.setVisible(len(shown) < len(self._text))
         self._fit()
 
+    def _restyle(self) -> None:
+        self._view.document().setDefaultFont(theme.font("body"))
+        self._render(self._shown_for[1] or FIRST, force=True)
+
     def _fit(self) -> None:
         width = self.viewport().width() - 16
         self._view.document().setTextWidth(width)
@@ -76,8 +78,3 @@ class CardView(QScrollArea):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         QTimer.singleShot(0, self, self._fit)
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.FontChange:
-            self._view.document().setDefaultFont(theme.font("body"))

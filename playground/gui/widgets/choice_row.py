@@ -6,7 +6,7 @@ from typing import Any
 
 from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QEnterEvent, QMouseEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from playground.gui import theme
 from playground.gui.widgets.amounts import size
@@ -28,7 +28,7 @@ class ChoiceRow(QWidget):
     def __init__(self, choice: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName(f"models.choice.{choice.path}")
-        self.setFixedHeight(44)
+        self.setFixedHeight(52)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
         self.choice = choice
         self.recommended = self.chosen = False
@@ -61,10 +61,15 @@ class ChoiceRow(QWidget):
         self.button.setFixedWidth(104)
         self.button.clicked.connect(self._press)
         row.addWidget(self._star)
-        row.addWidget(self._label, 3)
+        words = QVBoxLayout()
+        words.setContentsMargins(0, 6, 0, 6)
+        words.setSpacing(0)
+        words.addWidget(self._label)
+        if choice.quality:
+            words.addWidget(self._quality)
+        row.addLayout(words, 1)
         row.addWidget(self._size)
         row.addWidget(holder)
-        row.addWidget(self._quality, 4)
         row.addWidget(self.button)
         self.show_download(None)
 

@@ -197,8 +197,11 @@ class LibraryDetail(QFrame):
         """What the headers say (`RowDetails`)."""
         self._has_details = True
         _fill(self.metadata, [*details.metadata, *details.tokenizer])
-        kinds = [(f"{kind}: {number:,} tensors", "", kind, size(nbytes)) for kind, number, nbytes in details.kinds]
-        rows = [(name, shape, kind, size(nbytes)) for name, shape, kind, nbytes in details.tensors[:MOST_TENSORS]]
+        kinds = [(f"{number:,} tensors", "", kind, size(nbytes)) for kind, number, nbytes in details.kinds]
+        rows = [
+            (name.removesuffix(".weight"), shape, kind, size(nbytes))
+            for name, shape, kind, nbytes in details.tensors[:MOST_TENSORS]
+        ]
         _fill(self.tensors, [*kinds, *rows], strong=len(kinds))
         self.template.setPlainText(details.template or "This model brings no chat template; a plain one is used.")
 
@@ -251,6 +254,7 @@ def _table(heads: tuple[str, ...], name: str, said: str) -> QTableWidget:
     table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
     table.setShowGrid(False)
     table.setWordWrap(False)
+    table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
     table.setTabKeyNavigation(False)
     theme.mark(table, well=True)
     table.setVerticalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)
@@ -264,7 +268,7 @@ def _table(heads: tuple[str, ...], name: str, said: str) -> QTableWidget:
         head.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
     else:
         head.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        for place, wide in ((1, 112), (2, 60), (3, 72)):
+        for place, wide in ((1, 112), (2, 64), (3, 72)):
             table.setColumnWidth(place, wide)
     return table
 
@@ -275,7 +279,7 @@ def _fill(table: QTableWidget, rows: list[tuple[str, ...]], strong: int = 0) -> 
     for place, cells in enumerate(rows):
         for column, text in enumerate(cells):
             item = QTableWidgetItem(text.replace("\n", " "))
-            item.setToolTip(text if len(text) > 24 else "")
+            item.setToolTip(text if len(text) > 12 else "")
             if place < strong:
                 font = theme.font("small")
                 font.setWeight(font.Weight.DemiBold)
