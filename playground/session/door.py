@@ -8,18 +8,17 @@ or the listener was told that it could not be.
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from playground import events, protocol
 from playground.errors import PlaygroundError
-from playground.history import export, recorder
+from playground.history import export
 from playground.history.owner import owner
 from playground.history.records import Chat, FitRow, GenerationRow, MessageRow, SearchHit, SessionRow, TokenRow, new_id
 from playground.history.store import Store
@@ -27,6 +26,8 @@ from playground.params import ContextSettings, SamplingSettings, to_dict
 from playground.paths import Home, starter
 from playground.session import replay
 from playground.session.engine import EngineHost
+from playground.session.ledger import Ledger, Listener
+from playground.session.measuring import Measuring
 from playground.session.running import Running
 from playground.session.tree import Tree, title_of
 
@@ -35,14 +36,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Listener = Callable[[events.Event], None]
-T = TypeVar("T")
-
 ALTERNATIVES = 8
 """candidates recorded with every token"""
-
-ESTIMATE_S = 3.0
-"""how long closing waits for the record of what a load took, in seconds"""
 
 KEPT_S = 30 * 24 * 3600
 """how long a chat that was thrown away can be taken back, in seconds"""
@@ -54,37 +49,32 @@ class Session:
     def __init__(self, home: Home) -> None:
         self.home = home
         self._lock = threading.RLock()
-        self._listeners: list[Listener] = []
-        self._told: queue.SimpleQueue[events.Event | None] = queue.SimpleQueue()
-        self._teller = threading.Thread(target=self._tell_all, name="session-events", daemon=True)
-        self._recorder: recorder.Recorder | None = None
-        self._reader: recorder.Reader | None = None
-        self._engine = EngineHost(self._model_changed, self._learn_hash, self._known_hash, self._memory_used)
+        self._ledger = Ledger()
+        self._measuring = Measuring(self._ledger)
+        self._engine = EngineHost(
+            self._model_changed, self._measuring.hashed, self._measuring.known_hash, self._measuring.memory_used
+        )
         self._side = ThreadPoolExecutor(1, thread_name_prefix="session-side")
         self._trees: dict[str, Tree] = {}
         self._running: Running | None = None
         self._queued: Callable[[], None] | None = None
-        self._unhashed: list[str] = []
-        self._estimates: list[Future[None]] = []
-        self._fit: tuple[str, protocol.ModelInfo] | None = None
         self._last_load: tuple[Path, ContextSettings] | None = None
         self._sampling = SamplingSettings()
         self._pace = 0.0
         self._shelf: Shelf | None = None
+        self._measured = ""
         self._closed = False
 
     # -- life
 
     def start(self) -> None:
         """Opens the database on its own thread; `StoreReady` follows."""
-        self._teller.start()
-        self._recorder = recorder.Recorder(self.home.database, self._storage_trouble)
-        self._reader = self._recorder.reader()
-        self._write(lambda store: store.mark_interrupted())
-        self._write(lambda store: store.purge_deleted(time.time() - KEPT_S))
-        self._recorder.submit(
-            lambda store: None, lambda: self._tell_now(events.StoreReady(self._need_recorder().trouble is None))
-        )
+
+        def first(store: Store) -> None:
+            store.mark_interrupted()
+            store.purge_deleted(time.time() - KEPT_S)
+
+        self._ledger.start(self.home.database, first)
 
     def close(self) -> None:
         """Stops what runs, writes what is pending, ends the workers. Returns within a few seconds, whatever hangs."""
@@ -92,23 +82,18 @@ class Session:
             return
         self._closed = True
         running = self._running
+        self._measuring.close()
         if self._shelf is not None:
             self._shelf.close()
         self._engine.close()
         if running is not None:
             running.interrupt()
         self._side.shutdown(wait=False, cancel_futures=True)
-        if self._reader is not None:
-            self._reader.close()
-        if self._recorder is not None:
-            self._recorder.close()
-            self._told.put(None)
-            self._teller.join(2)
+        self._ledger.close()
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Calls `listener` with every event from now on; the returned function ends that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+        return self._ledger.subscribe(listener)
 
     @property
     def shelf(self) -> Shelf:
@@ -117,7 +102,7 @@ class Session:
             if self._shelf is None:
                 from playground.session.shelf import Shelf  # reads headers and asks the hub: not at the window's start
 
-                self._shelf = Shelf(self.home, self._tell_now, getattr(self, "fits", None))
+                self._shelf = Shelf(self.home, self._ledger.tell_now, self.fits)
             return self._shelf
 
     # -- model
@@ -261,8 +246,8 @@ class Session:
         row = SessionRow(new_id(), "chat", "", model.path, model.name, system, self._sampling, created=now, updated=now)
         with self._lock:
             self._trees[row.id] = Tree(Chat(row))
-            self._write(lambda store: store.add_session(row))
-            self._tell(events.SessionChanged(row))
+            self._ledger.write(lambda store: store.add_session(row))
+            self._ledger.tell(events.SessionChanged(row))
         return row.id
 
     def rename(self, chat_id: str, title: str) -> None:
@@ -282,7 +267,7 @@ class Session:
 
     def chats(self) -> Future[list[SessionRow]]:
         """All chats, the last used first."""
-        return self._read(lambda store: store.sessions())
+        return self._ledger.read(lambda store: store.sessions())
 
     def chat(self, chat_id: str) -> Future[Chat]:
         answer: Future[Chat] = Future()
@@ -290,23 +275,27 @@ class Session:
         return answer
 
     def search(self, words: str, limit: int = 50) -> Future[list[SearchHit]]:
-        return self._read(lambda store: store.search(words, limit))
+        return self._ledger.read(lambda store: store.search(words, limit))
 
     def generations(self, limit: int = 1000, offset: int = 0) -> Future[list[GenerationRow]]:
         """The newest first."""
-        return self._read(lambda store: store.generations(limit, offset))
+        return self._ledger.read(lambda store: store.generations(limit, offset))
 
     def generation(self, generation_id: str) -> Future[GenerationRow]:
-        return self._read(lambda store: store.generation(generation_id))
+        return self._ledger.read(lambda store: store.generation(generation_id))
 
     def tokens(self, generation_id: str) -> Future[list[TokenRow]]:
-        return self._read(lambda store: store.tokens(generation_id))
+        return self._ledger.read(lambda store: store.tokens(generation_id))
+
+    def fits(self, model_path: str = "", limit: int = 50) -> Future[list[FitRow]]:
+        """Predicted against measured, the newest first; of one model if its path is given."""
+        return self._ledger.read(lambda store: store.fits(limit, model_path))
 
     def export(self, chat_id: str, form: str) -> Future[str]:
         """A chat as text: `md` is the visible branch to read, `json` everything there is."""
         if form == "md":
-            return self._read(lambda store: export.to_markdown(store.chat(chat_id)))
-        return self._read(lambda store: export.to_json(store, chat_id))
+            return self._ledger.read(lambda store: export.to_markdown(store.chat(chat_id)))
+        return self._ledger.read(lambda store: export.to_json(store, chat_id))
 
     def replay(self, generation_id: str, on_progress: Callable[[float], None] | None = None) -> Future[events.ReplayResult]:
         """Decodes a generation again from its record and compares, token for token.
@@ -316,7 +305,9 @@ class Session:
         self._refuse_if_busy(model_needed=False)
 
         def work() -> events.ReplayResult:
-            row, tokens = self._read(lambda store: (store.generation(generation_id), store.tokens(generation_id))).result()
+            row, tokens = self._ledger.read(
+                lambda store: (store.generation(generation_id), store.tokens(generation_id))
+            ).result()
             return replay.replay(row, tokens, self._engine, on_progress or (lambda fraction: None))
 
         return self._side.submit(work)
@@ -359,15 +350,15 @@ class Session:
             with self._lock:
                 self._continue_with(tree, message, whole, tokens)
 
-        self._read(lambda store: (store.generation(before.id), store.tokens(before.id))).add_done_callback(found)
+        self._ledger.read(lambda store: (store.generation(before.id), store.tokens(before.id))).add_done_callback(found)
 
     def _continue_with(self, tree: Tree, message: MessageRow, before: GenerationRow | None, tokens: list[TokenRow]) -> None:
         text = "".join(token.text for token in tokens)
         prompt = tree.prompt(message.parent_id)
         sampling, pace = self._sampling, self._pace
         message = tree.change(message.id, state="streaming")
-        self._write(lambda store: store.update_message(message.id, state="streaming"))
-        self._tell(events.MessageChanged(message))
+        self._ledger.write(lambda store: store.update_message(message.id, state="streaming"))
+        self._ledger.tell(events.MessageChanged(message))
         if before is not None and before.prompt_ids and tokens and message.content.endswith(text):
             ids = tuple(token.token_id for token in tokens)
             head = before.prompt_ids[: len(before.prompt_ids) - before.continued]
@@ -407,7 +398,7 @@ class Session:
             owner=owner(),
             started=time.time(),
         )
-        running = Running(row, message, self._write, self._tell, lambda ended: self._ended(tree, ended))
+        running = Running(row, message, self._ledger.write, self._ledger.tell, lambda ended: self._ended(tree, ended))
         self._running = running
 
         def go() -> None:
@@ -424,9 +415,9 @@ class Session:
                 running.generation = self._with_model(running.generation)
                 started = running.generation
                 tree.put_generation(started)
-                self._write(lambda store: store.add_generation(started))
-                self._tell(events.GenerationStarted(started.id, started.session_id, message.id, started.settings))
-                self._need_recorder().submit(lambda store: None, ask)
+                self._ledger.write(lambda store: store.add_generation(started))
+                self._ledger.tell(events.GenerationStarted(started.id, started.session_id, message.id, started.settings))
+                self._ledger.write(lambda store: None, ask)
 
         def ask() -> None:
             with self._lock:
@@ -443,7 +434,7 @@ class Session:
         info = self.model.info
         assert info is not None
         if not info.sha256:
-            self._unhashed.append(row.id)
+            self._measuring.wants_hash(row.id)
         context = to_dict(self._engine.context) | {"context": info.context}
         return replace(
             row,
@@ -468,7 +459,7 @@ class Session:
                 return
             if problem.kind == "Bug":
                 log.error("generation failed: %s\n%s", problem.message, problem.details)
-            self._tell(events.Notice("error", problem.message, problem.hint, key="reply"))
+            self._ledger.tell(events.Notice("error", problem.message, problem.hint, key="reply"))
 
     def _refuse_if_busy(self, model_needed: bool = True) -> None:
         if self._running is not None:
@@ -479,79 +470,21 @@ class Session:
     # -- what the engine says
 
     def _model_changed(self, state: events.ModelState) -> None:
-        self._tell_now(state)
+        self._ledger.tell_now(state)
+        if state.state == "loading":
+            self._measured = ""
         if state.state == "ready":
-            self._tell_now(events.Notice("info", "", key="engine"))
-            if state.info is not None and (self._fit is None or self._fit[1].path != state.info.path):
-                self._estimates = [self._side.submit(self._remember_fit, state.info, self._engine.context)]
+            self._ledger.tell_now(events.Notice("info", "", key="engine"))
+            if state.info is not None and state.info.path != self._measured:
+                self._measured = state.info.path  # told again when the file's hash is known
+                self._measuring.loaded(state.info, self._engine.context)
         if state.state == "lost":
-            self._tell_now(events.Notice("error", state.message, state.hint, "reload", "engine"))
+            self._ledger.tell_now(events.Notice("error", state.message, state.hint, "reload", "engine"))
         if state.state != "loading":
             with self._lock:
                 queued, self._queued = self._queued, None
             if queued is not None:
                 self._side.submit(queued)
-
-    def _remember_fit(self, info: protocol.ModelInfo, context: ContextSettings) -> None:
-        """Stores what the load was predicted to take beside what the engine reports."""
-        from playground.session import fitting  # reads headers and computes: not at the window's start
-
-        try:
-            settings = replace(context, context=info.context)
-            runtime = fitting.learned_runtime(self._read(lambda store: store.fits(50)).result())
-            found, _ = fitting.estimate(fitting.of_path(Path(info.path)), settings, runtime=runtime)
-            row = FitRow(
-                new_id(),
-                info.path,
-                info.name,
-                info.engine_build,
-                to_dict(settings),
-                fitting.by_device(found),
-                fitting.measured(info),
-                time.time(),
-            )
-            self._fit = row.id, info
-            self._write(lambda store: store.add_fit(row))
-            self._tell(events.FitMeasured(row))
-        except Exception:  # an estimate is never in the way of a model that runs
-            log.exception("no estimate for %s", info.path)
-
-    def _memory_used(self, used: protocol.MemoryUsed) -> None:
-        def remember() -> None:
-            from playground.session import fitting
-
-            if self._fit is None or self._fit[1].path != used.path:
-                return
-            fit_id, info = self._fit
-            found = fitting.measured(info, used.resident)
-            self._write(lambda store: store.update_fit(fit_id, measured=found))
-            self._read(lambda store: store.fits(1, used.path)).add_done_callback(
-                lambda answer: self._tell(events.FitMeasured(answer.result()[0]))
-            )
-
-        if not self._closed:
-            self._estimates.append(self._side.submit(remember))  # behind the prediction, which may still be computed
-
-    def fits(self, model_path: str = "", limit: int = 50) -> Future[list[FitRow]]:
-        """Predicted against measured, the newest first; of one model if its path is given."""
-        return self._read(lambda store: store.fits(limit, model_path))
-
-    def _learn_hash(self, path: str, sha256: str) -> None:
-        try:
-            stat = Path(path).stat()
-        except OSError:
-            return
-        waiting, self._unhashed = self._unhashed, []
-        self._write(lambda store: store.remember_model(path, stat.st_size, stat.st_mtime, sha256))
-        for generation_id in waiting:
-            self._write(lambda store, each=generation_id: store.update_generation(each, model_sha256=sha256))  # type: ignore[misc]
-
-    def _known_hash(self, path: Path) -> str:
-        try:
-            stat = path.stat()
-            return self._read(lambda store: store.model_sha256(str(path), stat.st_size, stat.st_mtime)).result(5)
-        except Exception:  # not known is no trouble: the worker computes it
-            return ""
 
     # -- small parts
 
@@ -574,74 +507,19 @@ class Session:
                 if failed is not None:
                     failed(error)
                 elif isinstance(error, PlaygroundError):
-                    self._tell_now(events.Notice("error", error.message, error.hint))
+                    self._ledger.tell_now(events.Notice("error", error.message, error.hint))
                 else:
                     log.exception("an intent on chat %s failed", chat_id)
 
-        self._read(lambda store: store.chat(chat_id)).add_done_callback(found)
+        self._ledger.read(lambda store: store.chat(chat_id)).add_done_callback(found)
 
     def _store_message(self, tree: Tree, message: MessageRow, **session_fields: Any) -> None:
         """A new message at the tip: written, then told."""
-        self._write(lambda store: store.add_message(message))
+        self._ledger.write(lambda store: store.add_message(message))
         self._change_session(tree, tip=message.id, **session_fields)
-        self._tell(events.MessageAdded(message))
+        self._ledger.tell(events.MessageAdded(message))
 
     def _change_session(self, tree: Tree, **fields: Any) -> None:
         row = tree.change_session(**fields)
-        self._write(lambda store: store.update_session(row.id, updated=row.updated, **fields))
-        self._tell(events.SessionChanged(row))
-
-    def _storage_trouble(self, trouble: recorder.StoreTrouble | None) -> None:
-        if trouble is None:
-            self._tell_now(events.Notice("info", "", key="storage"))
-        else:
-            self._tell_now(events.Notice("error", trouble.message, trouble.hint, key="storage"))
-
-    def _need_recorder(self) -> recorder.Recorder:
-        if self._recorder is None:
-            raise PlaygroundError("The database is not open yet.", "Try again in a moment.")
-        return self._recorder
-
-    def _write(self, job: Callable[[Store], object]) -> Future[object]:
-        return self._need_recorder().submit(job)
-
-    def _read(self, job: Callable[[Store], T]) -> Future[T]:
-        """Reads after everything that was written before, without standing in the way of what is written next."""
-        reader = self._reader
-        if reader is None:
-            raise PlaygroundError("The database is not open yet.", "Try again in a moment.")
-        answer: Future[T] = Future()
-
-        def settle(found: Future[T]) -> None:
-            if not answer.set_running_or_notify_cancel():
-                return
-            error = CancelledError() if found.cancelled() else found.exception()
-            if isinstance(error, CancelledError):
-                error = PlaygroundError("The program is closing.")
-            if error is not None:
-                answer.set_exception(error)
-            else:
-                answer.set_result(found.result())
-
-        def refused(turn: Future[None]) -> None:
-            if (turn.cancelled() or turn.exception() is not None) and answer.set_running_or_notify_cancel():
-                answer.set_exception(PlaygroundError("The program is closing."))
-
-        turn = self._need_recorder().submit(lambda store: None, lambda: reader.read(job).add_done_callback(settle))
-        turn.add_done_callback(refused)
-        return answer
-
-    def _tell(self, event: events.Event) -> None:
-        """Tells it after everything that was written before it."""
-        self._need_recorder().submit(lambda store: None, lambda: self._tell_now(event))
-
-    def _tell_now(self, event: events.Event) -> None:
-        self._told.put(event)
-
-    def _tell_all(self) -> None:
-        while (event := self._told.get()) is not None:
-            for listener in tuple(self._listeners):
-                try:
-                    listener(event)
-                except Exception:
-                    log.exception("a listener failed on %s", type(event).__name__)
+        self._ledger.write(lambda store: store.update_session(row.id, updated=row.updated, **fields))
+        self._ledger.tell(events.SessionChanged(row))
