@@ -12,32 +12,27 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from playground import events, protocol
 from playground.errors import PlaygroundError
 from playground.history import export
-from playground.history.owner import owner
-from playground.history.records import Chat, FitRow, GenerationRow, MessageRow, SearchHit, SessionRow, TokenRow, new_id
+from playground.history.records import Chat, FitRow, GenerationRow, SearchHit, SessionRow, TokenRow, new_id
 from playground.history.store import Store
-from playground.params import ContextSettings, SamplingSettings, to_dict
-from playground.paths import Home, starter
+from playground.params import ContextSettings, SamplingSettings
+from playground.paths import Home, existing, starter
 from playground.session import replay
 from playground.session.engine import EngineHost
 from playground.session.ledger import Ledger, Listener
 from playground.session.measuring import Measuring
-from playground.session.running import Running
+from playground.session.replies import Replies, change, put
 from playground.session.tree import Tree, title_of
 
 if TYPE_CHECKING:
     from playground.session.shelf import Shelf
 
 log = logging.getLogger(__name__)
-
-ALTERNATIVES = 8
-"""candidates recorded with every token"""
 
 KEPT_S = 30 * 24 * 3600
 """how long a chat that was thrown away can be taken back, in seconds"""
@@ -54,13 +49,10 @@ class Session:
         self._engine = EngineHost(
             self._model_changed, self._measuring.hashed, self._measuring.known_hash, self._measuring.memory_used
         )
+        self._replies = Replies(self._lock, self._ledger, self._engine, self._measuring)
         self._side = ThreadPoolExecutor(1, thread_name_prefix="session-side")
         self._trees: dict[str, Tree] = {}
-        self._running: Running | None = None
-        self._queued: Callable[[], None] | None = None
         self._last_load: tuple[Path, ContextSettings] | None = None
-        self._sampling = SamplingSettings()
-        self._pace = 0.0
         self._shelf: Shelf | None = None
         self._measured = ""
         self._closed = False
@@ -81,7 +73,7 @@ class Session:
         if self._closed:
             return
         self._closed = True
-        running = self._running
+        running = self._replies.running
         self._measuring.close()
         if self._shelf is not None:
             self._shelf.close()
@@ -133,9 +125,8 @@ class Session:
         """The file that a name stands for: `starter`, a path, or a name of the library. NotFoundError with a way out."""
         if str(model) == "starter":
             return starter()
-        path = Path(model).expanduser()
-        if path.exists():
-            return path.absolute()
+        if (path := existing(model)) is not None:
+            return path
         from playground.models import library  # reads folders: only for a name that is no path
 
         return library.resolve(self.home, str(model))
@@ -147,7 +138,7 @@ class Session:
 
         Refused while a reply is being written or no model is there: nothing is stored then, and the text is still the caller's.
         """
-        self._refuse_if_busy()
+        self._replies.refuse_if_busy()
         if not text.strip() and not reply_start:
             raise PlaygroundError("There is nothing to send.", "Write a message first.")
         chat_id = chat_id or self.new_chat()
@@ -157,85 +148,72 @@ class Session:
             if not tree.session.title:
                 fields["title"] = title_of(text)
             user = tree.add("user", text, tree.session.tip)
-            self._store_message(tree, user, **fields)
-            self._reply(tree, user.id, reply_start)
+            put(self._ledger, tree, user, **fields)
+            self._replies.reply(tree, user.id, reply_start)
 
         self._with_tree(chat_id, go)
         return chat_id
 
     def regenerate(self, chat_id: str, message_id: str) -> None:
         """Another version of an assistant's message, beside the old one."""
-        self._refuse_if_busy()
+        self._replies.refuse_if_busy()
 
         def go(tree: Tree) -> None:
             old = tree.message(message_id)
-            self._reply(tree, old.parent_id, old.reply_start)
+            self._replies.reply(tree, old.parent_id, old.reply_start)
 
         self._with_tree(chat_id, go)
 
     def edit(self, chat_id: str, message_id: str, text: str) -> None:
         """Another version of a message, beside the old one: of the user's with a reply to it, of the model's as it stands."""
-        self._refuse_if_busy()
+        self._replies.refuse_if_busy()
 
         def go(tree: Tree) -> None:
             old = tree.message(message_id)
             new = tree.add(old.role, text, old.parent_id)
-            self._store_message(tree, new)
+            put(self._ledger, tree, new)
             if new.role == "user":
-                self._reply(tree, new.id, "")
+                self._replies.reply(tree, new.id, "")
 
         self._with_tree(chat_id, go)
 
     def continue_reply(self, chat_id: str, message_id: str) -> None:
         """Goes on with a reply that was stopped, cut off or interrupted, in the same message."""
-        self._refuse_if_busy()
-        self._with_tree(chat_id, lambda tree: self._continue(tree, message_id))
+        self._replies.refuse_if_busy()
+        self._with_tree(chat_id, lambda tree: self._replies.continue_reply(tree, message_id))
 
     def select_version(self, chat_id: str, message_id: str) -> None:
         """Shows the branch through this message (its newest descendants below it)."""
-        self._with_tree(chat_id, lambda tree: self._change_session(tree, tip=tree.leaf_below(message_id)))
+        self._with_tree(chat_id, lambda tree: change(self._ledger, tree, tip=tree.leaf_below(message_id)))
 
     def stop(self) -> None:
         """Stops the running completion at the next token, or takes back one that waits for the model."""
-        with self._lock:
-            running = self._running
-            if running is not None and running.request == 0:
-                self._queued = None
-                running.take(protocol.Finished(0, "cancelled"))
-            elif running is not None:
-                self._engine.cancel(running.request)
+        self._replies.stop()
 
     @property
     def busy(self) -> bool:
         """Whether a completion is being written or waits for the model."""
-        return self._running is not None
+        return self._replies.running is not None
 
     # -- steering
 
     @property
     def sampling(self) -> SamplingSettings:
-        return self._sampling
+        return self._replies.sampling
 
     def set_sampling(self, settings: SamplingSettings, chat_id: str = "") -> None:
         """Settings for what comes; in force for the next token if a completion is running. Kept with the chat, if one is named."""
-        with self._lock:
-            self._sampling = settings
-            if (running := self._running) is not None and running.request:
-                seeded = replace(settings, seed=running.generation.settings.seed)
-                self._engine.tell(protocol.SetSampling(running.request, seeded))
+        self._replies.set_sampling(settings)
         if chat_id:
-            self._with_tree(chat_id, lambda tree: self._change_session(tree, sampling=settings))
+            self._with_tree(chat_id, lambda tree: change(self._ledger, tree, sampling=settings))
 
     @property
     def pace(self) -> float:
-        return self._pace
+        return self._replies.pace
 
     def set_pace(self, tokens_per_s: float) -> None:
         """At most this many tokens a second, 0 for as fast as the engine goes; acts on a running completion too."""
-        with self._lock:
-            self._pace = tokens_per_s
-            if (running := self._running) is not None and running.request:
-                self._engine.tell(protocol.SetPace(running.request, tokens_per_s))
+        self._replies.set_pace(tokens_per_s)
 
     # -- chats
 
@@ -243,7 +221,7 @@ class Session:
         """A chat without messages. Returns its id."""
         now = time.time()
         model = self.model
-        row = SessionRow(new_id(), "chat", "", model.path, model.name, system, self._sampling, created=now, updated=now)
+        row = SessionRow(new_id(), "chat", "", model.path, model.name, system, self.sampling, created=now, updated=now)
         with self._lock:
             self._trees[row.id] = Tree(Chat(row))
             self._ledger.write(lambda store: store.add_session(row))
@@ -251,17 +229,17 @@ class Session:
         return row.id
 
     def rename(self, chat_id: str, title: str) -> None:
-        self._with_tree(chat_id, lambda tree: self._change_session(tree, title=title.strip()))
+        self._with_tree(chat_id, lambda tree: change(self._ledger, tree, title=title.strip()))
 
     def set_system(self, chat_id: str, text: str) -> None:
-        self._with_tree(chat_id, lambda tree: self._change_session(tree, system=text))
+        self._with_tree(chat_id, lambda tree: change(self._ledger, tree, system=text))
 
     def delete(self, chat_id: str) -> None:
         """Throws a chat away; `undelete` takes it back."""
-        self._with_tree(chat_id, lambda tree: self._change_session(tree, deleted=time.time()))
+        self._with_tree(chat_id, lambda tree: change(self._ledger, tree, deleted=time.time()))
 
     def undelete(self, chat_id: str) -> None:
-        self._with_tree(chat_id, lambda tree: self._change_session(tree, deleted=None))
+        self._with_tree(chat_id, lambda tree: change(self._ledger, tree, deleted=None))
 
     # -- reading
 
@@ -302,7 +280,7 @@ class Session:
 
         In the loaded model if it is the same one under the same settings, else in a worker of its own.
         """
-        self._refuse_if_busy(model_needed=False)
+        self._replies.refuse_if_busy(model_needed=False)
 
         def work() -> events.ReplayResult:
             row, tokens = self._ledger.read(
@@ -311,161 +289,6 @@ class Session:
             return replay.replay(row, tokens, self._engine, on_progress or (lambda fraction: None))
 
         return self._side.submit(work)
-
-    # -- the way of a reply
-
-    def _reply(self, tree: Tree, parent_id: str, reply_start: str) -> None:
-        """A new assistant's message below `parent_id`, and the command that fills it."""
-        prompt = tree.prompt(parent_id)
-        message = tree.add("assistant", reply_start, parent_id, "streaming", reply_start)
-        self._store_message(tree, message)
-        sampling = self._sampling
-        pace = self._pace
-        self._begin(
-            tree,
-            message,
-            0,
-            lambda request: protocol.Generate(
-                request, (sampling,), prompt, reply_start=reply_start, alternatives=ALTERNATIVES, pace=pace
-            ),
-        )
-
-    def _continue(self, tree: Tree, message_id: str) -> None:
-        """From the recorded tokens where they are this model's and make up the message, else from its text."""
-        message = tree.message(message_id)
-        if message.role != "assistant":
-            raise PlaygroundError("Only a reply can be continued.", "Choose one of the model's messages.")
-        before = tree.generations.get(message_id)
-        if before is None or before.model_path != self.model.path:
-            self._continue_with(tree, message, None, [])
-            return
-
-        def found(answer: Future[tuple[GenerationRow, list[TokenRow]]]) -> None:
-            whole: GenerationRow | None = None
-            tokens: list[TokenRow] = []
-            try:
-                whole, tokens = answer.result()
-            except Exception:  # its text is still there to go on from
-                log.exception("could not read generation %s", before.id)
-            with self._lock:
-                self._continue_with(tree, message, whole, tokens)
-
-        self._ledger.read(lambda store: (store.generation(before.id), store.tokens(before.id))).add_done_callback(found)
-
-    def _continue_with(self, tree: Tree, message: MessageRow, before: GenerationRow | None, tokens: list[TokenRow]) -> None:
-        text = "".join(token.text for token in tokens)
-        prompt = tree.prompt(message.parent_id)
-        sampling, pace = self._sampling, self._pace
-        message = tree.change(message.id, state="streaming")
-        self._ledger.write(lambda store: store.update_message(message.id, state="streaming"))
-        self._ledger.tell(events.MessageChanged(message))
-        if before is not None and before.prompt_ids and tokens and message.content.endswith(text):
-            ids = tuple(token.token_id for token in tokens)
-            head = before.prompt_ids[: len(before.prompt_ids) - before.continued]
-            tail = before.prompt_ids[len(head) :] + ids
-            self._begin(
-                tree,
-                message,
-                len(tail),
-                lambda request: protocol.Generate(
-                    request, (sampling,), prompt_ids=head, continued=tail, alternatives=ALTERNATIVES, pace=pace
-                ),
-            )
-        else:
-            self._begin(
-                tree,
-                message,
-                0,
-                lambda request: protocol.Generate(
-                    request, (sampling,), prompt, reply_start=message.content, alternatives=ALTERNATIVES, pace=pace
-                ),
-            )
-
-    def _begin(self, tree: Tree, message: MessageRow, continued: int, command: Callable[[int], protocol.Generate]) -> None:
-        """Stores a generation and, once that is written, sends its command; waits for a model that is being loaded."""
-        row = GenerationRow(
-            new_id(),
-            tree.session.id,
-            message.id,
-            "",
-            "",
-            "",
-            "",
-            "",
-            "",
-            continued=continued,
-            settings=self._sampling,
-            owner=owner(),
-            started=time.time(),
-        )
-        running = Running(row, message, self._ledger.write, self._ledger.tell, lambda ended: self._ended(tree, ended))
-        self._running = running
-
-        def go() -> None:
-            with self._lock:
-                if self._running is not running or running.request:
-                    return
-                state = self.model
-                if state.state == "loading":
-                    self._queued = go
-                    return
-                if state.info is None:
-                    running.take(protocol.Failed(0, "WorkerError", state.message or "No model is loaded.", state.hint))
-                    return
-                running.generation = self._with_model(running.generation)
-                started = running.generation
-                tree.put_generation(started)
-                self._ledger.write(lambda store: store.add_generation(started))
-                self._ledger.tell(events.GenerationStarted(started.id, started.session_id, message.id, started.settings))
-                self._ledger.write(lambda store: None, ask)
-
-        def ask() -> None:
-            with self._lock:
-                if self._running is not running:
-                    return
-                try:
-                    running.request = self._engine.ask(command, running.take)
-                except PlaygroundError as error:
-                    running.take(protocol.Failed(0, error.kind, error.message, error.hint))
-
-        go()
-
-    def _with_model(self, row: GenerationRow) -> GenerationRow:
-        info = self.model.info
-        assert info is not None
-        if not info.sha256:
-            self._measuring.wants_hash(row.id)
-        context = to_dict(self._engine.context) | {"context": info.context}
-        return replace(
-            row,
-            model_path=info.path,
-            model_name=info.name,
-            model_sha256=info.sha256,
-            engine=info.engine,
-            engine_build=info.engine_build,
-            device=info.device,
-            context=context,
-            settings=self._sampling,
-        )
-
-    def _ended(self, tree: Tree, running: Running) -> None:
-        with self._lock:
-            if self._running is running:
-                self._running = None
-            tree.put_generation(running.generation)
-            tree.change(running.message.id, content=running.message.content, state=running.message.state)
-            problem = running.problem
-            if problem is None or problem.kind == "WorkerError":  # the model's own notice says that
-                return
-            if problem.kind == "Bug":
-                log.error("generation failed: %s\n%s", problem.message, problem.details)
-            self._ledger.tell(events.Notice("error", problem.message, problem.hint, key="reply"))
-
-    def _refuse_if_busy(self, model_needed: bool = True) -> None:
-        if self._running is not None:
-            raise PlaygroundError("A reply is still being written.", "Stop it first, or wait for its end.")
-        if model_needed and self.model.state in ("none", "failed", "lost"):
-            raise PlaygroundError("No model is loaded.", "Choose one, or load the last one again.")
 
     # -- what the engine says
 
@@ -480,11 +303,8 @@ class Session:
                 self._measuring.loaded(state.info, self._engine.context)
         if state.state == "lost":
             self._ledger.tell_now(events.Notice("error", state.message, state.hint, "reload", "engine"))
-        if state.state != "loading":
-            with self._lock:
-                queued, self._queued = self._queued, None
-            if queued is not None:
-                self._side.submit(queued)
+        if state.state != "loading" and (queued := self._replies.waiting()) is not None:
+            self._side.submit(queued)
 
     # -- small parts
 
@@ -512,14 +332,3 @@ class Session:
                     log.exception("an intent on chat %s failed", chat_id)
 
         self._ledger.read(lambda store: store.chat(chat_id)).add_done_callback(found)
-
-    def _store_message(self, tree: Tree, message: MessageRow, **session_fields: Any) -> None:
-        """A new message at the tip: written, then told."""
-        self._ledger.write(lambda store: store.add_message(message))
-        self._change_session(tree, tip=message.id, **session_fields)
-        self._ledger.tell(events.MessageAdded(message))
-
-    def _change_session(self, tree: Tree, **fields: Any) -> None:
-        row = tree.change_session(**fields)
-        self._ledger.write(lambda store: store.update_session(row.id, updated=row.updated, **fields))
-        self._ledger.tell(events.SessionChanged(row))

@@ -46,6 +46,8 @@ class Running:
         self.message = message
         self.request = 0
         self.problem: protocol.Failed | None = None
+        self.stored = False
+        """whether the database has the generation: not before its model is there"""
         self.used = 0
         self._write = write
         self._tell = tell
@@ -102,6 +104,8 @@ class Running:
 
         def finish(store: Store) -> None:
             store.update_message(message.id, content=message.content, state=message.state)
+            if not self.stored:
+                return
             store.update_generation(
                 generation.id,
                 state=generation.state,

@@ -238,3 +238,13 @@ def test_what_a_load_took_is_kept_beside_what_was_predicted(starter: Listening) 
     assert kept == fit
     for term in ("weights", "kv_cache", "compute", "output"):
         assert fit.predicted["CPU"][term] == pytest.approx(fit.measured["CPU"][term], rel=0.01, abs=8192)
+
+
+def test_a_message_taken_back_while_the_model_loads_is_kept_as_stopped(listening: Listening, home: Home) -> None:
+    session = listening.session
+    session.load("starter")
+    session.send("", "Hello")
+    session.stop()
+    assert listening.reply().message.state == "stopped"
+    session.close()
+    assert rows(home, "select role, state from messages order by id") == [("user", "complete"), ("assistant", "stopped")]
