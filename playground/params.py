@@ -138,8 +138,17 @@ def _check(value: Any) -> None:
                 raise SettingError(f"{known.name} must be a whole number, not {item}.", known.help)
             low, high = known.minimum, known.maximum
             if (low is not None and item < low) or (high is not None and item > high):
-                bounds = f"from {low:g} to {high:g}" if low is not None and high is not None else f"at least {low:g}"
+                bounds = (
+                    f"from {_number(low)} to {_number(high)}"
+                    if low is not None and high is not None
+                    else f"at least {_number(low)}"
+                )
                 raise SettingError(f"{known.name} = {item} is out of range.", f"It goes {bounds}.")
+
+
+def _number(value: Any) -> str:
+    """A bound as a person writes it: no exponents, no trailing zeros."""
+    return f"{value:,.10g}" if isinstance(value, int) or float(value).is_integer() else f"{value:g}"
 
 
 STAGES = ("penalties", "top_k", "top_p", "min_p", "temperature")

@@ -54,10 +54,26 @@ def home() -> Home:
     """The data folder in force. Read at each call, so that a test may move it."""
     named = os.environ.get("PLAYGROUND_HOME")
     if named:
-        return Home(Path(named).expanduser().absolute())
+        return Home(expanded(named).absolute())
     import platformdirs  # only where it is needed: the window's start counts milliseconds
 
     return Home(Path(platformdirs.user_data_dir("playground", appauthor=False)))
+
+
+def expanded(name: str | Path) -> Path:
+    """The path with its `~` resolved; as it stands where nobody knows whose home that is."""
+    return Path(os.path.expanduser(name))
+
+
+def existing(name: str | Path) -> Path | None:
+    """The file or folder that a person named, None if there is none. One that may not be looked at counts as being there."""
+    try:
+        path = expanded(name).absolute()
+        return path if str(name) and path.exists() else None
+    except PermissionError:
+        return path
+    except (OSError, ValueError):  # too long, or a NUL in it
+        return None
 
 
 def resources() -> Path:

@@ -26,6 +26,11 @@ _SIGNS_OF_DAMAGE = ("unsupported file format", "Could not decode to UTF-8")
 def storage_error(error: Exception, path: Path | None) -> StorageError | None:
     """The sentence for an error of SQLite or of the file system; None for an error that is not about storage."""
     where = str(path) if path else "the database in memory"
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return StorageError(
+            f"{_file_above(path)} is a file, where the data folder should be.",
+            "Move it away, or choose another data folder (PLAYGROUND_HOME).",
+        )
     if isinstance(error, OSError):
         return StorageError(f"{where} cannot be opened: {error.strerror or error}.", _way_in(path))
     if not isinstance(error, sqlite3.Error):
@@ -107,6 +112,10 @@ def foreign(path: Path | None) -> StorageError:
 def _way_in(path: Path | None) -> str:
     folder = path.parent if path else "the data folder"
     return f"Make {folder} writable, or choose another data folder (PLAYGROUND_HOME)."
+
+
+def _file_above(path: Path | None) -> Path | str:
+    return next((each for each in (path.parents if path else ()) if each.is_file()), path or "A file")
 
 
 def _full(path: Path | None) -> bool:

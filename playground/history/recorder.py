@@ -32,6 +32,7 @@ _IMPATIENCE_S = 0.1
 """the same once it was told: new work must not wait"""
 _RETRY_S = (0.5, 10.0)
 """first and longest pause between attempts to write what is left"""
+KEPT = "What is said is kept in memory, and written as soon as it can be."
 _TOGETHER = 5000
 """most jobs in one commit"""
 
@@ -46,6 +47,8 @@ class StoreTrouble:
     """changes not written when this was told; `Recorder.unsaved` says how many it is now"""
     opened: bool = True
     """False: the database could not even be opened, so that older chats may be missing"""
+    readable: bool = True
+    """False: nothing of what was said before can be read"""
 
 
 @dataclass
@@ -85,6 +88,7 @@ class Recorder:
         self._closing = False
         self._file: Store | None = None
         self._memory: Store | None = None
+        self._readable = True
         self._left: list[_Work] = []
         self._trouble: StoreTrouble | None = None
         self._pause = _RETRY_S[0]
@@ -173,6 +177,7 @@ class Recorder:
             try:
                 return Store.copy_in_memory(self.path)
             except Exception as error:
+                self._readable = False
                 log.warning("nothing can be read of %s: %s", self.path, error)
         try:
             return Store(None)
@@ -264,9 +269,8 @@ class Recorder:
     def _begin_trouble(self, error: PlaygroundError) -> None:
         self._pause = _RETRY_S[0]
         self._retry_at = time.monotonic() + self._pause
-        kept = "What is said is kept in memory, and written as soon as it can be."
         self._trouble = StoreTrouble(
-            error.message, f"{error.hint} {kept}".strip(), len(self._left), opened=self._file is not None
+            error.message, f"{error.hint} {KEPT}".strip(), len(self._left), self._file is not None, self._readable
         )
         if self._file is not None:
             self._file.wait_for_others(_IMPATIENCE_S)

@@ -19,7 +19,7 @@ from playground.models import download_plan, library, places
 from playground.models.files import Choice, recommend
 from playground.models.hub import Hub, ModelPage, Query
 from playground.models.library import Row
-from playground.paths import Home
+from playground.paths import Home, existing, expanded
 from playground.process import Exit, WorkerProcess
 from playground.protocol import Cancel, Download, DownloadDone, DownloadProgress, Failed, Finished
 
@@ -45,7 +45,7 @@ def search(query: Query, limit: int = 20) -> dict[str, Any]:
 
 def show(home: Home, name: str, fit: Fit | None = None, card: bool = False) -> dict[str, Any]:
     """One model: a repository's page (`owner/name`), or a row of the library with everything its headers say."""
-    if "/" in name and ":" not in name and not Path(name).expanduser().exists():
+    if "/" in name and ":" not in name and existing(name) is None:
         try:
             return _page(Hub().model(name), fit) | ({"card": Hub().card(name)} if card else {})
         except HubError:
@@ -106,7 +106,7 @@ def get(
 
 def add(home: Home, path: str) -> dict[str, Any]:
     """Adds a folder or file where it lies. `{"path", "models": [...], "notices": [...]}`."""
-    where = Path(path).expanduser().absolute()
+    where = expanded(path).absolute()
     if where.is_file():
         library.inspect(where)  # a file that is no model is refused before it is on the list
     place = places.add(home, where)
@@ -117,7 +117,7 @@ def add(home: Home, path: str) -> dict[str, Any]:
 def remove(home: Home, name: str, trash: Callable[[Path], None] | None = None) -> dict[str, Any]:
     """Moves a model of ours to the trash, or takes an added folder off the list. `{"removed", "path", "trashed"}`."""
     if places.take_out(home, Path(name)):
-        return {"removed": name, "path": str(Path(name).expanduser().absolute()), "trashed": False}
+        return {"removed": name, "path": str(expanded(name).absolute()), "trashed": False}
     row = _row(home, name)
     library.remove(home, row, trash or to_trash)
     return {"removed": row.name, "path": row.path, "trashed": True}

@@ -213,7 +213,7 @@ def merge_splits(headers: Sequence[GgufHeader]) -> GgufHeader:
 
 
 def _check_magic(cursor: _Cursor) -> int:
-    magic = cursor.take(4)
+    magic = b"" if cursor.size is not None and cursor.size < 4 else cursor.take(4)
     if magic != b"GGUF":
         raise ModelFileError(f"{cursor.name} is not a GGUF file.", "Choose a .gguf file or a model folder.")
     version = int(cursor.scalar("I"))

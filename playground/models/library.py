@@ -139,7 +139,7 @@ def watched(snapshot: Snapshot) -> list[str]:
 
 def inspect(path: Path) -> Row:
     """One dropped or named file or folder as a row. ModelFileError with a sentence if it is no model."""
-    path = path.expanduser().absolute()
+    path = paths.expanded(path).absolute()
     if not path.exists():
         raise NotFoundError(f"{path} is not there.", "Check the path.")
     if path.is_file() and path.suffix.lower() != ".gguf":
@@ -158,8 +158,8 @@ def resolve(home: Home, name: str, rows: Iterable[Row] | None = None) -> Path:
     """
     if name == "starter":
         return paths.starter()
-    if name and (path := Path(name).expanduser()).exists():
-        return path.absolute()
+    if (path := paths.existing(name)) is not None:
+        return path
     every = [row for row in (scan(home).rows if rows is None else rows) if row.kind in ("gguf", "safetensors")]
     wanted = name.lower()
     for matches in (
@@ -173,6 +173,8 @@ def resolve(home: Home, name: str, rows: Iterable[Row] | None = None) -> Path:
         if found:
             names = ", ".join(sorted({_spoken(row) for row in found})[:8])
             raise NotFoundError(f"'{name}' could be {len(found)} models.", f"Name one: {names}.")
+    if name.startswith(("/", "./", "../", "~")) or (name.lower().endswith(".gguf") and name.count("/") != 2 and ":" not in name):
+        raise NotFoundError(f"There is no file {paths.expanded(name)}.", "Check the path, or see: playground models list")
     hint = (
         f"Get it with: playground models get {name.replace(':', ' --file ', 1)}"
         if "/" in name

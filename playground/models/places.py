@@ -13,7 +13,7 @@ from typing import Literal
 
 from playground import paths
 from playground.errors import NotFoundError, StorageError
-from playground.paths import Home
+from playground.paths import Home, expanded
 
 Kind = Literal["starter", "own", "huggingface", "lmstudio", "ollama", "added"]
 
@@ -57,9 +57,9 @@ def hugging_face_cache() -> Path:
     """The Hugging Face cache in force, told from the environment as huggingface_hub does, without importing it."""
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if value := os.environ.get(name):
-            return Path(os.path.expandvars(value)).expanduser()
+            return expanded(os.path.expandvars(value))
     if value := os.environ.get("HF_HOME"):
-        return Path(os.path.expandvars(value)).expanduser() / "hub"
+        return expanded(os.path.expandvars(value)) / "hub"
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "huggingface" / "hub"
 
@@ -75,7 +75,7 @@ def added(home: Home) -> list[Path]:
 
 def add(home: Home, path: Path) -> Place:
     """Adds a folder or a model file; it stays where it is. NotFoundError if it is not there."""
-    path = path.expanduser().absolute()
+    path = expanded(path).absolute()
     if not path.exists():
         raise NotFoundError(f"{path} is not there.", "Check the path.")
     if not os.access(path, os.R_OK):
@@ -88,7 +88,7 @@ def add(home: Home, path: Path) -> Place:
 
 def take_out(home: Home, path: Path) -> bool:
     """Takes an added folder or file off the list (nothing is deleted); whether it was on it."""
-    path = path.expanduser().absolute()
+    path = expanded(path).absolute()
     have = added(home)
     if path not in have:
         return False
@@ -99,7 +99,7 @@ def take_out(home: Home, path: Path) -> bool:
 def _ollama(user: Path) -> list[Path]:
     named = os.environ.get("OLLAMA_MODELS")
     usual = [user / ".ollama" / "models", Path("/usr/share/ollama/.ollama/models"), Path("/var/lib/ollama/models")]
-    return ([Path(named).expanduser()] if named else []) + usual
+    return ([expanded(named)] if named else []) + usual
 
 
 def _write(home: Home, folders: list[Path]) -> None:

@@ -19,6 +19,7 @@ from playground import events, protocol
 from playground.errors import PlaygroundError
 from playground.history import export
 from playground.history.records import Chat, FitRow, GenerationRow, SearchHit, SessionRow, TokenRow, new_id
+from playground.history.recorder import StoreTrouble
 from playground.history.store import Store
 from playground.params import ContextSettings, SamplingSettings
 from playground.paths import Home, existing, starter
@@ -68,10 +69,13 @@ class Session:
 
         self._ledger.start(self.home.database, first)
 
-    def close(self) -> None:
-        """Stops what runs, writes what is pending, ends the workers. Returns within a few seconds, whatever hangs."""
+    def close(self) -> bool:
+        """Stops what runs, writes what is pending, ends the workers. Returns within a few seconds, whatever hangs.
+
+        False if something that was said could not be written.
+        """
         if self._closed:
-            return
+            return True
         self._closed = True
         running = self._replies.running
         self._measuring.close()
@@ -81,11 +85,16 @@ class Session:
         if running is not None:
             running.interrupt()
         self._side.shutdown(wait=False, cancel_futures=True)
-        self._ledger.close()
+        return self._ledger.close()
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Calls `listener` with every event from now on; the returned function ends that."""
         return self._ledger.subscribe(listener)
+
+    @property
+    def storage_trouble(self) -> StoreTrouble | None:
+        """Why nothing is being saved; None while all is well."""
+        return self._ledger.trouble
 
     @property
     def shelf(self) -> Shelf:

@@ -42,14 +42,21 @@ class Ledger:
         opened.submit(first)
         opened.submit(lambda store: None, lambda: self.tell_now(events.StoreReady(opened.trouble is None)))
 
-    def close(self) -> None:
-        """Writes what is pending and tells what is left to tell; a few seconds at most."""
+    def close(self) -> bool:
+        """Writes what is pending and tells what is left to tell; a few seconds at most. False if something could not be written."""
+        saved = True
         if self._reader is not None:
             self._reader.close()
         if self._recorder is not None:
-            self._recorder.close()
+            saved = self._recorder.close()
             self._told.put(None)
             self._teller.join(2)
+        return saved
+
+    @property
+    def trouble(self) -> recorder.StoreTrouble | None:
+        """Why the database cannot be used now; None while it can."""
+        return self._open().trouble
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Calls `listener` with every event from now on; the returned function ends that."""
