@@ -1,11 +1,13 @@
-"""Makes small GGUF models that really load and decode: random weights in any quantization, and one that recites a given text.
+"""Makes GGUF models that really load and decode: random weights in any quantization and in real shapes, and one that recites a text.
 
-The weights of quantized tensors are written as random blocks with a fitting scale, so that half a billion of them take seconds.
+Dense with grouped heads (`llama`), sliding windows (`gemma3`), mixtures of experts (`qwen3moe`). The weights of quantized tensors are
+written as random blocks with a fitting scale, so that a billion of them take seconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import gguf
@@ -14,6 +16,60 @@ import numpy as np
 Kind = gguf.GGMLQuantizationType
 
 QUANTIZED = ("Q8_0", "Q4_0", "Q4_K", "Q6_K")
+
+Matrix = Callable[..., tuple[np.ndarray, Kind]]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A model's widths. `outer` is the format of the token table, where it is another one than that of the rest."""
+
+    architecture: str = "llama"
+    vocabulary: int = 512
+    width: int = 256
+    layers: int = 2
+    heads: int = 4
+    kv_heads: int = 2
+    hidden: int = 512
+    context: int = 1024
+    head: int = 0
+    tied: bool = False
+    window: int = 0
+    experts: int = 0
+    experts_used: int = 0
+    outer: str = ""
+
+    @property
+    def head_width(self) -> int:
+        return self.head or self.width // self.heads
+
+    @property
+    def is_gemma(self) -> bool:
+        return self.architecture == "gemma3"
+
+
+SMALL_WINDOW = Shape("gemma3", layers=6, kv_heads=1, head=64, window=64, context=4096)
+"""layers that look back 64 tokens, five of six"""
+SMALL_MIXTURE = Shape("qwen3moe", head=64, experts=8, experts_used=2, hidden=128)
+
+GROUPED_1B = Shape("llama", 128_256, 2048, 16, 32, 8, 8192, 131_072, tied=True, outer="Q6_K")
+"""Llama 3.2 1B"""
+WINDOW_1B = Shape("gemma3", 262_144, 1152, 26, 4, 1, 6912, 32_768, head=256, tied=True, window=512, outer="Q8_0")
+"""Gemma 3 1B"""
+MIXTURE_1B = Shape("qwen3moe", 64_000, 1024, 16, 16, 4, 512, 32_768, head=128, experts=32, experts_used=4, outer="Q8_0")
+"""Qwen 3's mixtures, with the widths of one of about a billion weights"""
+
+
+def shaped_model(path: Path, shape: Shape, kind: str = "Q8_0", template: str | None = None, seed: int = 0) -> Path:
+    """A model of that shape with random weights: F32, F16 or one of `QUANTIZED`. Its first 256 tokens are the single bytes."""
+    rng = np.random.default_rng(seed)
+
+    def matrix(rows: int, columns: int, scale: float = 1.0) -> tuple[np.ndarray, Kind]:
+        chosen = shape.outer if shape.outer and rows == shape.vocabulary else kind
+        return _blocks(rng, chosen, rows, columns, scale / np.sqrt(columns)), Kind[chosen]
+
+    _write(path, shape, matrix, _words(shape.vocabulary), template)
+    return path
 
 
 def random_model(
@@ -30,16 +86,8 @@ def random_model(
     seed: int = 0,
 ) -> Path:
     """A model of the Llama architecture with random weights: F32, F16 or one of `QUANTIZED`. Its tokens are all single bytes at first."""
-    rng = np.random.default_rng(seed)
-    pieces = (
-        [bytes([number]) for number in range(256)] + [b"<eos>"] + [b" word%d" % number for number in range(257, vocabulary)]
-    )
-
-    def matrix(rows: int, columns: int, scale: float = 1.0) -> tuple[np.ndarray, Kind]:
-        return _blocks(rng, kind, rows, columns, scale / np.sqrt(columns)), Kind[kind]
-
-    _write(path, matrix, pieces, width, layers, heads, kv_heads, hidden, context, template)
-    return path
+    shape = Shape("llama", vocabulary, width, layers, heads, kv_heads, hidden, context)
+    return shaped_model(path, shape, kind, template, seed)
 
 
 def half_billion(path: Path, kind: str = "Q4_0") -> Path:
@@ -70,32 +118,35 @@ def reciting_model(path: Path, pieces: Sequence[bytes], context: int = 512, shar
         is_outer = rows == len(vocabulary)
         return (next(layered) if is_outer else np.zeros((rows, columns), np.float32)), Kind.F32
 
-    _write(path, matrix, vocabulary, width, 1, 2, 2, 128, context, None)
+    shape = Shape("llama", len(vocabulary), width, 1, 2, 2, 128, context)
+    _write(path, shape, matrix, vocabulary, None)
     return ids
 
 
-def _write(
-    path: Path,
-    matrix: Callable[..., tuple[np.ndarray, Kind]],
-    pieces: Sequence[bytes],
-    width: int,
-    layers: int,
-    heads: int,
-    kv_heads: int,
-    hidden: int,
-    context: int,
-    template: str | None,
-) -> None:
-    writer = gguf.GGUFWriter(str(path), "llama")
+def _words(vocabulary: int) -> list[bytes]:
+    return [bytes([number]) for number in range(256)] + [b"<eos>"] + [b" word%d" % number for number in range(257, vocabulary)]
+
+
+def _write(path: Path, shape: Shape, matrix: Matrix, pieces: Sequence[bytes], template: str | None) -> None:
+    writer = gguf.GGUFWriter(str(path), shape.architecture)
     writer.add_name(path.stem)
-    writer.add_context_length(context)
-    writer.add_block_count(layers)
-    writer.add_embedding_length(width)
-    writer.add_feed_forward_length(hidden)
-    writer.add_head_count(heads)
-    writer.add_head_count_kv(kv_heads)
+    writer.add_context_length(shape.context)
+    writer.add_block_count(shape.layers)
+    writer.add_embedding_length(shape.width)
+    writer.add_feed_forward_length(shape.hidden)
+    writer.add_head_count(shape.heads)
+    writer.add_head_count_kv(shape.kv_heads)
     writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_dimension_count(width // heads)
+    writer.add_rope_dimension_count(shape.head_width)
+    if shape.head:
+        writer.add_key_length(shape.head)
+        writer.add_value_length(shape.head)
+    if shape.window:
+        writer.add_sliding_window(shape.window)
+    if shape.experts:
+        writer.add_expert_count(shape.experts)
+        writer.add_expert_used_count(shape.experts_used)
+        writer.add_expert_feed_forward_length(shape.hidden)
     writer.add_vocab_size(len(pieces))
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
@@ -111,27 +162,51 @@ def _write(
         data, kind = matrix(rows, columns, scale)
         writer.add_tensor(name, data, raw_dtype=kind)
 
-    def norm(name: str) -> None:
+    def norm(name: str, width: int = shape.width) -> None:
         writer.add_tensor(name, np.ones(width, np.float32))
 
-    add("token_embd.weight", len(pieces), width)
-    for layer in range(layers):
-        block = f"blk.{layer}."
-        norm(block + "attn_norm.weight")
-        add(block + "attn_q.weight", width, width)
-        add(block + "attn_k.weight", width // heads * kv_heads, width)
-        add(block + "attn_v.weight", width // heads * kv_heads, width)
-        add(block + "attn_output.weight", width, width)
-        norm(block + "ffn_norm.weight")
-        add(block + "ffn_gate.weight", hidden, width)
-        add(block + "ffn_up.weight", hidden, width)
-        add(block + "ffn_down.weight", width, hidden)
+    add("token_embd.weight", len(pieces), shape.width)
+    for layer in range(shape.layers):
+        _write_layer(f"blk.{layer}.", shape, matrix, writer, add, norm)
     norm("output_norm.weight")
-    add("output.weight", len(pieces), width, 3.0)
+    if not shape.tied:
+        add("output.weight", len(pieces), shape.width, 3.0)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def _write_layer(
+    block: str, shape: Shape, matrix: Matrix, writer: gguf.GGUFWriter, add: Callable[..., None], norm: Callable[..., None]
+) -> None:
+    queries, keys = shape.heads * shape.head_width, shape.kv_heads * shape.head_width
+    norm(block + "attn_norm.weight")
+    add(block + "attn_q.weight", queries, shape.width)
+    add(block + "attn_k.weight", keys, shape.width)
+    add(block + "attn_v.weight", keys, shape.width)
+    add(block + "attn_output.weight", shape.width, queries)
+    norm(block + "ffn_norm.weight")
+    if shape.architecture in ("gemma3", "qwen3moe"):
+        norm(block + "attn_q_norm.weight", shape.head_width)
+        norm(block + "attn_k_norm.weight", shape.head_width)
+    if shape.is_gemma:
+        norm(block + "post_attention_norm.weight")
+        norm(block + "post_ffw_norm.weight")
+    if not shape.experts:
+        add(block + "ffn_gate.weight", shape.hidden, shape.width)
+        add(block + "ffn_up.weight", shape.hidden, shape.width)
+        add(block + "ffn_down.weight", shape.width, shape.hidden)
+        return
+    router = np.random.default_rng(len(block)).standard_normal((shape.experts, shape.width), np.float32)
+    writer.add_tensor(block + "ffn_gate_inp.weight", router / np.float32(np.sqrt(shape.width)))
+    for part, rows, columns in (
+        ("gate", shape.hidden, shape.width),
+        ("up", shape.hidden, shape.width),
+        ("down", shape.width, shape.hidden),
+    ):
+        data, kind = matrix(shape.experts * rows, columns)
+        writer.add_tensor(f"{block}ffn_{part}_exps.weight", data.reshape(shape.experts, rows, -1), raw_dtype=kind)
 
 
 def _blocks(rng: np.random.Generator, kind: str, rows: int, columns: int, deviation: float) -> np.ndarray:

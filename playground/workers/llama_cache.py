@@ -2,7 +2,11 @@
 
 Rounding depends on the size of the batch that a token was computed in. So that a generation can be repeated exactly, the cache is only
 ever cut at a boundary between two batches, the last token of a prompt is always a batch of its own (regenerating needs nothing else
-again), and the batches are part of the record. Knows no sampling and no text.
+again), and the batches are part of the record.
+
+Layers with a sliding window keep their tokens in a ring, shorter than the context: token n lies in cell n modulo its size, and the oldest
+are overwritten. A cut is made only where what is needed is still there and the next token comes to lie where it would have without the cut;
+else everything is computed again. Knows no sampling and no text.
 """
 
 from __future__ import annotations
@@ -52,6 +56,7 @@ class Cache:
         """run-length: [size, count]"""
         self.chunk = max(1, min(model.n_ubatch, model.n_batch))
         """of a prompt, in tokens"""
+        self._ring = self._ring_size()
         self._abort = False
         self._should_abort: Callable[[], bool] = lambda: False
         self._callback = C.ggml_abort_callback(self._asked)
@@ -76,13 +81,70 @@ class Cache:
                 kept += size * whole
             if whole < count:
                 break
-        if kept == len(self.tokens):
-            return kept
-        if kept == 0 or not C.llama_memory_seq_rm(self._model.memory, 0, kept, -1):
-            self.clear()  # models with a recurrent state cannot go back
+        if not self._forget(kept, len(self.tokens) - kept):
             return 0
         self.tokens, self._sizes = self.tokens[:kept], sizes
         return kept
+
+    # -- several sequences
+
+    def share(self, count: int, room: int) -> None:
+        """Sequences 0 to `count` - 1 all begin with what is there; together they may grow by `room` tokens."""
+        if self._ring and self._model.unified and len(self.tokens) + room > self._ring:
+            self._leave_window()
+        for number in range(1, count):
+            C.llama_memory_seq_cp(self._model.memory, 0, number, -1, -1)
+
+    def unshare(self, count: int) -> None:
+        """Leaves what can be described exactly: sequence 0 as it was when it was shared."""
+        for number in range(1, count):
+            C.llama_memory_seq_rm(self._model.memory, number, -1, -1)
+        length = len(self.tokens)
+        if not C.llama_memory_seq_rm(self._model.memory, 0, length, -1) or (self._ring and self._oldest() != 0):
+            self.clear()  # a recurrent state cannot go back; a ring that several wrote to is in no order
+
+    # -- the ring
+
+    def _ring_size(self) -> int:
+        """Cells of the cache for layers with a sliding window, as the library makes it; 0 where nothing is ever overwritten."""
+        model = self._model
+        wanted = model.look_back * (model.sequences if model.unified else 1) + model.n_ubatch
+        cells = -(-wanted // 256) * 256
+        return cells if model.look_back and cells < model.window else 0
+
+    def _oldest(self) -> int:
+        """The first position that every layer still has of sequence 0; -1 if there is none."""
+        return int(C.llama_memory_seq_pos_min(self._model.memory, 0))
+
+    def _forget(self, kept: int, count: int) -> bool:
+        """Removes `count` tokens behind the first `kept`. False if that was not possible and everything is gone."""
+        if kept == 0 or not self._can_forget(kept, count):
+            if self.tokens or count:
+                self.clear()
+            return False
+        if count and not C.llama_memory_seq_rm(self._model.memory, 0, kept, -1):
+            self.clear()  # models with a recurrent state cannot go back
+            return False
+        return True
+
+    def _can_forget(self, kept: int, count: int) -> bool:
+        if not self._ring or (oldest := self._oldest()) == 0:
+            return True
+        if not 0 <= oldest <= kept - self._model.look_back:
+            return False
+        # The library goes on at the lowest cell that was freed: the right one unless the cells freed reach around the ring's end.
+        return count == 0 or kept % self._ring + count < self._ring
+
+    def _leave_window(self) -> None:
+        """Frees the ring of what no layer sees any more: cells of several sequences are never overwritten."""
+        context, flags = self._model.context_handle, C.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+        size = C.llama_state_seq_get_size_ext(context, 0, flags)
+        state = (ctypes.c_uint8 * size)()
+        if not C.llama_state_seq_get_data_ext(context, state, size, 0, flags):
+            return
+        if not C.llama_state_seq_set_data_ext(context, state, size, 0, flags):
+            self.clear()
+            raise decode_failed(1)
 
     # -- computing
 
@@ -161,7 +223,7 @@ class Cache:
             else:
                 self._sizes.append([count, 1])
             return True
-        C.llama_memory_seq_rm(self._model.memory, 0, start, -1)
+        self._forget(start, count)
         if code == 1:
             return False
         if code == 2 and self._abort:

@@ -202,8 +202,8 @@ class _Run:
         self._cancelled = False
         self._places: dict[int, int] = {}
         """of sequences in the last batch; all begin at the last token of the prompt"""
-        for number in range(1, len(self._sequences)):
-            C.llama_memory_seq_cp(self._model.memory, 0, number, -1, -1)
+        if len(self._sequences) > 1:
+            self._cache.share(len(samplings), sum(each.max_tokens or self._model.window for each in samplings))
 
     def go(self) -> bool:
         """Decodes until every sequence has ended; whether all of it was cancelled."""
@@ -224,10 +224,7 @@ class _Run:
         for each in self._sequences:
             each.close()
         if len(self._sequences) > 1:
-            for number in range(1, len(self._sequences)):
-                C.llama_memory_seq_rm(self._model.memory, number, -1, -1)
-            if not C.llama_memory_seq_rm(self._model.memory, 0, self._prompt_length, -1):
-                self._cache.clear()  # models with a recurrent state cannot go back
+            self._cache.unshare(len(self._sequences))
 
     # -- one step
 

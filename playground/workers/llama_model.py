@@ -84,6 +84,8 @@ class Model:
         self.n_ubatch = C.llama_n_ubatch(self.context_handle)
         self.sequences = settings.sequences
         self.unified = settings.unified_kv
+        self.look_back = max(0, C.llama_model_n_swa(self.handle))
+        """tokens that layers with a sliding window see, 0 where there are none"""
         self._pieces: dict[int, bytes] = {}
         self._labels: dict[int, str] = {}
         self._buffer = ctypes.create_string_buffer(256)
@@ -285,6 +287,7 @@ class Model:
         params.n_outputs_max = settings.sequences  # one row of logits a sequence, not one for every token of a batch
         params.n_threads = params.n_threads_batch = self.threads
         params.kv_unified = settings.unified_kv
+        params.swa_full = False  # layers that look back less far keep less: `memory` counts on it, `Cache` lives with it
         params.type_k, params.type_v = _TYPES[settings.kv_type_k], _TYPES[settings.kv_type_v]
         quantized = settings.kv_type_v not in ("f32", "f16", "bf16")
         params.flash_attn_type = 1 if quantized else _FLASH[settings.flash_attention]
