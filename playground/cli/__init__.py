@@ -7,39 +7,71 @@ the way out on stderr, no traceback), 2 wrong usage, 130 cancelled.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import logging
+import os
 import sys
 from logging.handlers import RotatingFileHandler
 
 from playground import __version__
 from playground.cli import chat, fit, log, models
+from playground.cli.common import WrongUsage, note
 from playground.errors import Cancelled, PlaygroundError
 from playground.paths import home
 
 VERBS = (chat, models, fit, log)
 
-FAILED, CANCELLED = 1, 130
+FAILED, WRONG_USAGE, CANCELLED = 1, 2, 130
 
 
 def main(argv: list[str]) -> int:
     """Runs one verb. `argv` without the program's name. Returns the exit status; argparse exits with 2 on wrong usage."""
-    args = parser().parse_args(argv)
-    keep_log()
+    write_anything()
     try:
-        return int(args.run(args))
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()
     except (Cancelled, KeyboardInterrupt):
-        print("Cancelled.", file=sys.stderr)
+        note("Cancelled.")
         return CANCELLED
+    except WrongUsage as error:
+        note(f"playground: {error}")
+        return WRONG_USAGE
     except PlaygroundError as error:
-        print(f"playground: {error}", file=sys.stderr)
+        note(f"playground: {error}")
         return FAILED
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read us has gone: not our failure to report
+        let_go_of_stdout()  # whoever read us has gone: not our failure to report
         return FAILED
     except Exception as error:
         logging.getLogger(__name__).exception("a verb failed")
-        print(f"playground: {type(error).__name__}: {error}. The whole story is in {home().logs}.", file=sys.stderr)
+        reason = f"{type(error).__name__}: {error}".rstrip(": .")
+        if isinstance(error, OSError):
+            let_go_of_stdout()  # it may be what cannot be written to
+            reason = error.strerror or reason
+        note(f"playground: Something went wrong ({reason}). The whole story is in {home().logs}.")
         return FAILED
+
+
+def _run(argv: list[str]) -> int:
+    args = parser().parse_args(argv)
+    keep_log()
+    return int(args.run(args))
+
+
+def write_anything() -> None:
+    """A character that the terminal's encoding lacks is no reason to fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def let_go_of_stdout() -> None:
+    """What is still in its buffer goes nowhere, so that the interpreter's end does not complain of it."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser() -> argparse.ArgumentParser:

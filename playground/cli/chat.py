@@ -46,11 +46,14 @@ def _say(conversation: Conversation, chat_id: str, text: str, args: argparse.Nam
     session.send(chat_id, text, args.reply_start)
     logprobs: list[float] = []
     ids: list[int] = []
+    hint = ""
     try:
         if not args.json and args.reply_start:
             print(args.reply_start, end="")
         while not isinstance(event := conversation.next(), events.GenerationFinished):
-            if isinstance(event, events.GenerationTokens):
+            if isinstance(event, events.Notice) and event.key == "reply":
+                hint = event.hint
+            elif isinstance(event, events.GenerationTokens):
                 ids += [token.token_id for token in event.tokens]
                 logprobs += [token.logprob for token in event.tokens]
                 if not args.json:
@@ -64,7 +67,7 @@ def _say(conversation: Conversation, chat_id: str, text: str, args: argparse.Nam
     if not args.json:
         print()
     if row.state in ("failed", "interrupted"):
-        raise PlaygroundError(row.error or "The reply was interrupted.", session.model.hint)
+        raise PlaygroundError(row.error or "The reply was interrupted.", hint or session.model.hint)
     if row.state == "context":
         note("The context window is full: start a new conversation, or load the model with a larger --context.")
     if args.json:

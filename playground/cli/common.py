@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import json
 import queue
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from playground import events
+from playground.errors import PlaygroundError, SettingError, StorageError
+from playground.history.recorder import KEPT
 from playground.params import from_pairs, settings_of
 from playground.paths import home
 from playground.session import Session
 
 T = TypeVar("T")
+
+
+class WrongUsage(PlaygroundError):
+    """An option with a value that cannot be."""
 
 
 def add_json(verb: argparse.ArgumentParser) -> None:
@@ -47,7 +54,10 @@ def settings_from(args: argparse.Namespace, cls: type[T]) -> T:
         value = getattr(args, f"set_{each.name}", None)
         if value is not None:
             pairs[each.name] = tuple(value) if isinstance(value, list) else value
-    return from_pairs(cls, pairs)
+    try:
+        return from_pairs(cls, pairs)
+    except SettingError as error:
+        raise WrongUsage(error.message, error.hint) from None
 
 
 class Conversation:
@@ -69,22 +79,55 @@ class Conversation:
 
 
 @contextmanager
-def opened() -> Iterator[Conversation]:
-    """A session on the data folder, closed at the end whatever happens."""
+def opened(to_write: bool = True) -> Iterator[Conversation]:
+    """A session on the data folder, closed at the end whatever happens. `to_write`: what could not be saved by then is lost, and said so."""
     session = Session(home())
     conversation = Conversation(session)
     session.start()
     try:
         yield conversation
     finally:
-        session.close()
+        if not session.close() and to_write:
+            note("What was said here could not be saved.")
+
+
+@contextmanager
+def looking_back() -> Iterator[Session]:
+    """A session whose database is read. StorageError if it is there and cannot be: nothing found is then no answer."""
+    with opened(to_write=False) as conversation:
+        session = conversation.session
+        session.generations(1).exception()  # by then the database is open, or is known not to open
+        trouble = session.storage_trouble
+        if trouble is not None and not trouble.readable:
+            raise StorageError(trouble.message, trouble.hint.removesuffix(KEPT).strip())
+        yield session
 
 
 def note(text: str) -> None:
-    """A line on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """A line on stderr, if anybody can still read it."""
+    with suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def emit(data: Any) -> None:
-    """One JSON object on stdout, on a line of its own."""
-    print(json.dumps(data, ensure_ascii=False), flush=True)
+    """One JSON object on stdout, on a line of its own; with escapes where the stream could not carry every character."""
+    text = json.dumps(data, ensure_ascii=False)
+    try:
+        text.encode("utf-8")
+        plain = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name == "utf-8"
+    except (UnicodeEncodeError, LookupError):
+        plain = False
+    print(text if plain else json.dumps(data), flush=True)
+
+
+def count(text: str) -> int:
+    """For argparse: how many of something."""
+    number = int(text)
+    if not 0 < number <= 1_000_000_000:
+        raise ValueError(text)
+    return number
+
+
+def words(text: str) -> str:
+    """For argparse: text in which bytes that are no UTF-8 have become question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -7,7 +7,7 @@ import dataclasses
 import time
 from typing import Any
 
-from playground.cli.common import add_json, emit, note, opened
+from playground.cli.common import add_json, count, emit, looking_back, note, words
 from playground.errors import NotFoundError
 from playground.history.records import Chat, GenerationRow
 from playground.params import to_dict
@@ -20,36 +20,36 @@ def add(verbs: Any) -> None:
     add_json(verb)
 
     each = what.add_parser("list", help="the newest completions")
-    each.add_argument("--limit", type=int, default=20, help="how many (default: 20)")
+    each.add_argument("--limit", type=count, default=20, help="how many (default: 20)")
     add_json(each)
     each.set_defaults(run=run_list)
 
     each = what.add_parser("search", help="messages with these words")
-    each.add_argument("words", nargs="+", metavar="WORD")
-    each.add_argument("--limit", type=int, default=20, help="how many (default: 20)")
+    each.add_argument("words", nargs="+", type=words, metavar="WORD")
+    each.add_argument("--limit", type=count, default=20, help="how many (default: 20)")
     add_json(each)
     each.set_defaults(run=run_search)
 
     each = what.add_parser("show", help="a completion or a whole chat")
-    each.add_argument("id", metavar="ID")
+    each.add_argument("id", type=words, metavar="ID")
     add_json(each)
     each.set_defaults(run=run_show)
 
     each = what.add_parser("export", help="a chat as Markdown or JSON")
-    each.add_argument("id", metavar="ID", help="a chat, or a completion in it")
+    each.add_argument("id", type=words, metavar="ID", help="a chat, or a completion in it")
     each.add_argument("--format", choices=("md", "json"), default="md")
     add_json(each)
     each.set_defaults(run=run_export)
 
     each = what.add_parser("replay", help="decode a completion again and compare")
-    each.add_argument("id", metavar="ID")
+    each.add_argument("id", type=words, metavar="ID")
     add_json(each)
     each.set_defaults(run=run_replay)
 
 
 def run_list(args: argparse.Namespace) -> int:
-    with opened() as conversation:
-        rows = conversation.session.generations(args.limit).result()
+    with looking_back() as session:
+        rows = session.generations(args.limit).result()
     if args.json:
         emit({"generations": [_generation(row, brief=True) for row in rows]})
         return 0
@@ -63,8 +63,8 @@ def run_list(args: argparse.Namespace) -> int:
 
 
 def run_search(args: argparse.Namespace) -> int:
-    with opened() as conversation:
-        hits = conversation.session.search(" ".join(args.words), args.limit).result()
+    with looking_back() as session:
+        hits = session.search(" ".join(args.words), args.limit).result()
     if args.json:
         emit({"hits": [dataclasses.asdict(hit) for hit in hits]})
         return 0
@@ -77,8 +77,7 @@ def run_search(args: argparse.Namespace) -> int:
 
 
 def run_show(args: argparse.Namespace) -> int:
-    with opened() as conversation:
-        session = conversation.session
+    with looking_back() as session:
         try:
             row = session.generation(args.id).result()
         except NotFoundError:
@@ -102,8 +101,7 @@ def run_show(args: argparse.Namespace) -> int:
 
 
 def run_export(args: argparse.Namespace) -> int:
-    with opened() as conversation:
-        session = conversation.session
+    with looking_back() as session:
         try:
             chat_id = session.generation(args.id).result().session_id
         except NotFoundError:
@@ -114,8 +112,8 @@ def run_export(args: argparse.Namespace) -> int:
 
 
 def run_replay(args: argparse.Namespace) -> int:
-    with opened() as conversation:
-        result = conversation.session.replay(args.id).result()
+    with looking_back() as session:
+        result = session.replay(args.id).result()
     if args.json:
         emit(dataclasses.asdict(result))
     elif result.identical:

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-from playground.cli.common import add_json, emit, note
+from playground.cli.common import add_json, count, emit, note
 from playground.paths import home
 
 
@@ -27,7 +27,7 @@ def add(verbs: Any) -> None:
     each.add_argument("--format", choices=("gguf", "safetensors"), action="append", default=[], help="only models with such files")
     each.add_argument("--sort", choices=("downloads", "likes", "recent"), default="downloads")
     each.add_argument("--licence", default="", help="only with this licence, as the hub writes it (apache-2.0, ...)")
-    each.add_argument("--limit", type=int, default=20)
+    each.add_argument("--limit", type=count, default=20)
     add_json(each)
     each.set_defaults(run=run_search)
 

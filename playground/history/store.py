@@ -325,7 +325,7 @@ class Store:
     def _one(self, table: str, what: str, columns: Sequence[str], row_id: str) -> dict[str, Any]:
         found = self._select(table, columns, "WHERE id = ?", [row_id])
         if not found:
-            raise NotFoundError(f"There is no {what} '{row_id}'.")
+            raise NotFoundError(f"There is no {what} '{row_id}'.", "See: playground log list")
         return found[0]
 
     def _add(self, table: str, columns: dict[str, Any]) -> None:
@@ -349,7 +349,7 @@ class Store:
             return
         assignments = ", ".join(f"{name} = ?" for name in columns)
         if not self._run(f"UPDATE {table} SET {assignments} WHERE id = ?", [*columns.values(), row_id]).rowcount:
-            raise NotFoundError(f"There is no {what} '{row_id}'.")
+            raise NotFoundError(f"There is no {what} '{row_id}'.", "See: playground log list")
 
     def _with_live_content(self, message: MessageRow) -> MessageRow:
         return replace(message, content=self._rebuilt(message)) if message.state == "streaming" else message
