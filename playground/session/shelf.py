@@ -247,6 +247,8 @@ class Shelf:
                 told = time.monotonic()
 
         found = library.scan(self.home, on_row=on_row, cancelled=self._closed.is_set)
+        if batch:
+            self._tell(LibraryChanged(tuple(batch)))
         if found.complete:
             self._found = found
             self._tell(LibraryChanged(found.rows, found.notices, complete=True))

@@ -104,6 +104,7 @@ class Downloads:
         self._home, self._tell, self._arrived = home, tell, arrived
         self._lock = threading.RLock()
         self._held: dict[str, _Held] = {}
+        self._leaving: set[WorkerProcess] = set()
         self._lane = Lane("downloads", 2)
         self._closed = False
         self._listed = False
@@ -193,7 +194,7 @@ class Downloads:
         """Ends all workers; what has arrived stays, and the downloads are found again at the next start."""
         with self._lock:
             self._closed = True
-            workers = [held.worker for held in self._held.values() if held.worker is not None]
+            workers = [*self._leaving, *(held.worker for held in self._held.values() if held.worker is not None)]
         self._lane.close()
         enders = [threading.Thread(target=worker.stop, args=(2.0,), daemon=True) for worker in workers]
         for ender in enders:
@@ -224,8 +225,8 @@ class Downloads:
         number = held.shown.id
         worker = WorkerProcess(
             "playground.workers.download",
-            lambda event: self._event(held, event),
-            lambda ended: self._exit(held, ended),
+            lambda event: self._event(held, worker, event),
+            lambda ended: self._exit(held, worker, ended),
             "download",
         )
         held.worker, held.wanted, held.begun, held.ended = worker, "", False, threading.Event()
@@ -236,8 +237,8 @@ class Downloads:
                 worker.start()
             except PlaygroundError as error:
                 with self._lock:
-                    held.worker = None
                     self._show(held, state="failed", message=error.message, hint=error.hint)
+                    self._over(held, worker)
                 return
             with self._lock:
                 if not self._closed and held.wanted not in ("cancel", "remove"):
@@ -246,12 +247,14 @@ class Downloads:
                     if held.wanted == "pause":
                         worker.send(PauseDownload(1))
                     return
-            worker.stop(1.0)
+                self._over(held, worker)  # cancelled before it knew what to get
 
         self._lane.submit(go)
 
-    def _event(self, held: _Held, event: Any) -> None:
+    def _event(self, held: _Held, worker: WorkerProcess, event: Any) -> None:
         with self._lock:
+            if held.worker is not worker:
+                return
             if isinstance(event, DownloadProgress):
                 self._progress(held, event)
             elif isinstance(event, DownloadDone):
@@ -262,12 +265,22 @@ class Downloads:
                 if held.wanted not in ("cancel", "remove"):
                     self._show(held, state="failed", message=event.message, hint=event.hint, rate=0.0, seconds_left=-1.0)
             if isinstance(event, (Failed, Finished)):
-                held.ended.set()
-                worker = held.worker
-                if worker is not None:
-                    self._lane.submit(lambda: worker.stop(1.0))
+                self._over(held, worker)
         if isinstance(event, DownloadDone):
             self._arrived()
+
+    def _over(self, held: _Held, worker: WorkerProcess) -> None:
+        """The worker is done with this download, which another one can go on with from now on. (Under the lock.)"""
+        if held.worker is not worker:
+            return
+        held.worker = None
+        held.ended.set()
+        self._leaving.add(worker)
+        self._lane.submit(lambda: worker.stop(1.0))
+        if held.wanted in ("cancel", "remove"):
+            self._lane.submit(lambda: self._put_away(held))
+        if not self._closed:
+            self._start_next()
 
     def _progress(self, held: _Held, event: DownloadProgress) -> None:
         state: Any = event.state
@@ -290,17 +303,21 @@ class Downloads:
         if state == "paused":
             self._start_next()
 
-    def _exit(self, held: _Held, ended: Exit) -> None:
+    def _exit(self, held: _Held, worker: WorkerProcess, ended: Exit) -> None:
         with self._lock:
-            held.worker = None
-            held.ended.set()
-            if self._closed:
+            self._leaving.discard(worker)
+            if self._closed or held.worker is not worker:
                 return
-            if held.wanted not in ("cancel", "remove") and held.shown.state not in ("done", "failed", "paused"):
-                self._show(held, state="failed", message=ended.sentence, hint="Go on: what has arrived is kept.", rate=0.0)
-            self._start_next()
-        if held.wanted in ("cancel", "remove"):
-            self._lane.submit(lambda: self._put_away(held))
+            if held.wanted not in ("cancel", "remove"):
+                self._show(
+                    held,
+                    state="failed",
+                    message=ended.sentence,
+                    hint="Go on: what has arrived is kept.",
+                    rate=0.0,
+                    seconds_left=-1.0,
+                )
+            self._over(held, worker)
 
     def _end(self, held: _Held, worker: WorkerProcess) -> None:
         """Gives a cancelled worker a moment to tidy up, then ends it; `_exit` does the rest."""
