@@ -5,7 +5,7 @@ Keeps a draft for each chat. It says what shall be sent and does not know whethe
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtCore import QEvent, QMimeData, QObject, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent, QTextOption
 from PySide6.QtWidgets import (
     QFrame,
@@ -72,6 +72,10 @@ class MessageField(QPlainTextEdit):
             self.recall.emit()
         else:
             super().keyPressEvent(event)
+
+    def canInsertFromMimeData(self, source: QMimeData) -> bool:
+        """Files are the window's to take: a model that is dropped here is loaded, not written down."""
+        return source.hasText() and not any(url.isLocalFile() for url in source.urls())
 
     def insertFromMimeData(self, source: object) -> None:
         """Pasted text comes as text, whatever else there is of it."""
