@@ -16,7 +16,11 @@ def main(argv: list[str] | None = None) -> int:
     if arguments in (["--version"], ["-V"]):
         from playground import __version__
 
-        print(f"playground {__version__}")
+        try:
+            print(f"playground {__version__}", flush=True)
+        except OSError:  # nobody reads it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return 1
         return 0
     try:
         if arguments:

@@ -32,7 +32,8 @@ def main(argv: list[str]) -> int:
         try:
             return _run(argv)
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:  # closed by whoever started us
+                sys.stdout.flush()
     except (Cancelled, KeyboardInterrupt):
         note("Cancelled.")
         return CANCELLED
@@ -70,7 +71,7 @@ def write_anything() -> None:
 
 def let_go_of_stdout() -> None:
     """What is still in its buffer goes nowhere, so that the interpreter's end does not complain of it."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
