@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from playground.cli.common import add_json, emit
-from playground.errors import SettingError
+from playground.errors import SettingError, StorageError
 from playground.params import ContextSettings, from_pairs
 from playground.paths import home
 
@@ -56,7 +56,7 @@ def run_fit(args: argparse.Namespace) -> int:
     elif what.format == "safetensors":
         result = _transformers(args, what)
     else:
-        found, largest = fitting.estimate(what, _context(args))
+        found, largest = fitting.estimate(what, _context(args), runtime=_learned())
         result = found.to_dict() | {"largest_context": largest}
     result |= {"model": what.name, "bytes_read": what.bytes_read}
     if args.json:
@@ -64,6 +64,20 @@ def run_fit(args: argparse.Namespace) -> int:
     else:
         _print(result)
     return 0
+
+
+def _learned() -> dict[str, int]:
+    """The runtime term as loads on this machine have measured it; nothing where there was none yet."""
+    from playground.history.store import Store
+    from playground.session import fitting
+
+    if not home().database.is_file():
+        return {}
+    try:
+        with Store(home().database, read_only=True) as store:
+            return fitting.learned_runtime(store.fits(50))
+    except StorageError:
+        return {}  # an estimate needs no database
 
 
 def _context(args: argparse.Namespace) -> ContextSettings:
