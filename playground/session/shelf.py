@@ -36,8 +36,11 @@ log = logging.getLogger(__name__)
 
 WATCH_S = 3.0
 """how often folders are looked at for changes, while somebody wants to know"""
-BATCH_S, BATCH = 0.05, 200
+BATCH_S, BATCH = 0.1, 200
 """rows are told at the latest after so many seconds, and at most so many at once"""
+
+WORK_S, REST_S = 0.006, 0.003
+"""a scan works so long at a stretch, then lets others have the interpreter"""
 
 
 @dataclass(frozen=True)
@@ -234,10 +237,13 @@ class Shelf:
     def _scan(self) -> None:
         first = self._found is None
         batch: list[Row] = []
-        told = time.monotonic()
+        told = rested = time.monotonic()
 
         def on_row(row: Row) -> None:
-            nonlocal told
+            nonlocal told, rested
+            if time.monotonic() - rested > WORK_S:  # a window in this process waits for us at every step of its painting
+                time.sleep(REST_S)
+                rested = time.monotonic()
             if not first:
                 return  # the face has the rows already: it hears of the whole at the end
             batch.append(row)

@@ -37,6 +37,8 @@ USUAL_CONTEXT = 4096
 DEVICES_S = 2.0
 """free memory is asked for anew after so long: a slider asks thirty times a second"""
 RUNTIME_S = 10.0
+REST_S = 0.01
+"""between two headers that are read, others have the interpreter: a window waits for it at every step of its painting"""
 
 Held = Mapping[str, int]
 
@@ -210,6 +212,7 @@ class Fits:
                     log.debug("no verdict for %s: %s", row.path, error)
                     found = Verdict("", getattr(error, "message", "Its memory cannot be estimated."))
                 self._verdicts[key] = found
+                time.sleep(REST_S)
             known[row.path] = found
             if time.monotonic() - told > 0.1:
                 self._tell(VerdictsKnown(known))

@@ -5,8 +5,11 @@ The page joins two views and the downloads below them with the session's shelf. 
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+import threading
+from typing import TYPE_CHECKING, Any
 
+import shiboken6
 from PySide6.QtCore import QEvent, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QHideEvent, QShowEvent
 from PySide6.QtWidgets import (
@@ -25,11 +28,14 @@ from PySide6.QtWidgets import (
 from playground import events
 from playground.errors import PlaygroundError
 from playground.gui import theme
+from playground.gui.bridge import on_window_thread
 from playground.gui.pages import Desk
-from playground.gui.pages.models_hub import HubView
 from playground.gui.pages.models_library import LibraryView
 from playground.gui.widgets.amounts import duration, size
 from playground.gui.widgets.downloads_box import DownloadsBox
+
+if TYPE_CHECKING:
+    from playground.gui.pages.models_hub import HubView
 
 VIEWS = (
     ("library", "On this computer", "Models that are here, whoever put them there"),
@@ -46,37 +52,62 @@ class ModelsPage(QWidget):
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self._desk = desk
-        self._shelf: Any = getattr(desk.session, "shelf", None)
+        self._shelf: Any = None
+        self._hub: HubView | None = None
+        self._held: dict[str, int] = {}
         self._sign: QFrame | None = None
         self.setAcceptDrops(True)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self._bar())
-        self.library = LibraryView(desk, self._shelf)
-        self.hub = HubView(desk, self._shelf)
+        self.library = LibraryView(desk)
         self._stack = QStackedWidget()
         self._stack.addWidget(self.library)
-        self._stack.addWidget(self.hub)
         column.addWidget(self._stack, 1)
         self.downloads = DownloadsBox()
         column.addWidget(self.downloads)
         self.library.summary.connect(self.count.setText)
         self.library.hub_wanted.connect(lambda: self.show_view("hub"))
         self.library.chat_wanted.connect(self._chat)
-        self.hub.chat_wanted.connect(self._chat)
         self.filter.textChanged.connect(self.library.set_words)
         self.downloads.action.connect(self._act)
         self.downloads.open_wanted.connect(lambda download: self._chat(download.path))
         self.setFocusProxy(self.library)
         self._take_model(desk.session.model)
-        if self._shelf is not None:
-            for each in reversed(self._shelf.downloads()):
-                self.downloads.put(each)
-            self._shelf.refresh()
+        if hasattr(type(desk.session), "shelf") or hasattr(desk.session, "shelf"):
+            threading.Thread(target=self._make_shelf, name="shelf", daemon=True).start()
         else:
-            self.library.complete = True
-            self.library._show_state()
+            self.library.set_shelf(None)
+
+    def _make_shelf(self) -> None:
+        """On a thread of its own: the shelf brings the readers of headers and the arithmetic, half a second of imports."""
+        shelf = self._desk.session.shelf
+        for module in ("playground.memory.training_fit", "playground.models.library"):
+            importlib.import_module(module)
+        on_window_thread(lambda: self._take_shelf(shelf) if shiboken6.isValid(self) else None)
+
+    def _take_shelf(self, shelf: Any) -> None:
+        self._shelf = shelf
+        self.library.set_shelf(shelf)
+        if self._hub is not None:
+            self._hub.set_shelf(shelf)
+        for each in reversed(shelf.downloads()):
+            self.downloads.put(each)
+        shelf.refresh()
+        shelf.watch(self.isVisible())
+
+    @property
+    def hub(self) -> HubView:
+        """The view of the hub, made when it is first wanted."""
+        if self._hub is None:
+            from playground.gui.pages.models_hub import HubView
+
+            self._hub = HubView(self._desk, self._shelf)
+            self._hub.chat_wanted.connect(self._chat)
+            self._hub.set_held(self._held)
+            self._stack.addWidget(self._hub)
+        return self._hub
 
     def _bar(self) -> QWidget:
         bar = QFrame()
@@ -155,10 +186,10 @@ class ModelsPage(QWidget):
         """`library` or `hub`."""
         place = [each[0] for each in VIEWS].index(name)
         self.views.button(place).setChecked(True)
-        self._stack.setCurrentIndex(place)
+        view: QWidget = self.hub if place else self.library
+        self._stack.setCurrentWidget(view)
         for widget in (self.filter, self.refresh_button, self.add_button, self.count):
             widget.setVisible(place == 0)
-        view: QWidget = self.hub if place else self.library
         self.setFocusProxy(view)
         view.setFocus()
 
@@ -177,8 +208,8 @@ class ModelsPage(QWidget):
         kind = type(event).__name__
         if kind == "LibraryChanged":
             self.library.take(event)
-            if event.complete:
-                self.hub.library_changed()
+            if event.complete and self._hub is not None:
+                self._hub.library_changed()
         elif kind == "VerdictsKnown":
             self.library.take_verdicts(event)
         elif kind == "DownloadChanged":
@@ -193,8 +224,10 @@ class ModelsPage(QWidget):
             held: dict[str, int] = {}
             for term in state.info.memory if state.info is not None else ():
                 held[term.device] = held.get(term.device, 0) + term.bytes
+            self._held = held
             self.library.set_held(held)
-            self.hub.set_held(held)
+            if self._hub is not None:
+                self._hub.set_held(held)
 
     # -- downloads
 
@@ -204,7 +237,8 @@ class ModelsPage(QWidget):
             self.downloads.remove(download.id)
         else:
             self.downloads.put(download)
-        self.hub.take_download(event)
+        if self._hub is not None:
+            self._hub.take_download(event)
         self._show_job(download, event.removed)
 
     def _show_job(self, download: Any, removed: bool) -> None:

@@ -59,6 +59,11 @@ class HubView(QWidget):
         self.setFocusProxy(self.filters.words)
         self._say_welcome()
 
+    def set_shelf(self, shelf: Any) -> None:
+        """The shelf is there now."""
+        self._shelf = shelf
+        self.page.fit.set_fits(shelf.fits)
+
     def _left(self) -> QWidget:
         holder = QFrame()
         holder.setFixedWidth(LIST_WIDTH)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QFile, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QGuiApplication
@@ -13,11 +13,13 @@ from playground.errors import StorageError
 from playground.gui import theme
 from playground.gui.pages import Desk
 from playground.gui.widgets.amounts import size
-from playground.gui.widgets.library_detail import LibraryDetail
 from playground.gui.widgets.library_model import LibraryModel
 from playground.gui.widgets.library_table import LibraryTable
 from playground.gui.widgets.state_view import StateView
-from playground.models.library import Row
+
+if TYPE_CHECKING:
+    from playground.gui.widgets.library_detail import LibraryDetail
+    from playground.models.library import Row
 
 
 class LibraryView(QWidget):
@@ -28,9 +30,11 @@ class LibraryView(QWidget):
     summary = Signal(str)
     """how many there are, for the page's bar"""
 
-    def __init__(self, desk: Desk, shelf: Any, parent: QWidget | None = None) -> None:
+    def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._desk, self._shelf = desk, shelf
+        self._desk = desk
+        self._shelf: Any = None
+        self._detail: LibraryDetail | None = None
         self._held: dict[str, int] = {}
         self._request = 0
         self._wanted_path = ""
@@ -63,14 +67,6 @@ class LibraryView(QWidget):
         self.notices.setWordWrap(True)
         theme.mark(self.notices, role="muted")
         self.notices.hide()
-        self.detail = LibraryDetail(self._shelf.fits if self._shelf is not None else None)
-        self.detail.hide()
-        self.detail.closed.connect(self.table.clearSelection)
-        self.detail.chat_wanted.connect(self._chat)
-        self.detail.copy_wanted.connect(self._copy)
-        self.detail.reveal_wanted.connect(self._reveal)
-        self.detail.remove_wanted.connect(self._remove)
-        self.detail.details_wanted.connect(self._read_details)
         holder = QFrame()
         theme.mark(holder, surface="surface")
         inner = QVBoxLayout(holder)
@@ -81,14 +77,37 @@ class LibraryView(QWidget):
         self._splitter = QSplitter(Qt.Orientation.Horizontal)
         self._splitter.setChildrenCollapsible(False)
         self._splitter.addWidget(holder)
-        self._splitter.addWidget(self.detail)
-        self._splitter.setStretchFactor(0, 1)
-        self._splitter.setSizes([760, 400])
-        self.detail.setMinimumWidth(376)
-        self.detail.setMaximumWidth(520)
         return self._splitter
 
+    @property
+    def detail(self) -> LibraryDetail:
+        """The details, made when they are first wanted."""
+        if self._detail is None:
+            from playground.gui.widgets.library_detail import LibraryDetail
+
+            made = self._detail = LibraryDetail(self._shelf.fits if self._shelf is not None else None)
+            made.hide()
+            made.closed.connect(self.table.clearSelection)
+            made.chat_wanted.connect(self._chat)
+            made.copy_wanted.connect(self._copy)
+            made.reveal_wanted.connect(self._reveal)
+            made.remove_wanted.connect(self._remove)
+            made.details_wanted.connect(self._read_details)
+            made.setMinimumWidth(376)
+            made.setMaximumWidth(520)
+            self._splitter.addWidget(made)
+            self._splitter.setStretchFactor(0, 1)
+            self._splitter.setSizes([760, 400])
+        return self._detail
+
     # -- events of the shelf
+
+    def set_shelf(self, shelf: Any) -> None:
+        """The shelf is there; None where there is none."""
+        self._shelf = shelf
+        if shelf is None:
+            self.complete = True
+            self._show_state()
 
     def take(self, event: Any) -> None:
         """Rows, as they are found or all of them."""
@@ -105,7 +124,7 @@ class LibraryView(QWidget):
         self._show_state()
         if self._wanted_path and self.table.select(self._wanted_path):
             self._wanted_path = ""
-        shown = self.detail.row
+        shown = self._detail.row if self._detail is not None else None
         if event.complete and shown is not None:
             now = self.model.row_at(shown.path)
             if now is None:
@@ -123,11 +142,14 @@ class LibraryView(QWidget):
         if held != self._held:
             self._held = held
             self.model.forget_verdicts()
-            self.detail.fit.set_held(held)
+            if self._detail is not None:
+                self._detail.fit.set_held(held)
             self._ask_verdicts(self.table.seen())
 
     def show_measured(self, fit: Any) -> None:
         """What a load took (`FitRow`), beside the prediction, if it is the model that is shown."""
+        if self._detail is None:
+            return
         row = self.detail.row
         self.detail.fit.show_measured(fit if fit is not None and row is not None and fit.model_path == row.path else None)
 
@@ -183,10 +205,12 @@ class LibraryView(QWidget):
         return (stack.parentWidget() if stack is not None else None) or self
 
     def _choose(self, row: Row | None) -> None:
-        self.detail.setVisible(row is not None)
         if row is None:
-            self.detail.row = None
+            if self._detail is not None:
+                self._detail.hide()
+                self._detail.row = None
             return
+        self.detail.show()
         before = self.detail.row
         if before is not None and (before.path, before.changed, before.problem) == (row.path, row.changed, row.problem):
             self.detail.show_row(row)

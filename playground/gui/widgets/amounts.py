@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from playground.memory.words import amount as amount
+
+def amount(nbytes: float) -> str:
+    """Bytes of memory in binary units, as `memory.words` writes them in its sentences (a test holds the two together).
+
+    Written again here because that package brings the whole arithmetic, which a page need not wait for.
+    """
+    value, unit = float(nbytes), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(value) < 1000 or unit == "TiB":
+            break
+        value /= 1024
+    digits = 0 if unit == "B" or abs(value) >= 100 else (1 if abs(value) >= 10 else 2)
+    return f"{value:.{digits}f} {unit}"
 
 
 def size(nbytes: float) -> str:

@@ -7,7 +7,7 @@ Knows a subject to estimate, not where it came from. Object names begin with the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtWidgets import (
@@ -30,8 +30,10 @@ from playground.gui.widgets.fit_bar import FitBar
 from playground.gui.widgets.fit_chip import FitChip
 from playground.gui.widgets.fit_rows import RunRows, TrainRows
 from playground.gui.widgets.fit_terms import FitTerms
-from playground.memory.training_fit import TrainingPlan
 from playground.params import ContextSettings
+
+if TYPE_CHECKING:
+    from playground.memory.training_fit import TrainingPlan
 
 
 class FitPanel(QWidget):
@@ -187,6 +189,10 @@ class FitPanel(QWidget):
         self.run.set_model(longest, len(shape.layers) + 1, self._base.context, subject.format == "gguf")
         self.train.set_model(longest)
         self._ask()
+
+    def set_fits(self, fits: Any) -> None:
+        """Who is asked."""
+        self._fits = fits
 
     def set_held(self, held: Mapping[str, int]) -> None:
         """Another model is loaded now, or none."""

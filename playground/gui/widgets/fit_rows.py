@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QVBoxLayout, QWidget
@@ -12,8 +12,10 @@ from playground.gui import theme
 from playground.gui.widgets.amount_row import AmountRow
 from playground.gui.widgets.glossary import Term
 from playground.gui.widgets.value_slider import Travel
-from playground.memory.training_fit import TrainingPlan
 from playground.params import ContextSettings
+
+if TYPE_CHECKING:
+    from playground.memory.training_fit import TrainingPlan
 
 KV_TYPES = ("f16", "q8_0", "q5_1", "q4_0", "bf16", "f32")
 METHODS = {"LoRA": "lora", "QLoRA": "qlora", "Full": "full"}
@@ -116,7 +118,6 @@ class TrainRows(_Rows):
 
     def __init__(self, name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        usual = TrainingPlan()
         self.method = ChoiceField(
             f"{name}.method",
             "Method",
@@ -124,17 +125,17 @@ class TrainRows(_Rows):
             tuple(METHODS),
         )
         self.batch = AmountRow(
-            f"{name}.batch", "Batch", "How many examples go through the model at once.", Travel(1, 64, 1, log=True), usual.batch
+            f"{name}.batch", "Batch", "How many examples go through the model at once.", Travel(1, 64, 1, log=True), 1
         )
         self.sequence = AmountRow(
-            f"{name}.sequence", "Sequence length", "Tokens of one example.", Travel(64, 8192, 64, log=True), usual.sequence
+            f"{name}.sequence", "Sequence length", "Tokens of one example.", Travel(64, 8192, 64, log=True), 512
         )
         self.rank = AmountRow(
             f"{name}.rank",
             "Rank",
             "The width of the adapter: more can learn more, and takes more.",
             Travel(1, 256, 1, log=True),
-            usual.rank,
+            16,
         )
         self.checkpointing = QCheckBox("Gradient checkpointing")
         self.checkpointing.setObjectName(f"{name}.checkpointing")
@@ -151,6 +152,8 @@ class TrainRows(_Rows):
         self.sequence.set_travel(Travel(64, most, 64, log=True), min(self.sequence.value(), most))
 
     def plan(self) -> TrainingPlan:
+        from playground.memory.training_fit import TrainingPlan  # it comes with the first model, not with the page
+
         method: Any = METHODS[self.method.text()]
         return TrainingPlan(
             method=method,

@@ -5,7 +5,7 @@ Shows a row at once and the rest when it is there (`show_details`). What an acti
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
@@ -30,8 +30,10 @@ from playground.gui.form import line
 from playground.gui.widgets.amounts import count, size
 from playground.gui.widgets.elided_label import ElidedLabel
 from playground.gui.widgets.fit_panel import FitPanel
-from playground.models.library import Row
 from playground.models.places import NAMES
+
+if TYPE_CHECKING:
+    from playground.models.library import Row
 
 TABS = (
     ("fit", "Fit", "Whether it fits, and how to make it"),

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 from PySide6.QtGui import QColor
 
 from playground.gui import theme
 from playground.gui.widgets.amounts import count, size, tokens
-from playground.models.library import Row
 from playground.models.places import NAMES
+
+if TYPE_CHECKING:
+    from playground.models.library import Row
 
 Index = QModelIndex | QPersistentModelIndex
 ROW = Qt.ItemDataRole.UserRole + 1
@@ -53,6 +55,9 @@ COLUMNS: tuple[Column, ...] = (
 )
 NAME, ARCHITECTURE, PARAMETERS, FORMAT, CONTEXT, SIZE, PLACE, FIT = range(len(COLUMNS))
 
+STRONG = (NAME, SIZE)
+"""columns that are read first"""
+
 
 class LibraryModel(QAbstractTableModel):
     """`merge` takes rows as they are found, `settle` the whole; `set_verdicts` the chips."""
@@ -62,6 +67,7 @@ class LibraryModel(QAbstractTableModel):
         self._all: dict[str, Row] = {}
         self._shown: list[Row] = []
         self._place: dict[str, int] | None = {}
+        self._texts: dict[str, tuple[Row, list[str]]] = {}
         self._verdicts: dict[str, Any] = {}
         self._words: list[str] = []
         self._column, self._order = NAME, Qt.SortOrder.AscendingOrder
@@ -135,6 +141,15 @@ class LibraryModel(QAbstractTableModel):
 
     def row(self, place: int) -> Row:
         return self._shown[place]
+
+    def texts(self, place: int) -> list[str]:
+        """What the columns of a row say."""
+        row = self._shown[place]
+        found = self._texts.get(row.path)
+        if found is None or found[0] is not row:
+            found = row, [column.text(row) for column in COLUMNS]
+            self._texts[row.path] = found
+        return found[1]
 
     def row_at(self, path: str) -> Row | None:
         """The row of this path, shown or not."""
@@ -227,7 +242,7 @@ class LibraryModel(QAbstractTableModel):
             return side | Qt.AlignmentFlag.AlignVCenter
         if role == Qt.ItemDataRole.ForegroundRole:
             colors = theme.palette()
-            return QColor(colors.text if column in (NAME, SIZE) else colors.muted)
+            return QColor(colors.text if column in STRONG else colors.muted)
         if role == Qt.ItemDataRole.ToolTipRole:
             if row.problem:
                 return f"{row.problem} {row.hint}".strip()
