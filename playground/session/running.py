@@ -169,11 +169,11 @@ class Running:
         if not names:
             return
         self._settings = event.settings
-        entry = TimelineEntry(event.index, len(self.content), event.settings)
+        entry = TimelineEntry(event.index, len(self._text), event.settings)
         self._change(timeline=(*(each for each in self.generation.timeline if each.index != entry.index), entry))
         row = self.generation
         self._write(lambda store: store.update_generation(row.id, timeline=row.timeline))
-        self._tell(events.SamplingApplied(row.id, row.message_id, entry.index, entry.offset, entry.settings, names))
+        self._tell(events.SamplingApplied(row.id, row.message_id, entry.index, len(self.content), entry.settings, names))
 
     def _change(self, **values: object) -> None:
         self.generation = replace(self.generation, **values)  # type: ignore[arg-type]

@@ -74,6 +74,22 @@ def test_a_setting_moved_while_it_speaks_is_in_the_timeline(starter: Listening) 
     assert all(token.probability == pytest.approx(1.0) for token in tokens[entry.index :]), "greedy from the very next token on"
 
 
+def test_the_place_of_a_change_counts_the_start_of_the_reply_only_where_the_whole_message_is_meant(starter: Listening) -> None:
+    session = starter.session
+    session.set_sampling(LONG)
+    session.set_pace(100)
+    session.send("", STORY, reply_start="Once upon a time")
+    starter.until(events.GenerationTokens)
+    session.set_sampling(SamplingSettings(temperature=0.3, seed=5, max_tokens=60))
+    applied = starter.until(events.SamplingApplied)
+    finished = starter.reply()
+    (entry,) = finished.generation.timeline
+    assert applied.offset == entry.offset + len("Once upon a time")
+    tokens = session.tokens(finished.generation.id).result(PATIENCE)
+    assert entry.offset == len("".join(token.text for token in tokens[: entry.index]))
+    assert finished.message.content == "Once upon a time" + "".join(token.text for token in tokens)
+
+
 def test_stop_keeps_what_was_said_and_continue_goes_on(starter: Listening) -> None:
     session = starter.session
     session.set_sampling(LONG)
