@@ -217,7 +217,7 @@ def test_a_second_message_waits_until_the_first_is_answered(starter: Listening) 
 
 
 def test_a_model_that_is_not_there_is_said_in_a_sentence(listening: Listening, tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="no (model|file)"):
+    with pytest.raises(NotFoundError, match=r"no (model|file)"):
         listening.session.load(tmp_path / "nothing.gguf")
 
 
