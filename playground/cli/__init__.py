@@ -16,7 +16,7 @@ from logging.handlers import RotatingFileHandler
 
 from playground import __version__
 from playground.cli import chat, fit, log, models
-from playground.cli.common import WrongUsage, note
+from playground.cli.common import WrongUsage, json_alone, note
 from playground.errors import Cancelled, PlaygroundError
 from playground.paths import home
 
@@ -59,7 +59,8 @@ def main(argv: list[str]) -> int:
 def _run(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     keep_log()
-    return int(args.run(args))
+    with json_alone() if getattr(args, "json", False) else contextlib.nullcontext():
+        return int(args.run(args))
 
 
 def write_anything() -> None:

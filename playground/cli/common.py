@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import codecs
+import io
 import json
+import os
 import queue
 import sys
 from collections.abc import Iterator
@@ -117,7 +119,48 @@ def emit(data: Any) -> None:
         plain = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name == "utf-8"
     except (UnicodeEncodeError, LookupError):
         plain = False
-    print(text if plain else json.dumps(data), flush=True)
+    text = text if plain else json.dumps(data)
+    if _answers is None:
+        print(text, flush=True)
+    else:
+        _answers.write(f"{text}\n".encode())
+        _answers.flush()
+
+
+@contextmanager
+def json_alone() -> Iterator[None]:
+    """While it holds, stdout belongs to `emit`: what anything else prints, here or in a worker that just starts, goes to stderr."""
+    global _answers
+    try:
+        out, err = sys.stdout.fileno(), sys.stderr.fileno()
+        sys.stdout.flush()
+        kept = os.dup(out)
+    except (AttributeError, OSError, ValueError):  # closed, or a test's
+        yield
+        return
+    os.dup2(err, out)
+    _answers = _Whole(kept, "w")
+    try:
+        yield
+    finally:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        os.dup2(kept, out)
+        _answers.close()
+        _answers = None
+
+
+class _Whole(io.FileIO):
+    """Unbuffered, and nothing is written by halves."""
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[super().write(rest) or 0 :]
+        return len(data)
+
+
+_answers: _Whole | None = None
 
 
 def count(text: str) -> int:

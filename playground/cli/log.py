@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import time
 from typing import Any
 
@@ -106,8 +107,11 @@ def run_export(args: argparse.Namespace) -> int:
             chat_id = session.generation(args.id).result().session_id
         except NotFoundError:
             chat_id = args.id
-        form = "json" if args.json else args.format
-        print(session.export(chat_id, form).result())
+        text = session.export(chat_id, "json" if args.json else args.format).result()
+    if args.json:
+        emit(json.loads(text))
+    else:
+        print(text)
     return 0
 
 
