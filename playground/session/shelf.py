@@ -31,6 +31,7 @@ from playground.session.shelf_details import RowDetails, read_details
 from playground.session.shelf_downloads import DownloadChanged, Downloading, Downloads
 from playground.session.shelf_fit import ChoiceVerdicts, Fits, Verdict, VerdictsKnown, held_by, usual
 from playground.session.shelf_lane import Lane
+from playground.session.shelf_scan import scan_apart
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,10 @@ WATCH_S = 3.0
 BATCH_S, BATCH = 0.1, 200
 """rows are told at the latest after so many seconds, and at most so many at once"""
 
+PATIENCE_S = 0.4
+"""a scan that takes longer than this goes on in a process of its own; one that finds what it knows is through by then"""
 WORK_S, REST_S = 0.006, 0.003
-"""a scan works so long at a stretch, then lets others have the interpreter"""
+"""a scan on a thread works so long at a stretch, then lets others have the interpreter"""
 
 
 @dataclass(frozen=True)
@@ -237,25 +240,32 @@ class Shelf:
     def _scan(self) -> None:
         first = self._found is None
         batch: list[Row] = []
-        told = rested = time.monotonic()
+        begun = told = rested = time.monotonic()
+
+        def tell(rows: tuple[Row, ...]) -> None:
+            if first and rows:  # else the face has the rows already: it hears of the whole at the end
+                self._tell(LibraryChanged(rows))
 
         def on_row(row: Row) -> None:
             nonlocal told, rested
             if time.monotonic() - rested > WORK_S:  # a window in this process waits for us at every step of its painting
                 time.sleep(REST_S)
                 rested = time.monotonic()
-            if not first:
-                return  # the face has the rows already: it hears of the whole at the end
             batch.append(row)
             if len(batch) >= BATCH or time.monotonic() - told > BATCH_S:
-                self._tell(LibraryChanged(tuple(batch)))
+                tell(tuple(batch))
                 batch.clear()
                 told = time.monotonic()
 
-        found = library.scan(self.home, on_row=on_row, cancelled=self._closed.is_set)
-        if batch:
-            self._tell(LibraryChanged(tuple(batch)))
-        if found.complete:
+        found: library.Scan | None = library.scan(
+            self.home, on_row=on_row, cancelled=lambda: self._closed.is_set() or time.monotonic() - begun > PATIENCE_S
+        )
+        tell(tuple(batch))
+        if found is not None and not found.complete and not self._closed.is_set():
+            found = scan_apart(self.home, tell, self._closed.is_set)
+            if found is None and not self._closed.is_set():  # no process to be had: slower, but it is listed
+                found = library.scan(self.home, cancelled=self._closed.is_set)
+        if found is not None and found.complete:
             self._found = found
             self._tell(LibraryChanged(found.rows, found.notices, complete=True))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from playground.errors import GatedError, ModelFileError, OfflineError, StorageE
 from playground.memory.devices import find_devices
 from playground.memory.fit import Situation, fit, largest_context
 from playground.memory.training_fit import TrainingPlan, training_fit
-from playground.models import download_plan
+from playground.models import download_plan, library
 from playground.models.hub import Query
 from playground.params import ContextSettings
 from playground.paths import Home
@@ -121,6 +122,22 @@ def test_rows_come_in_batches_and_then_all_together(shelf: Shelf, told: Told, ho
     assert {row.path for event in batches for row in event.rows} >= ours
     assert max(len(event.rows) for event in batches) <= 200
     assert shelf.rows() == whole.rows
+
+
+def test_a_long_listing_goes_on_in_a_process_of_its_own(
+    shelf: Shelf, told: Told, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("playground.session.shelf.PATIENCE_S", -1)
+    for number in range(30):
+        write_gguf(home.models / f"model-{number}.gguf", weights=32)
+    (home.models / "bad.gguf").write_bytes(b"GGUF")
+    shelf.refresh()
+    whole = told.until(complete)
+    assert whole.rows == library.scan(home).rows
+    assert next(row for row in whole.rows if row.name == "bad").problem
+    assert shelf._found is not None
+    assert not library.changed_since(shelf._found.snapshot)
+    assert not multiprocessing.active_children()
 
 
 def test_a_change_is_noticed_while_somebody_looks(
