@@ -39,7 +39,10 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What builds and programs decide: graph traits, outputs reserved, embeddings, op offload, alignment."""
+    """What builds and programs decide: graph traits, outputs reserved, embeddings, op offload, alignment.
+
+    `repacks`: formats whose matrices the processor gets as a second copy, in the order its instructions like.
+    """
 
     traits: EngineTraits = EngineTraits()
     outputs_max: int = 0
@@ -49,6 +52,7 @@ class Engine:
     metal: bool = False
     host_alignment: int = 32
     device_alignment: int = 128
+    repacks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

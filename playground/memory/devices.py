@@ -11,6 +11,8 @@ import contextlib
 import platform
 import warnings
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 
 import psutil
 
@@ -42,6 +44,29 @@ def host() -> Device:
     memory = psutil.virtual_memory()
     label = platform.processor() or platform.machine() or "processor"
     return Device(HOST, label, int(memory.total), int(memory.available))
+
+
+@cache
+def repacked_formats() -> frozenset[str]:
+    """Formats that llama.cpp copies into another order for this processor (ggml-cpu/repack.cpp, build of 2026-11)."""
+    machine, flags = platform.machine().lower(), _processor_flags()
+    if machine in ("arm64", "aarch64"):
+        if flags and "asimddp" not in flags:
+            return frozenset()
+        return frozenset({"q4_0", "iq4_nl", "mxfp4", "q8_0", "q4_k", "q5_k", "q6_k"})
+    if machine not in ("x86_64", "amd64") or (flags and "avx2" not in flags) or "amx_int8" in flags:
+        return frozenset()  # with AMX our worker asks for no copies
+    return frozenset({"q4_0", "iq4_nl", "mxfp4", "q4_k"} | ({"q2_k"} if "avx512f" in flags else set()))
+
+
+def _processor_flags() -> frozenset[str]:
+    """As Linux names them; empty elsewhere, where AVX2 is taken for granted."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return frozenset()
+    line = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
+    return frozenset(line.partition(":")[2].split())
 
 
 def _nvidia() -> list[Device]:

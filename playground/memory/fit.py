@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any, Literal
 
 from ..params import ContextSettings
@@ -23,7 +24,10 @@ Verdict = Literal["fits", "tight", "partly on CPU", "does not fit"]
 
 TERMS = ("weights", "kv_cache", "compute", "output", "runtime")
 RUNTIME_GUESS = {"gpu": 450 << 20, "host": 40 << 20}
-"""Bytes taken beside llama.cpp's own buffers: 150 to 750 MiB on CUDA by card and driver; little on the host."""
+"""Bytes taken beside an engine's own buffers: 150 to 750 MiB on CUDA by card and driver; little on the host."""
+
+HOST_BASE, PER_TOKEN, PER_MERGE = 9 << 20, 155, 106
+"""Bytes that llama.cpp and our worker take on the host: in any case, per token of the vocabulary, per merge rule (measured, on Linux)."""
 
 COMFORT = 0.95
 """Up to this share of what is free, a model fits; above it, it is tight."""
@@ -211,6 +215,7 @@ def _estimate(situation: Situation, settings: ContextSettings, gpu_layers: int) 
     plan = cache_plan(settings)
     buffers = engine_buffers(shape, plan, settings.batch, place, situation.engine)
     weights = device_weights(shape, place)
+    weights[-1] += repacked_bytes(situation)
     extra = situation.projector
     found = []
     for at, device in enumerate((*used, host)):
@@ -264,9 +269,31 @@ def device_weights(shape: ModelShape, place: Placement) -> list[int]:
     return held
 
 
+def repacked_bytes(situation: Situation) -> int:
+    """Bytes that the copies llama.cpp makes of matrices on the host add to the file, which stays mapped.
+
+    Of the file, what lies from the first to the last tensor used as it is stays in memory. Where there is a GPU with a
+    buffer type for the host, that one is preferred and nothing is copied (llama-model.cpp, `make_cpu_buft_list`). A token
+    table that is also the output matrix is copied for the latter.
+    """
+    shape, repacks = situation.shape, situation.engine.repacks
+    if situation.gpus or not repacks:
+        return 0
+    copied = {name for name, kind in shape.matrices.items() if kind in repacks and not name.startswith("token_embd.")}
+    ends = [*takewhile(copied.__contains__, shape.tensors), *takewhile(copied.__contains__, reversed([*shape.tensors]))]
+    if shape.tied and shape.matrices.get("token_embd.weight") in repacks:
+        copied.add("token_embd.weight")
+    return sum(shape.tensors.get(name, 0) for name in copied) - sum(shape.tensors[name] for name in ends)
+
+
 def _runtime(situation: Situation, device: Device) -> int:
     known = situation.runtime.get(device.name)
-    return known if known is not None else RUNTIME_GUESS["gpu" if device.is_gpu else "host"]
+    if device.is_gpu:
+        return RUNTIME_GUESS["gpu"] if known is None else known
+    guess = HOST_BASE + situation.shape.vocab * PER_TOKEN + situation.shape.merges * PER_MERGE
+    if known is None:
+        return guess
+    return min(max(known, guess), 2 * guess)  # what was measured may have been another vocabulary's
 
 
 # --- the verdict -----------------------------------------------------------------------------------------------------
@@ -309,12 +336,18 @@ def _basis(situation: Situation) -> dict[str, str]:
         graph = f"modelled: the graph of {shape.architecture} is approximated by Mamba's"
     if shape.encoder or shape.is_projector:
         graph = "modelled: an encoder's graph without its extra embeddings and norms"
+    copies = repacked_bytes(situation)
+    weights = shape.basis or "the tensor table, each tensor where llama.cpp puts it"
+    if copies:
+        weights += f", and {amount(copies)} of copies in the order that this processor multiplies in"
     measured = all(device.name in situation.runtime for device in (*situation.gpus, situation.host))
     return {
-        "weights": shape.basis or "the tensor table, each tensor where llama.cpp puts it",
+        "weights": weights,
         "kv_cache": "exact: cells x widths of the layers x bytes of the cache types",
         "compute": graph,
         "output": "exact: vocabulary x sequences x 4 bytes",
-        "runtime": "measured on this machine" if measured else "a guess until a load has been measured on this machine",
+        "runtime": "measured on this machine"
+        if measured
+        else "a guess by the vocabulary until a load has been measured on this machine",
         **({"projector": "weights from its tensor table; compute modelled"} if situation.projector else {}),
     }

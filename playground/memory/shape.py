@@ -136,6 +136,10 @@ class ModelShape:
     parameters: int = 0
     bytes_per_weight: float = 2.0
     tensors: Mapping[str, int] = field(default_factory=dict, compare=False, hash=False)
+    matrices: Mapping[str, str] = field(default_factory=dict, compare=False, hash=False)
+    """by name, the format of the matrices whose rows come in eights: those an engine may copy in another order"""
+    merges: int = 0
+    """rules of the vocabulary by which pairs of tokens become one"""
     basis: str = ""
 
     def tensor_bytes(self, name: str, elements: int) -> int:

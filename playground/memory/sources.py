@@ -39,13 +39,27 @@ class TensorEntry(Protocol):
     def shape(self) -> tuple[int, ...]: ...
 
 
+class Format(Protocol):
+    """A tensor's number format."""
+
+    @property
+    def name(self) -> str: ...
+
+
+class GgufEntry(TensorEntry, Protocol):
+    """One tensor of a GGUF table."""
+
+    @property
+    def kind(self) -> Format: ...
+
+
 class GgufHeader(Protocol):
     """What is asked of a GGUF header (`models.gguf_header` has one)."""
 
     @property
     def name(self) -> str: ...
     @property
-    def tensors(self) -> Sequence[TensorEntry]: ...
+    def tensors(self) -> Sequence[GgufEntry]: ...
     @property
     def architecture(self) -> str: ...
     @property
@@ -79,6 +93,8 @@ def shape_from_gguf(header: GgufHeader) -> ModelShape:
             tensors,
             name=str(header.get("general.name") or header.name),
             parameters=header.parameters,
+            matrices=_matrices(header),
+            merges=header.count("tokenizer.ggml.merges") or 0,
             basis="the tensor table of the GGUF header, each tensor where llama.cpp puts it",
         )
     except (TypeError, ValueError, OverflowError, ArithmeticError, AttributeError):
@@ -176,6 +192,17 @@ def _keys(c: Mapping[str, Any]) -> dict[str, Any]:
         "ssm.time_step_rank": c.get("num_heads") or c.get("mamba_n_heads") or c.get("linear_num_value_heads"),
         "ssm.group_count": c.get("n_groups") or c.get("mamba_n_groups") or c.get("linear_num_key_heads"),
     }
+
+
+def _matrices(header: GgufHeader) -> dict[str, str]:
+    """See `ModelShape.matrices`. Experts lie in one tensor of three axes; no other such tensor is multiplied as matrices are."""
+    found = {}
+    for tensor in header.tensors:
+        axes = 3 if "_exps." in tensor.name else 2
+        of_layer = tensor.name.startswith(("blk.", "output.", "token_embd."))
+        if of_layer and len(tensor.shape) == axes and tensor.shape[1] % 8 == 0:
+            found[tensor.name] = tensor.kind.name.lower()
+    return found
 
 
 def _product(c: Mapping[str, Any], *names: str) -> int:

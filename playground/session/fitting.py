@@ -14,7 +14,7 @@ from pathlib import Path
 from playground.errors import HubError, ModelFileError, NotFoundError
 from playground.history.records import FitRow
 from playground.memory.buffers import Engine
-from playground.memory.devices import HOST, Device, find_devices
+from playground.memory.devices import HOST, Device, find_devices, repacked_formats
 from playground.memory.fit import Fit, Situation, fit, largest_context
 from playground.memory.shape import ModelShape
 from playground.memory.sources import read_config, shape_from_config, shape_from_gguf
@@ -96,19 +96,31 @@ def choice_fit(page: ModelPage, devices: list[Device], settings: ContextSettings
             except (HubError, ModelFileError, NotFoundError):
                 shapes[choice.kind] = None
         shape = shapes[choice.kind]
-        engine = Engine(outputs_max=settings.sequences)
-        return "" if shape is None else fit(with_weights(shape, choice.size), settings, devices, engine=engine).verdict
+        if shape is None:
+            return ""
+        return fit(with_weights(shape, choice.size), settings, devices, engine=engine_for(settings)).verdict
 
     return verdict
 
 
+def engine_for(settings: ContextSettings) -> Engine:
+    """llama.cpp as our worker opens a context, on this processor."""
+    return Engine(outputs_max=settings.sequences, repacks=repacked_formats())
+
+
 def with_weights(shape: ModelShape, size: int) -> ModelShape:
-    """The same shape in another quantization, `size` bytes in all: every tensor scaled alike."""
+    """The same shape in another quantization, `size` bytes in all: every tensor scaled alike.
+
+    Where the size is that of four bits, the layers' matrices are taken for such as processors get a second copy of.
+    """
     before = sum(shape.tensors.values())
     if not before:
         return shape
     tensors = {name: round(nbytes * size / before) for name, nbytes in shape.tensors.items()}
-    return replace(shape, tensors=tensors, basis="the tensor table of another quantization, scaled to this file's size")
+    bits = 8 * size / shape.parameters if shape.parameters else 0.0
+    matrices = {name: "q4_k" for name in shape.matrices if name.startswith("blk.")} if 4.4 < bits < 5.2 else {}
+    basis = "the tensor table of another quantization, scaled to this file's size"
+    return replace(shape, tensors=tensors, matrices=matrices, basis=basis)
 
 
 def estimate(
@@ -119,7 +131,7 @@ def estimate(
 ) -> tuple[Fit, int]:
     """The estimate through llama.cpp on this machine, and the largest context that fits, in tokens."""
     devices = find_devices()
-    engine = Engine(outputs_max=settings.sequences)  # as our worker opens a context
+    engine = engine_for(settings)
     found = fit(what.shape, settings, devices, held=held, runtime=runtime, engine=engine)
     situation = Situation(what.shape, tuple(devices), held or {}, runtime or {}, engine=engine)
     return found, largest_context(situation, settings)

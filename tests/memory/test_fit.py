@@ -21,6 +21,7 @@ from playground.memory import (
     shape_from_config,
     shape_from_gguf,
 )
+from playground.memory.buffers import Engine
 from playground.models.gguf_header import read_gguf
 from playground.params import ContextSettings
 from tests.memory.test_buffers import named
@@ -100,9 +101,30 @@ def test_the_largest_context_is_the_last_that_fits():
 
 
 def test_a_measured_runtime_takes_the_guess_s_place():
-    answer = fit(LLAMA, SETTINGS, [card(20), CPU], runtime={"CUDA0": 123, "CPU": 7})
-    assert [one.terms.runtime for one in answer.devices] == [123, 7]
+    answer = fit(LLAMA, SETTINGS, [card(20), CPU], runtime={"CUDA0": 123, "CPU": 20 << 20})
+    assert [one.terms.runtime for one in answer.devices] == [123, 20 << 20]
     assert "measured" in answer.basis["runtime"]
+
+
+def test_a_runtime_measured_with_another_vocabulary_counts_within_bounds():
+    guess, little, much = (
+        fit(LLAMA, SETTINGS, [CPU], runtime=known).devices[0].terms.runtime for known in ({}, {"CPU": 7}, {"CPU": 1 << 30})
+    )
+    assert (little, much) == (guess, 2 * guess)
+    wordy = replace(LLAMA, vocab=128_256, merges=280_000)
+    assert fit(wordy, SETTINGS, [CPU]).devices[0].terms.runtime > 3 * guess
+
+
+def test_copies_in_another_order_add_to_the_host_alone():
+    """The file stays mapped from the first tensor used as it is to the last; the copies come on top."""
+    shape = replace(LLAMA, matrices={name: "q4_0" for name in LLAMA.tensors if "norm" not in name})
+    engine = Engine(repacks=frozenset({"q4_0"}))
+    plain, copied = (fit(shape, SETTINGS, [CPU], engine=each) for each in (Engine(), engine))
+    layers = sum(n for name, n in shape.tensors.items() if name.startswith("blk."))
+    assert copied.terms.weights - plain.terms.weights == shape.output_bytes  # the layers' own part of the file is given back
+    assert layers == 4 * GIB
+    assert "copies" in copied.basis["weights"] and "copies" not in plain.basis["weights"]
+    assert fit(shape, SETTINGS, [card(20), CPU], engine=engine).terms == fit(shape, SETTINGS, [card(20), CPU]).terms
 
 
 def test_experts_on_the_host_move_their_weights():
