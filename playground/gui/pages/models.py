@@ -28,6 +28,7 @@ from PySide6.QtWidgets import (
 from playground import events
 from playground.errors import PlaygroundError
 from playground.gui import theme
+from playground.gui.actions import Action
 from playground.gui.bridge import on_window_thread
 from playground.gui.pages import Desk
 from playground.gui.pages.models_library import LibraryView
@@ -228,6 +229,25 @@ class ModelsPage(QWidget):
             self.library.set_held(held)
             if self._hub is not None:
                 self._hub.set_held(held)
+
+    def actions(self) -> tuple[Action, ...]:  # type: ignore[override]  # QWidget has one of its own; the window knows
+        return (
+            Action(
+                "models.find",
+                "Find a model",
+                "Ctrl+F",
+                "models",
+                "focus_words",
+                "Model",
+                "Filters the list, or searches the hub",
+            ),
+        )
+
+    def focus_words(self) -> None:
+        """To the field for words of the view that is shown."""
+        field = self.hub.filters.words if self.views.checkedId() else self.filter
+        field.setFocus()
+        field.selectAll()
 
     # -- downloads
 

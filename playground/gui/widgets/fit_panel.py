@@ -48,6 +48,8 @@ class FitPanel(QWidget):
         self._base = ContextSettings()
         self._asked = self._shown = 0
         self._has_gpu = False
+        self._train: TrainRows | None = None
+        self._longest = 8192
         self._bars: list[FitBar] = []
         self._later = QTimer(self)
         self._later.setSingleShot(True)
@@ -85,11 +87,9 @@ class FitPanel(QWidget):
         self._devices.setSpacing(8)
         column.addLayout(self._devices)
         self._sliders = QStackedWidget()
-        self.run, self.train = RunRows(self._name), TrainRows(self._name)
-        for rows in (self.run, self.train):
-            rows.changed.connect(self._ask)
-            self._sliders.addWidget(rows)
-        self._show_rows(0)
+        self.run = RunRows(self._name)
+        self.run.changed.connect(self._ask)
+        self._sliders.addWidget(self.run)
         column.addWidget(self._sliders)
         self.terms = FitTerms()
         self.terms.setObjectName(f"{self._name}.terms")
@@ -187,7 +187,9 @@ class FitPanel(QWidget):
         longest = max(512, shape.context_train or 32768)
         longest += -longest % 256
         self.run.set_model(longest, len(shape.layers) + 1, self._base.context, subject.format == "gguf")
-        self.train.set_model(longest)
+        self._longest = longest
+        if self._train is not None:
+            self._train.set_model(longest)
         self._ask()
 
     def set_fits(self, fits: Any) -> None:
@@ -221,6 +223,16 @@ class FitPanel(QWidget):
         return self.train.plan()
 
     @property
+    def train(self) -> TrainRows:
+        """The controls of training, made when they are first wanted."""
+        if self._train is None:
+            self._train = TrainRows(self._name)
+            self._train.set_model(self._longest)
+            self._train.changed.connect(self._ask)
+            self._sliders.addWidget(self._train)
+        return self._train
+
+    @property
     def training(self) -> bool:
         return self._modes.checkedId() == 1
 
@@ -234,10 +246,11 @@ class FitPanel(QWidget):
         self._ask()
 
     def _show_rows(self, place: int) -> None:
-        self._sliders.setCurrentIndex(place)
-        for index, page in enumerate((self.run, self.train)):  # the stack is as high as the page that is shown
+        pages = (self.run, self.train)
+        self._sliders.setCurrentWidget(pages[place])
+        for page in pages:  # the stack is as high as the page that is shown
             policy = page.sizePolicy()
-            policy.setVerticalPolicy(policy.Policy.Preferred if index == place else policy.Policy.Ignored)
+            policy.setVerticalPolicy(policy.Policy.Preferred if page is pages[place] else policy.Policy.Ignored)
             page.setSizePolicy(policy)
 
     def _ask(self, *_: Any) -> None:
