@@ -92,7 +92,7 @@ class HubView(QWidget):
     def _say_welcome(self) -> None:
         self.state.say(
             "Search the hub",
-            "Nothing is asked of the network before you do.",
+            "Nothing is asked before you ask.",
             "Show popular models",
             self.search,
             "globe",

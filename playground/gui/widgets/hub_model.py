@@ -194,8 +194,7 @@ class HubModel(QFrame):
         """`ChoiceVerdicts` of the page that is shown."""
         self._verdicts = verdicts
         best = verdicts.recommended
-        unknown = "" if verdicts.verdicts else "Whether it fits is not known: its header cannot be read. "
-        self.why.setText(unknown + best.why)
+        self.why.setText(best.why if verdicts.verdicts else "Whether it fits is not known: its header cannot be read.")
         for row in self.rows.values():
             self._judge(row)
         if best.choice is not None and not any(row.chosen for row in self.rows.values()):
