@@ -173,7 +173,9 @@ def resolve(home: Home, name: str, rows: Iterable[Row] | None = None) -> Path:
         if found:
             names = ", ".join(sorted({_spoken(row) for row in found})[:8])
             raise NotFoundError(f"'{name}' could be {len(found)} models.", f"Name one: {names}.")
-    if name.startswith(("/", "./", "../", "~")) or (name.lower().endswith(".gguf") and name.count("/") != 2 and ":" not in name):
+    if name.startswith(("/", "./", "../", "~")) or (
+        name.lower().endswith(".gguf") and name.count("/") != 2 and ":" not in name
+    ):
         raise NotFoundError(f"There is no file {paths.expanded(name)}.", "Check the path, or see: playground models list")
     hint = (
         f"Get it with: playground models get {name.replace(':', ' --file ', 1)}"

@@ -67,6 +67,68 @@ def test_a_second_start_brings_the_first_window_to_the_front_and_ctrl_c_ends_it(
         first.communicate()
 
 
+FAULTY = PROGRAM.replace(
+    "sys.exit(app.main([]))",
+    """
+from PySide6.QtCore import QEvent
+from PySide6.QtWidgets import QApplication, QWidget
+
+def in_a_slot():
+    raise ZeroDivisionError("in a slot")
+
+def in_a_thread():
+    raise LookupError("in a thread")
+
+class Deaf(QWidget):
+    def event(self, event):
+        if event.type() == QEvent.Type.User:
+            raise ArithmeticError("in an event handler")
+        return super().event(event)
+
+def look(window, steps):
+    if steps:
+        steps.pop(0)()
+        QTimer.singleShot(0, lambda: look(window, steps))
+    elif not window.notices():
+        QTimer.singleShot(10, lambda: look(window, steps))
+    else:
+        print(*window.notices(), sep="|", flush=True)
+        print("visible" if window.isVisible() else "gone", flush=True)
+        window.close()
+
+inner = Window.attach
+def begin(window, session):
+    inner(window, session)
+    window.deaf = Deaf(window)
+    thread = threading.Thread(target=in_a_thread)
+    QTimer.singleShot(0, in_a_slot)
+    QTimer.singleShot(0, lambda: look(window, [
+        lambda: QApplication.postEvent(window.deaf, QEvent(QEvent.Type.User)),
+        thread.start, thread.join,
+    ]))
+Window.attach = begin
+sys.exit(app.main([]))
+""",
+)
+
+
+def test_exceptions_in_slots_and_threads_are_logged_whole_and_the_window_lives_on(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTY, str(HERE)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen", "PLAYGROUND_HOME": str(tmp_path)},
+        cwd=HERE.parents[1],
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["attached", BUG, "visible"]
+    log = (tmp_path / "logs" / "playground.log").read_text()
+    for words in ("in a slot", "in a thread", "in an event handler"):
+        assert words in log
+    assert log.count("Traceback") >= 3
+
+
 @pytest.fixture
 def catcher(window, home: Home):
     before = list(logging.getLogger().handlers)
