@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 WATCH_S = 3.0
 """how often folders are looked at for changes, while somebody wants to know"""
-BATCH_S, BATCH = 0.1, 200
+BATCH_S, BATCH = 0.2, 200
 """rows are told at the latest after so many seconds, and at most so many at once"""
 
 PATIENCE_S = 0.4

@@ -20,7 +20,7 @@ from playground.models.library import Row, Scan, Snapshot
 from playground.paths import Home
 from playground.process import _WithoutMain
 
-BATCH_S, BATCH = 0.1, 200
+BATCH_S, BATCH = 0.2, 200
 
 
 def scan_apart(home: Home, on_rows: Callable[[tuple[Row, ...]], None], cancelled: Callable[[], bool]) -> Scan | None:
