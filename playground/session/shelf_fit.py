@@ -239,6 +239,6 @@ class Fits:
 
         def verdict(choice: Choice) -> str:
             found = verdicts.get(choice.path)
-            return "" if found is None else found.verdict.replace("partly on CPU", "partly")
+            return "" if found is None else found.verdict
 
         return ChoiceVerdicts(verdicts, recommend(page.choices, verdict if verdicts else None))
