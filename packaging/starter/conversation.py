@@ -19,9 +19,9 @@ import world
 from turns import Check, Skill, State, Turn
 from wording import Split, pseudo_word, vary
 
-# How often each skill comes, roughly in turns of 160.
+# How often each skill comes, roughly in turns of 155.
 SKILLS: dict[str, tuple[Skill, float]] = {
-    "story": (stories.story, 12),
+    "story": (stories.story, 7),
     "story question": (stories.story_question, 3),
     "about itself": (chat.about_itself, 8),
     "greeting": (chat.greet, 7),

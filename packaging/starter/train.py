@@ -39,7 +39,7 @@ SAVE_EVERY = 90.0  # seconds
 # Stages: up to which share of the training, and the length and number of rows in a batch.
 STAGES: list[tuple[Stage, float, int, int]] = [
     ("focus", 0.40, 256, 24),
-    ("mix", 0.86, 256, 24),
+    ("mix", 0.62, 256, 24),
     ("long", 1.00, 1024, 6),
 ]
 
