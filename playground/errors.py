@@ -1,20 +1,20 @@
 """The one exception tree. A `PlaygroundError` is something to tell the user; anything else is a bug.
 
-    PlaygroundError            one sentence (message) and a way out (hint)
-    ├── SettingError           a setting out of its range, or a combination that cannot work
-    ├── NotFoundError          a model, session, generation or file that is not there
-    ├── ModelFileError         a file that is no model, or a damaged one
-    ├── TemplateError          a chat template that cannot be rendered
-    ├── MemoryShortError       more memory asked for than there is
-    ├── ContextFullError       a prompt longer than the context window
-    ├── WorkerError            a worker that died, hung or could not be started
-    ├── StorageError           the database or the data folder cannot be used
-    │   └── InUseError         another window holds the data folder
-    ├── HubError               the hub did not answer, refused, or answered nonsense
-    │   ├── OfflineError       there is no way to the hub
-    │   └── GatedError         the repository asks for a login or an agreement
-    ├── DataError              training data that cannot be used; names the row and the field
-    └── Cancelled              an outcome, not a failure: somebody asked for it to stop
+PlaygroundError            one sentence (message) and a way out (hint)
+├── SettingError           a setting out of its range, or a combination that cannot work
+├── NotFoundError          a model, session, generation or file that is not there
+├── ModelFileError         a file that is no model, or a damaged one
+├── TemplateError          a chat template that cannot be rendered
+├── MemoryShortError       more memory asked for than there is
+├── ContextFullError       a prompt longer than the context window
+├── WorkerError            a worker that died, hung or could not be started
+├── StorageError           the database or the data folder cannot be used
+│   └── InUseError         another window holds the data folder
+├── HubError               the hub did not answer, refused, or answered nonsense
+│   ├── OfflineError       there is no way to the hub
+│   └── GatedError         the repository asks for a login or an agreement
+├── DataError              training data that cannot be used; names the row and the field
+└── Cancelled              an outcome, not a failure: somebody asked for it to stop
 """
 
 from __future__ import annotations

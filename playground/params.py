@@ -303,7 +303,13 @@ class ContextSettings:
         scale="log",
     )
     batch: int = setting(
-        2048, label="Batch", help="The most tokens handed to the model at once.", minimum=1, maximum=65536, step=1, unit="tokens"
+        2048,
+        label="Batch",
+        help="The most tokens handed to the model at once.",
+        minimum=1,
+        maximum=65536,
+        step=1,
+        unit="tokens",
     )
     ubatch: int = setting(
         512,
@@ -344,7 +350,12 @@ class ContextSettings:
         True, label="Shared cache", help="All sequences share one cache, so that a common prompt is kept once."
     )
     threads: int = setting(
-        0, label="Threads", help="Processor threads used. 0 takes the number of physical cores.", minimum=0, maximum=1024, step=1
+        0,
+        label="Threads",
+        help="Processor threads used. 0 takes the number of physical cores.",
+        minimum=0,
+        maximum=1024,
+        step=1,
     )
 
     def __post_init__(self) -> None:
@@ -352,4 +363,6 @@ class ContextSettings:
         if self.ubatch > self.batch:
             raise SettingError(f"ubatch = {self.ubatch} is larger than batch = {self.batch}.", "Lower ubatch or raise batch.")
         if self.kv_type_v not in ("f32", "f16", "bf16") and self.flash_attention == "off":
-            raise SettingError("kv_type_v cannot be quantized without flash attention.", "Turn flash attention on, or take f16.")
+            raise SettingError(
+                "kv_type_v cannot be quantized without flash attention.", "Turn flash attention on, or take f16."
+            )

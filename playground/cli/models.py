@@ -24,7 +24,9 @@ def add(verbs: Any) -> None:
 
     each = what.add_parser("search", help="models on the hub")
     each.add_argument("query", nargs="*", metavar="WORD")
-    each.add_argument("--format", choices=("gguf", "safetensors"), action="append", default=[], help="only models with such files")
+    each.add_argument(
+        "--format", choices=("gguf", "safetensors"), action="append", default=[], help="only models with such files"
+    )
     each.add_argument("--sort", choices=("downloads", "likes", "recent"), default="downloads")
     each.add_argument("--licence", default="", help="only with this licence, as the hub writes it (apache-2.0, ...)")
     each.add_argument("--limit", type=count, default=20)

@@ -81,5 +81,9 @@ class Catcher:
             on_window_thread(lambda: self._window.notify(message, hint, "error", key="bug"))
 
     def _qt(self, kind: QtMsgType, context: Any, text: str) -> None:
-        levels = {QtMsgType.QtDebugMsg: logging.DEBUG, QtMsgType.QtInfoMsg: logging.INFO, QtMsgType.QtWarningMsg: logging.WARNING}
+        levels = {
+            QtMsgType.QtDebugMsg: logging.DEBUG,
+            QtMsgType.QtInfoMsg: logging.INFO,
+            QtMsgType.QtWarningMsg: logging.WARNING,
+        }
         logging.getLogger("qt").log(levels.get(kind, logging.ERROR), "%s", text)

@@ -55,6 +55,7 @@ class Palette:
     syn_number: str
     syn_name: str
 
+
 LIGHT = Palette(
     dark=False,
     window="#f1f3f4",

@@ -177,7 +177,9 @@ class Window(QMainWindow):
                     take(event)
                 except Exception:  # one page's fault is no reason to keep the event from the others
                     log.exception("page %s on %s", page.objectName(), type(event).__name__)
-                    self.notify("Something went wrong in the window; the details are in the log file.", level="error", key="bug")
+                    self.notify(
+                        "Something went wrong in the window; the details are in the log file.", level="error", key="bug"
+                    )
 
     def _store_ready(self, event: Any) -> None:
         if not event.writable:
@@ -483,5 +485,12 @@ def _summary(info: Any) -> str:
         return ""
     size = f"{info.size / 1e9:.1f} GB" if info.size >= 1e9 else f"{info.size / 1e6:.1f} MB"
     count = f"{info.parameters / 1e9:.1f} B" if info.parameters >= 1e9 else f"{info.parameters / 1e6:.1f} M"
-    parts = (info.name, info.architecture, f"{count} parameters", info.quantization, size, f"{info.context:,} tokens of context")
+    parts = (
+        info.name,
+        info.architecture,
+        f"{count} parameters",
+        info.quantization,
+        size,
+        f"{info.context:,} tokens of context",
+    )
     return "  ·  ".join(each for each in parts if each)

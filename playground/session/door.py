@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from playground import events, protocol
 from playground.errors import PlaygroundError
 from playground.history import export
-from playground.history.records import Chat, FitRow, GenerationRow, SearchHit, SessionRow, TokenRow, new_id
 from playground.history.recorder import StoreTrouble
+from playground.history.records import Chat, FitRow, GenerationRow, SearchHit, SessionRow, TokenRow, new_id
 from playground.history.store import Store
 from playground.params import ContextSettings, SamplingSettings
 from playground.paths import Home, existing, starter

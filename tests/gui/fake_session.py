@@ -154,7 +154,9 @@ class FakeSession:
         """The next completion fails before its first token."""
         self._fail_next = (message, hint)
 
-    def kill_worker(self, message: str = "The engine was ended by the system (SIGKILL), most likely for want of memory.") -> None:
+    def kill_worker(
+        self, message: str = "The engine was ended by the system (SIGKILL), most likely for want of memory."
+    ) -> None:
         """As if the worker had died."""
         self._kill = message
         self._post(self._die_idle)

@@ -21,7 +21,9 @@ from playground.params import SamplingSettings
 @pytest.fixture
 def talked(session: FakeSession) -> FakeSession:
     for number in range(30):
-        session.add_chat(f"Chat {number}", f"Question number {number}" + " zebra" * (number == 7), "word " * (number + 1), age_s=number * 60)
+        session.add_chat(
+            f"Chat {number}", f"Question number {number}" + " zebra" * (number == 7), "word " * (number + 1), age_s=number * 60
+        )
     return session
 
 

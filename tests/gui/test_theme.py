@@ -28,7 +28,15 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("colors", [theme.LIGHT, theme.DARK], ids=["light", "dark"])
 def test_text_is_readable_on_every_surface(colors: theme.Palette) -> None:
-    for ground in (colors.window, colors.surface, colors.raised, colors.sunken, colors.hover, colors.user_bubble, colors.code_bg):
+    for ground in (
+        colors.window,
+        colors.surface,
+        colors.raised,
+        colors.sunken,
+        colors.hover,
+        colors.user_bubble,
+        colors.code_bg,
+    ):
         for ink in (colors.text, colors.muted):
             assert contrast(ink, ground) >= 4.5, (ink, ground)
     for ground in (colors.window, colors.surface, colors.raised):
@@ -96,7 +104,9 @@ def test_probability_colours_grow_lighter(dressed) -> None:
 def test_every_icon_that_is_named_is_shipped() -> None:
     names = set()
     for file in Path(playground.gui.__file__).parent.rglob("*.py"):
-        names |= set(re.findall(r'(?:bind_icon\([\w.]+|theme\.icon\(|pixmap\()(?:, )?"([a-z0-9-]+)"', file.read_text(encoding="utf-8")))
+        names |= set(
+            re.findall(r'(?:bind_icon\([\w.]+|theme\.icon\(|pixmap\()(?:, )?"([a-z0-9-]+)"', file.read_text(encoding="utf-8"))
+        )
     assert len(names) > 10
     for name in names:
         assert (resources() / "icons" / f"{name}.svg").is_file(), name

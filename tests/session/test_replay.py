@@ -32,10 +32,16 @@ def steered(listening: Listening, begin: Callable[[], object], moves: list[Sampl
 
 def test_every_completion_of_a_steered_chat_replays(starter: Listening, home: Home) -> None:
     session = starter.session
-    warm = SamplingSettings(temperature=1.1, top_k=0, top_p=0.97, repetition_penalty=1.2, frequency_penalty=0.3, seed=-1, max_tokens=40)
+    warm = SamplingSettings(
+        temperature=1.1, top_k=0, top_p=0.97, repetition_penalty=1.2, frequency_penalty=0.3, seed=-1, max_tokens=40
+    )
     cold = SamplingSettings(temperature=0.0, repetition_penalty=1.3, presence_penalty=0.5, max_tokens=40)
     odd = SamplingSettings(
-        temperature=1.4, min_p=0.02, stages=("temperature", "min_p", "top_p", "top_k", "penalties"), repetition_penalty=1.1, max_tokens=40
+        temperature=1.4,
+        min_p=0.02,
+        stages=("temperature", "min_p", "top_p", "top_k", "penalties"),
+        repetition_penalty=1.1,
+        max_tokens=40,
     )
     session.set_sampling(warm)
     session.set_pace(150)
@@ -60,7 +66,9 @@ def test_every_completion_of_a_steered_chat_replays(starter: Listening, home: Ho
     session.set_sampling(SamplingSettings(temperature=0.9, stop=("the", "."), max_tokens=40))
     made.append(steered(starter, send("Repeat: red green blue"), [], stop=False))
     session.set_sampling(warm)
-    made.append(steered(starter, lambda: session.edit(chat, session.chat(chat).result(PATIENCE).path()[0].id, "Hello"), [], stop=False))
+    made.append(
+        steered(starter, lambda: session.edit(chat, session.chat(chat).result(PATIENCE).path()[0].id, "Hello"), [], stop=False)
+    )
     assert any(row.cached_tokens for row in made), "no turn has reused the cache"
     assert any(len(row.timeline) > 1 for row in made)
     assert any(row.state == "cancelled" for row in made) and any(row.continued for row in made)

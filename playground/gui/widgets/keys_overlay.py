@@ -70,4 +70,6 @@ class KeysOverlay(QWidget):
 
 def key_text(key: str) -> str:
     """A key as the platform writes it."""
-    return QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText).replace("Return", "Enter").replace("Escape", "Esc")
+    return (
+        QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText).replace("Return", "Enter").replace("Escape", "Esc")
+    )

@@ -132,7 +132,9 @@ class LogDetail(QFrame):
 
     def _buttons(self) -> QHBoxLayout:
         self.open_button = self._button("Open in chat", "log.open", "message-square", "Goes to the chat at this reply")
-        self.replay_button = self._button("Replay", "log.replay", "rotate-ccw", "Decodes it again from its record, and compares")
+        self.replay_button = self._button(
+            "Replay", "log.replay", "rotate-ccw", "Decodes it again from its record, and compares"
+        )
         self.copy_button = self._button("", "log.copy", "copy", "Copies the reply")
         self.export_button = self._button("", "log.export", "download", "Writes the whole record into a JSON file")
         self.copy_button.setAccessibleName("Copy reply")

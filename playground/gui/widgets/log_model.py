@@ -112,7 +112,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("When", "When it was asked for", lambda g: when_text(g.started), lambda g: g.started, 136),
     Column("Prompt", "What was asked", asked, lambda g: asked(g).lower(), 240),
     Column("Model", "Which model answered", lambda g: g.model_name, lambda g: g.model_name.lower(), 112),
-    Column("Settings", "What differs from the defaults", lambda g: differences(g.settings), lambda g: differences(g.settings), 152),
+    Column(
+        "Settings", "What differs from the defaults", lambda g: differences(g.settings), lambda g: differences(g.settings), 152
+    ),
     Column("Tokens", "Length of the reply", lambda g: f"{g.completion_tokens:,}", lambda g: g.completion_tokens, 72, True),
     Column("tok/s", "Tokens a second", lambda g: f"{rate(g):.1f}" if rate(g) else "–", rate, 72, True),
     Column("Prefill", "Time to read the prompt", lambda g: f"{g.prefill_s:.2f} s", lambda g: g.prefill_s, 72, True),

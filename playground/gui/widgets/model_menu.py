@@ -49,7 +49,9 @@ class _Delegate(QStyledItemDelegate):
             painter.setBrush(QColor(colors.accent_soft if selected else colors.hover))
             painter.drawRoundedRect(option.rect, theme.RADIUS, theme.RADIUS)
         if index.data(CURRENT):
-            theme.icon("check", "accent", 16).paint(painter, QRect(option.rect.left() + 8, option.rect.center().y() - 7, 16, 16))
+            theme.icon("check", "accent", 16).paint(
+                painter, QRect(option.rect.left() + 8, option.rect.center().y() - 7, 16, 16)
+            )
         box = option.rect.adjusted(32, 6, -8, -6)
         painter.setFont(theme.font("body"))
         painter.setPen(QColor(colors.text))

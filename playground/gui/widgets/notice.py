@@ -25,7 +25,9 @@ TOP = 64
 class Notice(QFrame):
     """A card. `notice`, `notice.action` and `notice.close` are its object names."""
 
-    def __init__(self, level: str, message: str, hint: str, action: str, run: Callable[[], None] | None, board: Notices) -> None:
+    def __init__(
+        self, level: str, message: str, hint: str, action: str, run: Callable[[], None] | None, board: Notices
+    ) -> None:
         super().__init__(board.holder)
         self.setObjectName("notice")
         self.message = message
