@@ -116,7 +116,9 @@ def test_hopping_takes_few_reads_and_makes_no_objects():
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"", "ends inside its header"),
+        (b"", "not a GGUF file"),
+        (b"hi", "not a GGUF file"),
+        (b"GGUF", "ends inside its header"),
         (b"PK\x03\x04" + bytes(100), "not a GGUF file"),
         (b"GGUF" + struct.pack(">I", 3) + bytes(40), "big-endian"),
         (b"GGUF" + struct.pack("<IQQ", 1, 0, 0), "version 1"),
