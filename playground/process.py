@@ -282,10 +282,12 @@ def _signal_name(code: int) -> str:
 
 
 def _last_assertion(output: str) -> str:
-    """What a library said when it gave up, without the folders it was built in."""
-    for line in reversed(output.splitlines()):
-        if "ASSERT" in line or "error" in line.lower() or "terminate called" in line:
-            return ": " + re.sub(r"\S*/", "", line.strip())[:200]
+    """What a library said when it gave up, without the folders it was built in. Python's own word for an abort says less than any other."""
+    lines = [line.strip() for line in output.splitlines() if not line.startswith("Fatal Python error")]
+    for wanted in (("ASSERT", "terminate called"), ("error", "Error", "ERROR")):
+        for line in reversed(lines):
+            if any(word in line for word in wanted):
+                return ": " + re.sub(r"\S*/", "", line)[:200]
     return ""
 
 

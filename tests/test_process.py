@@ -212,3 +212,12 @@ def test_every_exit_code_has_a_sentence_and_a_way_out(code: int) -> None:
     sentence, hint = explain_exit(code, "model")
     assert sentence.startswith("The model ") and sentence.endswith(".") and hint.endswith(".")
     assert explain_exit(-9, "model", out_of_memory=True)[0] == "The system ended the model because memory ran out."
+
+
+def test_what_the_library_said_counts_more_than_pythons_own_word_for_an_abort() -> None:
+    printed = (
+        "/build/ggml.c:42: GGML_ASSERT(n > 0) failed\nFatal Python error: Aborted\n\nThread 0x01 (most recent call first):\n"
+    )
+    sentence, hint = explain_exit(-signal.SIGABRT, "model", printed)
+    assert sentence == "The model gave up at an error inside the engine: ggml.c:42: GGML_ASSERT(n > 0) failed."
+    assert hint
