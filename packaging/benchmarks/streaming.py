@@ -28,18 +28,18 @@ def measure(rounds: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "half_billion.gguf"
         half_billion(made)
-        for name, path, count in (("0.5B", made, 64), ("starter", starter(), 400)):
-            found = _one(path, count, rounds, Path(folder) / name)
+        for name, path, count, cores in (("0.5B", made, 64, threads()), ("starter", starter(), 400, 1)):
+            found = _one(path, count, cores, rounds, Path(folder) / name)
             results |= {f"{name} {key}": value for key, value in found.items()}
     return results
 
 
-def _one(path: Path, count: int, rounds: int, folder: Path) -> dict[str, object]:
+def _one(path: Path, count: int, cores: int, rounds: int, folder: Path) -> dict[str, object]:
     session = Session(Home(folder))
     told: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
     session.subscribe(told.put)
     session.start()
-    context = ContextSettings(context=1024)
+    context = ContextSettings(context=1024, threads=cores)
     session.load(path, context).result()
     sampling = SamplingSettings(max_tokens=count + 1, seed=1)
 
@@ -58,7 +58,7 @@ def _one(path: Path, count: int, rounds: int, folder: Path) -> dict[str, object]
     lengths: list[int] = []
     ours()  # the prompt's tokens are the same ones for the bare loop
     generation = session.generation(session.generations(1).result()[0].id).result()
-    bare = Bare(str(path), context.context, threads())
+    bare = Bare(str(path), context.context, cores)
     theirs = lambda: bare.decode_rate(list(generation.prompt_ids), max(lengths[-1] - 1, 1))  # noqa: E731
     mine, other = in_turn(rounds, ours, theirs)
     session.close()
