@@ -312,8 +312,14 @@ class Session:
                 self._measuring.loaded(state.info, self._engine.context)
         if state.state == "lost":
             self._ledger.tell_now(events.Notice("error", state.message, state.hint, "reload", "engine"))
-        if state.state != "loading" and (queued := self._replies.waiting()) is not None:
-            self._side.submit(queued)
+        if state.state != "loading" and not self._closed:
+            # Not here: the engine's lock is held, and whoever holds the session's may be waiting for that one.
+            self._side.submit(self._go_on)
+
+    def _go_on(self) -> None:
+        """Sends what was waiting for the model."""
+        if (queued := self._replies.waiting()) is not None:
+            queued()
 
     # -- small parts
 

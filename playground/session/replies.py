@@ -68,7 +68,7 @@ class Replies:
                 self._engine.cancel(running.request)
 
     def waiting(self) -> Callable[[], None] | None:
-        """What waited for the model to be loaded (or to fail): to be called, on another thread than the engine's."""
+        """What waited for the model to be loaded (or to fail). To be asked and called on another thread than the engine's."""
         with self._lock:
             queued, self._queued = self._queued, None
         return queued

@@ -264,3 +264,9 @@ def test_a_message_taken_back_while_the_model_loads_is_kept_as_stopped(listening
     assert listening.reply().message.state == "stopped"
     session.close()
     assert rows(home, "select role, state from messages order by id") == [("user", "complete"), ("assistant", "stopped")]
+
+
+def test_the_engine_never_waits_for_whoever_holds_the_session(listening: Listening) -> None:
+    session = listening.session
+    with session._lock:  # as the recorder's thread holds it when it sends a prompt, and then asks for the engine
+        assert session.load("starter").result(PATIENCE).name
