@@ -4,6 +4,7 @@
 #
 # What a person may set:
 #   PLAYGROUND_PYTHON        the interpreter to use
+#   PLAYGROUND_LEAN=1        leaves torch and what goes with it away (packaging/run)
 #   PLAYGROUND_EXTRAS        further extras of pyproject.toml, as in "train"
 #   PLAYGROUND_LLAMA_WHEEL   a wheel of llama-cpp-python to install instead of building one
 #   CMAKE_ARGS               further options for llama.cpp's build
@@ -458,9 +459,10 @@ import pip, sys
 sys.exit(sys.prefix != sys.argv[1] or sys.argv[2] != "%d.%d" % sys.version_info[:2])'
 
 make_venv() {
-    local free
+    local free needed=900
+    case " $extras " in *" train "*) needed=3000 ;; esac
     free=$(df -Pk "$root" 2>/dev/null | awk 'NR == 2 { print int($4 / 1024) }')
-    [ "${free:-9999}" -ge 900 ] || fail "The disk has ${free} MB free, and the installation needs some 900." "Free some space in $root, then start again."
+    [ "${free:-9999}" -ge "$needed" ] || fail "The disk has ${free} MB free, and the installation needs some $needed." "Free some space in $root, then start again."
     say "Setting up in $venv with Python $python_version; later starts skip this."
     find "$venv" -mindepth 1 -maxdepth 1 ! -name '.lock*' -exec rm -rf {} + || fail "$venv cannot be emptied." "Remove it and start again."
     attend "Making the environment" "$python" -I -m venv "$venv" || explain "Making the environment"

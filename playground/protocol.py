@@ -122,6 +122,36 @@ class ModelInfo:
     memory: tuple[MemoryTerm, ...] = ()
     sha256: str = ""
     """empty while it is still being computed; `ModelHashed` follows"""
+    adapter: str = ""
+    """path of the adapter that is on, empty for none"""
+    adapter_sha256: str = ""
+
+
+@dataclass(frozen=True)
+class QualityRow:
+    """What one model lost against an original, on one text. Means over `tokens` predicted positions; logarithms are natural."""
+
+    path: str
+    name: str
+    quantization: str
+    size: int
+    """bytes on disk"""
+    bits_per_weight: float
+    perplexity: float
+    perplexity_error: float
+    """standard error of the perplexity"""
+    kl_divergence: float
+    """mean of KL(original || this) over positions, in nats; 0 for the original itself"""
+    kl_error: float
+    """standard error of that mean"""
+    kl_p99: float
+    top1_agreement: float
+    """fraction of positions at which both find the same token likeliest"""
+    tokens: int
+    prompt_tokens_per_s: float
+    decode_tokens_per_s: float
+    resident: int
+    """bytes of main memory it took"""
 
 
 # -- commands
@@ -138,6 +168,8 @@ class Load:
     """read all weights and refuse damaged ones: for files that were not verified before"""
     sha256: str = ""
     """the file's hash where it is known already: spares computing it"""
+    adapter: str = ""
+    """a LoRA adapter to put on: a folder in PEFT layout or a GGUF file; empty for none"""
 
 
 @dataclass(frozen=True)
@@ -252,6 +284,102 @@ class CancelDownload:
 
     request: int
     remove: bool = False
+
+
+@dataclass(frozen=True)
+class Convert:
+    """Write a GGUF file of a model folder in Hugging Face layout; answered by `Progress`, then `Made` or `Failed`.
+
+    `type` is `f32`, `f16`, `bf16` or `auto` (the type most weights have). `target` comes into being when it is whole.
+    """
+
+    request: int
+    source: str
+    target: str
+    type: str = "auto"
+
+
+@dataclass(frozen=True)
+class ConvertAdapter:
+    """Write a GGUF LoRA file of an adapter folder in PEFT layout; `base` is its model, a folder or a GGUF file. Answered as `Convert`."""
+
+    request: int
+    source: str
+    target: str
+    base: str = ""
+
+
+@dataclass(frozen=True)
+class MergeAdapter:
+    """Write a model folder in which an adapter has become part of the weights. Answered as `Convert`."""
+
+    request: int
+    base: str
+    adapter: str
+    target: str
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class QuantizeGguf:
+    """Write a GGUF file of another type through llama.cpp's own quantizer. Answered as `Convert`, with a `Progress` for each tensor.
+
+    `type` is a name as llama.cpp's own tool knows it (`Q4_K_M`, `IQ2_XXS`, `F16`, ...); `output_type` and `embedding_type` override it for
+    those two tensors.
+    """
+
+    request: int
+    source: str
+    target: str
+    type: str
+    imatrix: str = ""
+    """an importance matrix (GGUF); the types that need one refuse to go without"""
+    output_type: str = ""
+    embedding_type: str = ""
+    keep_output: bool = False
+    """leave the output tensor as it is"""
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class CollectImatrix:
+    """Compute an importance matrix of a GGUF model over a text file, in windows of `context` tokens. Answered as `Convert`."""
+
+    request: int
+    model: str
+    text: str
+    target: str
+    context: int = 512
+    chunks: int = 0
+    """at most this many windows; 0 for the whole text"""
+
+
+@dataclass(frozen=True)
+class QuantizeFolder:
+    """Write a model folder with its linear layers in bitsandbytes' `nf4` or `int8`. Answered as `Convert`."""
+
+    request: int
+    source: str
+    target: str
+    method: str = "nf4"
+    double: bool = True
+    """quantize the scales as well (NF4 only)"""
+
+
+@dataclass(frozen=True)
+class MeasureQuality:
+    """Compare models with an original on a text file: perplexity, KL divergence, top-1 agreement, speed, memory.
+
+    Answered by `Progress`, a `QualityMeasured` for the original first and then for each of `models`, and `Finished`.
+    """
+
+    request: int
+    original: str
+    models: tuple[str, ...]
+    text: str
+    context: int = 512
+    chunks: int = 0
+    """at most this many windows; 0 for the whole text"""
 
 
 @dataclass(frozen=True)
@@ -422,6 +550,23 @@ class DownloadDone:
     path: str
     files: tuple[str, ...]
     bytes: int
+
+
+@dataclass(frozen=True)
+class Made:
+    """A file or folder is whole under its final name. `notes` are sentences the user should read (what was left out, or differs)."""
+
+    request: int
+    path: str
+    bytes: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class QualityMeasured:
+    request: int
+    row: QualityRow
 
 
 @dataclass(frozen=True)
