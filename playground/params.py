@@ -236,6 +236,16 @@ class SamplingSettings:
         step=0.01,
         off=0.0,
     )
+    adapter_scale: float = setting(
+        1.0,
+        label="Adapter",
+        help="How strongly the adapter that is loaded bends the model: 0 is the bare model, 1 what the adapter was trained for, "
+        "more exaggerates it. Without an adapter it does nothing.",
+        minimum=0.0,
+        maximum=2.0,
+        step=0.01,
+        off=0.0,
+    )
     seed: int = setting(
         -1,
         label="Seed",

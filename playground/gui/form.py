@@ -27,6 +27,7 @@ WORDS: dict[str, dict[float, str]] = {
     "repeat_last_n": {0: "off"},
     "frequency_penalty": {0: "off"},
     "presence_penalty": {0: "off"},
+    "adapter_scale": {0: "off"},
     "seed": {-1: "random"},
     "max_tokens": {0: "no limit"},
     "pace": {0: "full speed"},

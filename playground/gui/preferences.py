@@ -191,7 +191,7 @@ def is_starter(path: str) -> bool:
     return path == "starter" or (bool(path) and Path(path) == starter())
 
 
-APART = ("seed", "max_tokens", "stop")
+APART = ("seed", "max_tokens", "stop", "adapter_scale")
 """fields that a preset carries but that do not tell presets apart, and that choosing a shipped one leaves alone"""
 
 

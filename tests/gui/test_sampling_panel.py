@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
-from fake_session import token
+from fake_session import MODEL, token
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLineEdit, QListWidget, QToolButton, QWidget
 
@@ -113,6 +115,22 @@ def test_the_latest_token_is_shown_with_its_odds(panel, qtbot) -> None:
     panel.show_token(None)
     qtbot.waitUntil(lambda: not bars.bars())
     assert not bars.grab().isNull()
+
+
+def test_the_adapter_has_a_slider_while_one_is_on(panel, qtbot) -> None:
+    slider = panel.findChild(QWidget, "sampling.adapter_scale")
+    assert not slider.isVisible()
+    bare = MODEL
+    panel.show_model(events.ModelState("ready", bare.path, bare.name, 1.0, dataclasses.replace(bare, adapter="/adapters/a")))
+    assert slider.isVisible()
+    with qtbot.waitSignal(panel.changed) as told:
+        slider.setValue(0.5)
+    assert told.args[0] == SamplingSettings(adapter_scale=0.5)
+    assert panel.presets.text() == "Balanced", "how much of an adapter is no part of a manner"
+    panel.show_model(events.ModelState("loading", "/models/other.gguf"))
+    assert slider.isVisible()
+    panel.show_model(events.ModelState("ready", bare.path, bare.name, 1.0, bare))
+    assert not slider.isVisible()
 
 
 def test_white_space_can_be_read() -> None:

@@ -160,6 +160,7 @@ class ChatPage(ChatSessions, QWidget):
     def _show_model(self, state: events.ModelState) -> None:
         self._model = state
         self.ui.panel.set_pace(self.desk.session.pace)
+        self.ui.panel.show_model(state)
         self.ui.welcome.show_state(state if not self._starting else events.ModelState("loading", name="the model"))
         self._show_gauge()
         self._show_state()

@@ -21,6 +21,7 @@ MORE = {
     "repeat_last_n": "A short window only ends stutter, a long one also keeps topics from coming back.",
     "frequency_penalty": "The more often a token was used, the more it loses; negative values make it gain.",
     "presence_penalty": "Once is enough to lose: it pushes towards new words and topics.",
+    "adapter_scale": "An adapter is a small change to the weights, and this is how much of it is added; move it while the model speaks.",
     "seed": "The draw is made with a row of random numbers, and the seed says which row.",
     "stages": "Each stage sees what the one before it left, so another order can leave other candidates.",
     "pace": "Watch each choice as it is made, and move a slider in time for the next one.",

@@ -42,6 +42,7 @@ SHORT = {
     "repeat_last_n": "window",
     "frequency_penalty": "freq",
     "presence_penalty": "pres",
+    "adapter_scale": "adapter",
     "max_tokens": "length",
     "stop": "stop",
     "stages": "order",

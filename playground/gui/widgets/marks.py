@@ -23,6 +23,7 @@ _SHORT = {
     "repeat_last_n": "window ",
     "frequency_penalty": "freq ",
     "presence_penalty": "pres ",
+    "adapter_scale": "adapter ",
     "max_tokens": "longest ",
     "stop": "stop strings",
     "stages": "order",

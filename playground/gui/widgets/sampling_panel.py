@@ -23,7 +23,7 @@ from playground.gui.widgets.preset_picker import PresetPicker
 from playground.gui.widgets.value_slider import Travel
 from playground.params import SamplingSettings, Setting, setting_of
 
-MAIN = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed")
+MAIN = ("adapter_scale", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed")
 REST = ("max_tokens", "repeat_last_n", "frequency_penalty", "presence_penalty")
 PACE = Setting(
     "pace",
@@ -68,6 +68,7 @@ class SamplingPanel(QFrame):
         self._column.setSpacing(8)
         self._main = Form(self._settings, "sampling", MAIN)
         self._main.changed.connect(lambda settings: self._take(MAIN, settings))
+        self._main.rows["adapter_scale"].setVisible(False)
         self._column.addWidget(self._main)
         self._pace = SettingRow(PACE, "sampling")
         _as_pace(self._pace)
@@ -183,6 +184,11 @@ class SamplingPanel(QFrame):
         self._more_button.setChecked(shown)
         theme.bind_icon(self._more_button, "chevron-down" if shown else "chevron-right", "muted")
         self._more_holder.setVisible(shown)
+
+    def show_model(self, state: events.ModelState) -> None:
+        """The adapter's slider is there while the loaded model has one on."""
+        if state.state != "loading":  # the rows stay where they are until it is known
+            self._main.rows["adapter_scale"].setVisible(state.info is not None and bool(state.info.adapter))
 
     # -- settings
 
