@@ -1,4 +1,4 @@
-"""The llama.cpp worker: loads one GGUF model and answers for it. The loop is in `llama_engine`, loading in `llama_model`."""
+"""The llama.cpp worker: loads one GGUF model and answers for it. The loop is in `decode_loop`, loading in `llama_model`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import psutil
 from playground.errors import WorkerError
 from playground.protocol import Generate, Load, Loaded, MemoryUsed, ModelHashed, NextToken, Progress, Tokenize
 from playground.workers.base import Link
-from playground.workers.llama_engine import Engine
+from playground.workers.engine import Engine
+from playground.workers.llama_engine import LlamaDecoder
 from playground.workers.llama_model import Model
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class Llama:
 
         self._link.send(Progress(command.request, 0.0, "file"))
         model = Model(path, command.context, command.check_tensors, progress)
-        self._model, self._engine = model, Engine(self._link, model)
+        self._model, self._engine = model, Engine(self._link, model, LlamaDecoder(model))
         self._engine.before_finish = self._measure
         sha256 = command.sha256
         if not sha256:

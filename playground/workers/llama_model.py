@@ -170,6 +170,11 @@ class Model:
     def eos(self) -> str:
         return self.special_text(C.llama_vocab_eos(self.vocab))
 
+    def first_token(self) -> int:
+        """What a prompt of no tokens is replaced with: a model must be asked something."""
+        bos = C.llama_vocab_bos(self.vocab)
+        return bos if bos >= 0 else max(0, C.llama_vocab_eos(self.vocab))
+
     def tokenize(self, text: str) -> list[int]:
         """The tokens of a text, special ones recognised. A beginning-of-text token comes first where the model wants one and has none."""
         data = text.encode("utf-8", "replace")

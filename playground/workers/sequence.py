@@ -7,13 +7,74 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Series
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from playground.params import SamplingSettings
 from playground.protocol import Alternative, Change, TokenInfo
-from playground.workers.llama_model import Model
-from playground.workers.llama_sampler import Candidates, Sampler
 from playground.workers.text import Stops, Utf8
 from playground.workers.token_stats import Row
+
+
+class Vocabulary(Protocol):
+    """A loaded model as far as its words go."""
+
+    n_vocab: int
+
+    @property
+    def template(self) -> str | None:
+        """The chat template, None without."""
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of a token in the text; none for control tokens."""
+
+    def label(self, token: int) -> str:
+        """A token to show: control tokens by name, incomplete characters as a replacement mark."""
+
+    def is_end(self, token: int) -> bool: ...
+
+    def is_special(self, token: int) -> bool: ...
+
+    def tokenize(self, text: str) -> list[int]:
+        """The tokens of a text, special ones recognised. A beginning-of-text token comes first where the model wants one and has none."""
+
+    def bos(self) -> str: ...
+
+    def eos(self) -> str: ...
+
+    def first_token(self) -> int:
+        """What a prompt of no tokens is replaced with: a model must be asked something."""
+
+
+class Draw(Protocol):
+    """What a sampler drew."""
+
+    @property
+    def token(self) -> int: ...
+
+    @property
+    def probability(self) -> float:
+        """Under the settings in force."""
+
+
+class Sampler(Protocol):
+    """A sequence's sampler chain. It knows the sequence's tokens; the caller appends what was drawn, and then calls `accept`."""
+
+    settings: SamplingSettings
+    few: int
+    """how many of a row's likeliest tokens a draw needs; 0: the whole vocabulary"""
+
+    def change(self, settings: SamplingSettings) -> SamplingSettings:
+        """Takes other settings from the next token on, and gives back those in force: the seed stays what it was."""
+
+    def draw(self, row: Row) -> Any:
+        """A `Draw` from a row of logits that was read."""
+
+    def probabilities(self, draw: Any, ids: Series[int], likeliest: bool = False) -> list[float]:
+        """What tokens could have been drawn with; 0 for those that the chain had cut off. `likeliest`: these are the row's, in order."""
+
+    def accept(self, token: int) -> None: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass
@@ -29,19 +90,19 @@ class Sequence:
     def __init__(
         self,
         number: int,
-        model: Model,
-        candidates: Candidates,
-        settings: SamplingSettings,
-        prompt: Series[int],
+        vocabulary: Vocabulary,
+        sampler: Sampler,
+        tokens: list[int],
         continued: Series[int],
         timeline: Series[Change] = (),
     ) -> None:
+        """`tokens`: the prompt, in the list that the sampler knows; drawn tokens are appended to it."""
         self.number = number
-        self._model = model
-        self._all = list(prompt)
-        self._sampler = Sampler(candidates, settings, self._all)
-        self._utf8 = Utf8(model.piece(token) for token in continued[-4:])
-        self._stops = Stops(settings.stop)
+        self._vocabulary = vocabulary
+        self._all = tokens
+        self._sampler = sampler
+        self._utf8 = Utf8(vocabulary.piece(token) for token in continued[-4:])
+        self._stops = Stops(sampler.settings.stop)
         self._timeline = sorted(timeline, key=lambda each: each.index)
         self._held: list[_Held] = []
         self._length = 0
@@ -81,7 +142,7 @@ class Sequence:
         sampler = self._sampler
         draw = sampler.draw(row)
         token = draw.token
-        if self._model.is_end(token):
+        if self._vocabulary.is_end(token):
             self.finish("end")
             return
         self.token = token
@@ -91,12 +152,12 @@ class Sequence:
         shown: tuple[Alternative, ...] = ()
         if alternatives:
             ids = row.likeliest(alternatives).tolist()
-            label, logprob = self._model.label, row.logprob
+            label, logprob = self._vocabulary.label, row.logprob
             chances = sampler.probabilities(draw, ids, likeliest=True)
             shown = tuple(
                 [Alternative(each, label(each), logprob(each), chance) for each, chance in zip(ids, chances, strict=True)]
             )
-        text = self._utf8.add(self._model.piece(token))
+        text = self._utf8.add(self._vocabulary.piece(token))
         info = TokenInfo(token, text, row.logprob(token), draw.probability, row.entropy, shown)
         if self.settings.stop or self._held:
             self._hold(info)

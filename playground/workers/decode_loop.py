@@ -1,0 +1,246 @@
+"""The decode loop: one prompt into any number of sequences, one decode call a step, settings that change between two tokens.
+
+The same for every engine: what an engine must be able to do for it is `Decoder`. Knows the commands of a running request, but neither
+prompts nor loading.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from collections.abc import Sequence as Series
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from playground.errors import ModelFileError
+from playground.params import SamplingSettings
+from playground.protocol import (
+    Batches,
+    Cancel,
+    Generate,
+    SamplingChanged,
+    SequenceFinished,
+    SetPace,
+    SetSampling,
+    Tokens,
+)
+from playground.workers.base import Link
+from playground.workers.sequence import Sampler, Sequence, Vocabulary
+from playground.workers.token_stats import Row
+
+FLUSH_S = 0.02
+"""Tokens are sent at most this often; the first at once."""
+
+
+class Decoder(Protocol):
+    """A loaded model as far as computing goes: a prompt into the cache of sequence 0, then steps of one token a sequence."""
+
+    window: int
+    """tokens that one sequence can hold"""
+    row: Row
+
+    @property
+    def places(self) -> Mapping[int, int]:
+        """Where a sequence's logits are in the last batch; -1, its last row, for those that are not named."""
+
+    @property
+    def sequences(self) -> int:
+        """How many can be decoded at the same time."""
+
+    def sampler(self, settings: SamplingSettings, tokens: list[int]) -> Sampler:
+        """A chain for a sequence; `tokens` is its whole text so far and grows with it."""
+
+    def prefill(
+        self, prompt: Series[int], batches: Series[Batches], stop: Callable[[], bool], on_progress: Callable[[float], None]
+    ) -> int:
+        """Brings the prompt into the cache, its last token alone and with logits. Returns how many tokens were there already.
+
+        `batches`: computes everything in exactly these. `stop` is asked often, also within a chunk; Cancelled if it says so.
+        """
+
+    def batches(self) -> tuple[Batches, ...]:
+        """How what lies in the cache was computed."""
+
+    def logits(self, place: int) -> NDArray[np.float32]:
+        """A view of the logits of one place in the last batch, good until the next decode."""
+
+    def append(self, token: int) -> bool:
+        """Computes one more token of sequence 0. False if the cache is full."""
+
+    def share(self, count: int, room: int) -> None:
+        """Sequences 0 to `count` - 1 all begin with what is there; together they may grow by `room` tokens."""
+
+    def decode(self, live: Series[Sequence], prompt_length: int) -> bool:
+        """Computes the token that each of these sequences drew last, after `share`. False if the cache is full."""
+
+    def drop(self, number: int) -> None:
+        """One of several sequences has ended."""
+
+    def unshare(self, count: int) -> None:
+        """Leaves what can be described exactly: sequence 0 as it was when it was shared."""
+
+
+class Run:
+    """One `Generate` after its prefill."""
+
+    def __init__(
+        self,
+        link: Link,
+        vocabulary: Vocabulary,
+        decoder: Decoder,
+        command: Generate,
+        samplings: Series[SamplingSettings],
+        prompt: Series[int],
+    ) -> None:
+        self._link = link
+        self._decoder = decoder
+        self._row = decoder.row
+        self._request = command.request
+        self._alternatives = command.alternatives
+        self._pace = command.pace
+        self._prompt_length = len(prompt)
+        self._sequences = []
+        for number, settings in enumerate(samplings):
+            tokens = list(prompt)
+            sampler = decoder.sampler(settings, tokens)
+            timeline = command.timeline if number == 0 else ()
+            self._sequences.append(Sequence(number, vocabulary, sampler, tokens, command.continued, timeline))
+        self._live = list(self._sequences)
+        self._steps = 0
+        self._started = self._flushed = time.perf_counter()
+        self._due = 0.0
+        self._cancelled = False
+        if len(self._sequences) > 1:
+            decoder.share(len(samplings), sum(each.max_tokens or decoder.window for each in samplings))
+
+    def go(self) -> bool:
+        """Decodes until every sequence has ended; whether all of it was cancelled."""
+        self._started = time.perf_counter()
+        while True:
+            self._obey()
+            self._draw()
+            self._live = [each for each in self._live if not each.reason]
+            now = time.perf_counter()
+            if now - self._flushed >= FLUSH_S or self._steps == 1 or self._pace:
+                self._flush(now)
+            if not self._live or not self._decode():
+                break
+        return self._cancelled
+
+    def close(self) -> None:
+        """Leaves in the cache only what can be described exactly: of several sequences, the prompt."""
+        for each in self._sequences:
+            each.close()
+        if len(self._sequences) > 1:
+            self._decoder.unshare(len(self._sequences))
+
+    # -- one step
+
+    def _obey(self) -> None:
+        """Waits as long as the pace asks for, and does what was commanded meanwhile: in force for the token drawn next."""
+        while True:
+            if self._link.pending:
+                self._take_commands()
+            if not self._pace or not self._live:
+                return
+            wait = self._due - time.perf_counter()
+            if wait <= 0:
+                self._due = max(self._due + 1 / self._pace, time.perf_counter())
+                return
+            self._link.wait(wait)
+
+    def _take_commands(self) -> None:
+        settings: dict[int, SamplingSettings] = {}
+        for command in self._link.take(self._request, SetSampling, SetPace, Cancel):
+            if isinstance(command, SetSampling):
+                settings[command.sequence] = command.settings
+            elif isinstance(command, SetPace):
+                self._pace = max(0.0, command.pace)
+                self._due = time.perf_counter()
+            else:
+                self._cancel(command.sequence)
+        if self._link.closing:
+            self._cancel(-1)
+        for each in self._live:
+            if each.number in settings:
+                self._changed(each, each.change(settings[each.number]))
+
+    def _cancel(self, number: int) -> None:
+        for each in self._live:
+            if number in (-1, each.number):
+                each.finish("cancelled")
+                self._ended(each)
+        self._live = [each for each in self._live if not each.reason]
+        self._cancelled = self._cancelled or number == -1
+
+    def _draw(self) -> None:
+        """A token for every living sequence, each from its place in the last batch."""
+        row, places, logits = self._row, self._decoder.places, self._decoder.logits
+        read = None
+        for each in self._live:
+            if (applied := each.due()) is not None:
+                self._changed(each, applied)
+            place = places.get(each.number, -1)
+            if place != read:
+                read = place
+                if not row.read(logits(place)):
+                    raise ModelFileError(
+                        "The model gave no usable numbers for the next token.",
+                        "Its file is probably damaged: download it again.",
+                    )
+            row.likeliest(max(1, self._alternatives, each.few))
+            each.step(row, self._alternatives)
+            if not each.reason and self._is_full(each):
+                each.finish("context")
+            if each.reason:
+                self._ended(each)
+        self._steps += 1
+
+    def _is_full(self, sequence: Sequence) -> bool:
+        return self._prompt_length + sequence.count > self._decoder.window
+
+    def _decode(self) -> bool:
+        """Computes the tokens just drawn, all in one call. False if there is no room for another."""
+        if len(self._sequences) == 1:
+            done = self._decoder.append(self._live[0].token)
+        else:
+            done = self._decoder.decode(self._live, self._prompt_length)
+        if not done:
+            for each in self._live:
+                each.finish("context")
+                self._ended(each)
+            self._live = []
+        return done
+
+    # -- telling
+
+    def _flush(self, now: float) -> None:
+        for each in self._sequences:
+            self._send_tokens(each)
+        self._flushed = now
+
+    def _send_tokens(self, sequence: Sequence) -> None:
+        if sequence.ready:
+            index, tokens = sequence.take()
+            self._link.send(Tokens(self._request, sequence.number, index, tokens, self._prompt_length + index + len(tokens)))
+
+    def _changed(self, sequence: Sequence, settings: SamplingSettings) -> None:
+        self._send_tokens(sequence)
+        self._link.send(SamplingChanged(self._request, sequence.number, sequence.count, settings))
+
+    def _ended(self, sequence: Sequence) -> None:
+        self._send_tokens(sequence)
+        self._link.send(
+            SequenceFinished(
+                self._request,
+                sequence.number,
+                sequence.reason,
+                "".join(sequence.text),
+                sequence.count,
+                time.perf_counter() - self._started,
+            )
+        )
+        if len(self._sequences) > 1 and sequence.number:
+            self._decoder.drop(sequence.number)

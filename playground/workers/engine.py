@@ -1,0 +1,138 @@
+"""Answers of a loaded model, the same for every engine: completions, tokens of a text, the next token's logits.
+
+Knows how a prompt is made of a command, but neither computing (`Decoder`) nor loading.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Callable
+from collections.abc import Sequence as Series
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from playground.errors import SettingError
+from playground.protocol import (
+    ChatMessage,
+    Finished,
+    Generate,
+    Logits,
+    NextToken,
+    Prefilled,
+    Progress,
+    PromptToken,
+    Tokenize,
+    Tokenized,
+)
+from playground.workers.base import Link
+from playground.workers.decode_loop import Decoder, Run
+from playground.workers.sequence import Vocabulary
+from playground.workers.template import render
+from playground.workers.text import token_texts
+
+
+class Engine:
+    """Answers `Generate`, `Tokenize` and `NextToken` for one loaded model."""
+
+    def __init__(self, link: Link, vocabulary: Vocabulary, decoder: Decoder) -> None:
+        self._link = link
+        self._vocabulary = vocabulary
+        self._decoder = decoder
+        self.before_finish: Callable[[], None] = lambda: None
+        """called when a completion has been computed"""
+
+    # -- commands
+
+    def generate(self, command: Generate) -> None:
+        self._check(command)
+        started = time.perf_counter()
+        text, ids = self._prompt(command)
+        prompt = [*ids, *command.continued]
+        samplings = tuple(
+            each if each.seed >= 0 else replace(each, seed=secrets.randbelow(2**32 - 1)) for each in command.samplings
+        )
+        cached = self._prefill(command.request, prompt, command.batches)
+        run = Run(self._link, self._vocabulary, self._decoder, command, samplings, prompt)
+        try:
+            self._link.send(
+                Prefilled(
+                    command.request,
+                    self._prompt_tokens(prompt),
+                    text + "".join(token_texts(map(self._vocabulary.piece, command.continued))),
+                    cached,
+                    time.perf_counter() - started,
+                    self._decoder.batches(),
+                    samplings,
+                )
+            )
+            cancelled = run.go()
+        finally:
+            run.close()
+        self.before_finish()
+        self._link.send(Finished(command.request, "cancelled" if cancelled else "done"))
+
+    def tokenize(self, command: Tokenize) -> None:
+        text, ids = self._prompt(command)
+        self._link.send(Tokenized(command.request, self._prompt_tokens(ids), text))
+
+    def next_token(self, command: NextToken) -> None:
+        _, ids = self._prompt(command)
+        self._prefill(command.request, ids)
+        folder = Path(os.environ.get("PLAYGROUND_CACHE") or tempfile.gettempdir())
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix="logits-", suffix=".f32", dir=folder)
+        with os.fdopen(handle, "wb") as file:
+            file.write(self._decoder.logits(-1).astype("<f4").tobytes())
+        self._link.send(Logits(command.request, name, self._prompt_tokens(ids)))
+
+    # -- parts
+
+    def _check(self, command: Generate) -> None:
+        if not command.samplings:
+            raise SettingError("No sampling settings were given.", "Give at least one set of them.")
+        if len(command.samplings) > self._decoder.sequences:
+            raise SettingError(
+                f"{len(command.samplings)} replies at once were asked for; the model is loaded for {self._decoder.sequences}.",
+                "Load it with more sequences.",
+            )
+
+    def _prompt(self, command: Any) -> tuple[str, list[int]]:
+        """The prompt as text and as tokens."""
+        given = list(getattr(command, "prompt_ids", ()))
+        if given:
+            if min(given) < 0 or max(given) >= self._vocabulary.n_vocab:
+                raise SettingError(
+                    "The prompt has token numbers that this model does not know.", "It was made with another model."
+                )
+            return "".join(token_texts(map(self._vocabulary.piece, given))), given
+        text = self.rendered(command.messages) if command.messages else command.text
+        text += command.reply_start
+        ids = self._vocabulary.tokenize(text)
+        if not ids:
+            ids = [self._vocabulary.first_token()]
+        return text, ids
+
+    def rendered(self, messages: Series[ChatMessage]) -> str:
+        return render(self._vocabulary.template, messages, self._vocabulary.bos(), self._vocabulary.eos())
+
+    def _prompt_tokens(self, ids: Series[int]) -> tuple[PromptToken, ...]:
+        special = [self._vocabulary.is_special(each) for each in ids]
+        texts = token_texts(
+            b"" if control else self._vocabulary.piece(each) for each, control in zip(ids, special, strict=True)
+        )
+        return tuple(
+            PromptToken(each, self._vocabulary.label(each) if control else text, control)
+            for each, text, control in zip(ids, texts, special, strict=True)
+        )
+
+    def _prefill(self, request: int, prompt: Series[int], batches: Series[Any] = ()) -> int:
+        return self._decoder.prefill(
+            prompt,
+            batches,
+            stop=lambda: self._link.pending and self._link.cancelled(request),
+            on_progress=lambda fraction: self._link.send(Progress(request, fraction, "prompt")),
+        )
