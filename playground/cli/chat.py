@@ -18,6 +18,7 @@ def add(verbs: Any) -> None:
     verb.add_argument("--prompt", help="what to say; without it, lines are read from the terminal or a pipe")
     verb.add_argument("--system", default="", help="the system prompt")
     verb.add_argument("--reply-start", default="", help="how the reply has to begin")
+    verb.add_argument("--adapter", default="", metavar="A", help="a LoRA to put on: a name, a folder in PEFT layout, or a GGUF file")
     add_json(verb)
     add_settings(verb, SamplingSettings, "sampling")
     add_settings(verb, ContextSettings, "loading")
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     with opened() as conversation:
         session = conversation.session
         session.set_sampling(sampling)
-        session.load(args.model, context).result()
+        session.load(args.model, context, args.adapter).result()
         chat_id = session.new_chat(args.system)
         if args.prompt is not None:
             _say(conversation, chat_id, args.prompt, args)
@@ -88,6 +89,7 @@ def _say(conversation: Conversation, chat_id: str, text: str, args: argparse.Nam
                 "cached_tokens": row.cached_tokens,
                 "session_id": row.session_id,
                 "model": row.model_name,
+                "adapter": row.adapter,
             }
         )
 

@@ -34,6 +34,12 @@ def m003_fits(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()  # type: ignore[untyped-decorator]
+def m004_adapters(db: Database) -> None:
+    db.execute("ALTER TABLE generations ADD COLUMN adapter TEXT NOT NULL DEFAULT ''")  # a path; empty: none was on
+    db.execute("ALTER TABLE generations ADD COLUMN adapter_sha256 TEXT NOT NULL DEFAULT ''")
+
+
 _FITS = (
     """CREATE TABLE fits (
         id TEXT PRIMARY KEY,

@@ -94,6 +94,9 @@ class GenerationRow:
     device: str
     context: dict[str, Any] = field(default_factory=dict)
     """`ContextSettings` as JSON, with the window and threads that were in force"""
+    adapter: str = ""
+    """path of the adapter that was on, empty for none"""
+    adapter_sha256: str = ""
     prompt: str = ""
     """as rendered"""
     prompt_ids: tuple[int, ...] = ()

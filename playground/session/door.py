@@ -53,7 +53,7 @@ class Session:
         self._replies = Replies(self._lock, self._ledger, self._engine, self._measuring)
         self._side = ThreadPoolExecutor(1, thread_name_prefix="session-side")
         self._trees: dict[str, Tree] = {}
-        self._last_load: tuple[Path, ContextSettings] | None = None
+        self._last_load: tuple[Path, ContextSettings, str] | None = None
         self._shelf: Shelf | None = None
         self._measured = ""
         self._closed = False
@@ -108,14 +108,18 @@ class Session:
 
     # -- model
 
-    def load(self, model: str | Path, context: ContextSettings | None = None) -> Future[protocol.ModelInfo]:
-        """Loads a model (`starter`, or a path), replacing the one that is loaded. `ModelState` events follow; the future gives
-        `ModelInfo` or the error.
+    def load(
+        self, model: str | Path, context: ContextSettings | None = None, adapter: str | Path = ""
+    ) -> Future[protocol.ModelInfo]:
+        """Loads a model (`starter`, a path or a name), replacing the one that is loaded, and puts an adapter on if one is named.
+
+        `ModelState` events follow; the future gives `ModelInfo` or the error.
         """
         path = self.find_model(model)
+        put_on = str(self.find_adapter(adapter)) if str(adapter) else ""
         settings = context or ContextSettings()
-        self._last_load = (path, settings)
-        return self._engine.load(path, settings)
+        self._last_load = (path, settings, put_on)
+        return self._engine.load(path, settings, put_on)
 
     def reload(self) -> Future[protocol.ModelInfo]:
         """Loads again what was loaded last, after its worker died."""
@@ -139,6 +143,12 @@ class Session:
         from playground.models import library  # reads folders: only for a name that is no path
 
         return library.resolve(self.home, str(model))
+
+    def find_adapter(self, adapter: str | Path) -> Path:
+        """The folder or file that an adapter's name stands for: a path, or a name of ours or of the library. NotFoundError with a way out."""
+        from playground.models import adapters
+
+        return adapters.resolve(self.home, str(adapter))
 
     # -- chat
 

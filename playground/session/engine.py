@@ -50,6 +50,7 @@ class EngineHost:
         self._requests = 0
         self._state = ModelState("none")
         self._context = ContextSettings()
+        self._adapter = ""
         self._loads = 0
         self._closed = False
 
@@ -62,17 +63,22 @@ class EngineHost:
         """The settings that the model was last asked to load with."""
         return self._context
 
-    def load(self, path: Path, context: ContextSettings) -> Future[protocol.ModelInfo]:
-        """Ends the worker there is and loads `path` in a new one."""
+    @property
+    def adapter(self) -> str:
+        """The path of the adapter that the model was last asked to load with, empty for none."""
+        return self._adapter
+
+    def load(self, path: Path, context: ContextSettings, adapter: str = "") -> Future[protocol.ModelInfo]:
+        """Ends the worker there is and loads `path` in a new one, with an adapter's path if there is to be one."""
         answer: Future[protocol.ModelInfo] = Future()
         with self._lock:
             if self._closed:
                 raise PlaygroundError("The program is closing.")
             self._loads += 1
             ticket = self._loads
-            self._context = context
+            self._context, self._adapter = context, adapter
             self._set(ModelState("loading", str(path), display_name(path)))
-        self._control.submit(self._replace, ticket, path, context, answer)
+        self._control.submit(self._replace, ticket, path, context, adapter, answer)
         return answer
 
     def unload(self) -> None:
@@ -119,7 +125,9 @@ class EngineHost:
 
     # -- on the control thread
 
-    def _replace(self, ticket: int, path: Path, context: ContextSettings, answer: Future[protocol.ModelInfo]) -> None:
+    def _replace(
+        self, ticket: int, path: Path, context: ContextSettings, adapter: str, answer: Future[protocol.ModelInfo]
+    ) -> None:
         try:
             self._end_worker()
             with self._lock:
@@ -134,7 +142,7 @@ class EngineHost:
                 )
                 self._worker = worker
             worker.start()
-            worker.send(protocol.Load(request, str(path), context, sha256=self._known_hash(path)))
+            worker.send(protocol.Load(request, str(path), context, sha256=self._known_hash(path), adapter=adapter))
         except Exception as error:  # the caller must hear of it, whatever it is
             log.exception("could not start the engine worker")
             self._failed(ticket, WorkerError(f"The engine could not be started: {error}."), answer)

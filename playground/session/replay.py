@@ -23,18 +23,23 @@ def replay(
         raise PlaygroundError("This generation ended before its prompt was read.", "There is nothing to replay.")
     context = from_dict(ContextSettings, row.context)
     info = loaded.state.info
-    if loaded.state.state == "ready" and info is not None and info.path == row.model_path and _same(context, loaded, info):
+    if loaded.state.state == "ready" and info is not None and _is_same(row, context, loaded, info):
         return _compare(row, tokens, loaded, info, progress)
     if not Path(row.model_path).exists():
         raise NotFoundError(f"The model file {row.model_path} is no longer there.", "Put it back to replay this generation.")
+    if row.adapter and not Path(row.adapter).exists():
+        raise NotFoundError(f"The adapter {row.adapter} is no longer there.", "Put it back to replay this generation.")
     own = EngineHost(lambda state: None, lambda path, sha256: None)
     try:
-        return _compare(row, tokens, own, own.load(Path(row.model_path), context).result(), progress)
+        return _compare(row, tokens, own, own.load(Path(row.model_path), context, row.adapter).result(), progress)
     finally:
         own.close()
 
 
-def _same(context: ContextSettings, loaded: EngineHost, info: protocol.ModelInfo) -> bool:
+def _is_same(row: GenerationRow, context: ContextSettings, loaded: EngineHost, info: protocol.ModelInfo) -> bool:
+    """Whether what is loaded is what the generation was made with."""
+    if (info.path, info.adapter) != (row.model_path, row.adapter):
+        return False
     return to_dict(context) == to_dict(replace(loaded.context, context=info.context))
 
 
@@ -94,6 +99,8 @@ def _why(row: GenerationRow, info: protocol.ModelInfo) -> str:
     """What is known to be different from when it was recorded."""
     if row.model_sha256 and info.sha256 and row.model_sha256 != info.sha256:
         return "The model file has changed since."
+    if row.adapter_sha256 and info.adapter_sha256 and row.adapter_sha256 != info.adapter_sha256:
+        return "The adapter is another one by now."
     if row.engine_build != info.engine_build:
         return f"It was made with {row.engine_build}, this is {info.engine_build}."
     if row.device != info.device:

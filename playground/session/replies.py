@@ -212,6 +212,8 @@ class Replies:
             engine_build=info.engine_build,
             device=info.device,
             context=context,
+            adapter=info.adapter,
+            adapter_sha256=info.adapter_sha256,
             settings=self.sampling,
         )
 
