@@ -242,7 +242,15 @@ class WorkerProcess:
         return Exit(code, sentence, hint, output=self._output)
 
 
-_ANSWERS = (protocol.Finished, protocol.Failed, protocol.Loaded, protocol.Tokenized, protocol.Logits)
+_ANSWERS = (
+    protocol.Finished,
+    protocol.Failed,
+    protocol.Loaded,
+    protocol.Tokenized,
+    protocol.Logits,
+    protocol.Made,
+    protocol.TypesSurveyed,
+)
 """Events after which nothing more of a request follows."""
 
 _alive: weakref.WeakSet[WorkerProcess] = weakref.WeakSet()

@@ -194,6 +194,16 @@ class Generate:
     """at most this many tokens a second, 0 for as fast as the engine goes"""
     timeline: tuple[Change, ...] = ()
     """changes to apply by themselves to sequence 0, each before the token of its index: a replay"""
+    timelines: tuple[tuple[Change, ...], ...] = ()
+    """the same, one for each sequence"""
+    ends: tuple[int, ...] = ()
+    """for each sequence: end it, as if cancelled, before the token of this index; -1 for not at all: a replay"""
+    prompts: tuple[tuple[ChatMessage, ...], ...] = ()
+    """for each sequence its own messages, in place of `messages`"""
+    reply_starts: tuple[str, ...] = ()
+    """for each sequence its own beginning of the reply, in place of `reply_start`"""
+    tails: tuple[tuple[int, ...], ...] = ()
+    """for each sequence the tokens of its prompt after `prompt_ids`, where prompts differ: a replay"""
     batches: tuple[Batches, ...] = ()
     """compute the prompt in exactly these batches, reusing nothing: a replay"""
 
@@ -339,6 +349,18 @@ class QuantizeGguf:
     keep_output: bool = False
     """leave the output tensor as it is"""
     threads: int = 0
+    allow_requantize: bool = False
+    """take a source that is quantized already, and lose twice"""
+
+
+@dataclass(frozen=True)
+class SurveyTypes:
+    """Ask the quantizer what a GGUF file would become, type by type, without making it; answered by `TypesSurveyed`."""
+
+    request: int
+    source: str
+    types: tuple[str, ...] = ()
+    """none for all that it has"""
 
 
 @dataclass(frozen=True)
@@ -447,6 +469,10 @@ class Prefilled:
     """how the whole cache up to the end of the prompt was computed, cached part included"""
     samplings: tuple[SamplingSettings, ...]
     """the settings in force, with the seeds that were drawn"""
+    tails: tuple[tuple[PromptToken, ...], ...] = ()
+    """where the sequences' prompts differ: what follows in each after `prompt`, which is what all have in common"""
+    texts: tuple[str, ...] = ()
+    """where they differ: each prompt as rendered"""
 
 
 @dataclass(frozen=True)
@@ -561,6 +587,25 @@ class Made:
     bytes: int
     seconds: float
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TypeSize:
+    """What a model would be as one type: bytes of the file, mean bits a weight, and tensors that the type does not fit."""
+
+    type: str
+    bytes: int
+    bits_per_weight: float
+    needs_imatrix: bool = False
+    fallbacks: int = 0
+
+
+@dataclass(frozen=True)
+class TypesSurveyed:
+    """Answer to `SurveyTypes`: the types that this library has, in its own order."""
+
+    request: int
+    sizes: tuple[TypeSize, ...]
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from playground.session.tree import Tree, title_of
 
 if TYPE_CHECKING:
     from playground.session.shelf import Shelf
+    from playground.session.workshop import Workshop
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Session:
         self._trees: dict[str, Tree] = {}
         self._last_load: tuple[Path, ContextSettings, str] | None = None
         self._shelf: Shelf | None = None
+        self._workshop: Workshop | None = None
         self._measured = ""
         self._closed = False
 
@@ -81,6 +83,8 @@ class Session:
         self._measuring.close()
         if self._shelf is not None:
             self._shelf.close()
+        if self._workshop is not None:
+            self._workshop.close()
         self._engine.close()
         if running is not None:
             running.interrupt()
@@ -105,6 +109,20 @@ class Session:
 
                 self._shelf = Shelf(self.home, self._ledger.tell_now, self.fits)
             return self._shelf
+
+    @property
+    def workshop(self) -> Workshop:
+        """Models made of models: quantizing, converting, merging, reports. Made when it is first wanted."""
+        with self._lock:
+            if self._workshop is None:
+                from playground.session.workshop import Workshop  # reads headers: not at the window's start
+
+                self._workshop = Workshop(self.home, self._ledger.tell_now, self._model_made)
+            return self._workshop
+
+    def _model_made(self) -> None:
+        if self._shelf is not None:
+            self._shelf.refresh()
 
     # -- model
 

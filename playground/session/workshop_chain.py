@@ -1,0 +1,371 @@
+"""What has to be done for a request, as a chain of steps: merge, convert, importance matrix, quantize. Reads headers, runs nothing.
+
+Intermediate files lie in a folder of the job under the data folder's cache, named by the process that works there, so that what a killed
+one left is found and removed at the next start. An importance matrix that was computed is kept: it depends on model and text only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from playground.errors import ModelFileError, NotFoundError, SettingError, StorageError
+from playground.history.records import new_id
+from playground.models import quantization
+from playground.models.gguf_header import merge_splits, open_gguf, split_names
+from playground.models.safetensors_header import open_safetensors
+from playground.paths import Home, expanded, resources
+from playground.protocol import (
+    CollectImatrix,
+    Convert,
+    ConvertAdapter,
+    MeasureQuality,
+    MergeAdapter,
+    QuantizeFolder,
+    QuantizeGguf,
+)
+from playground.session.workshop_jobs import AUTO, FLOATS, FOLDER_TYPES, QuantizeRequest
+from playground.session.workshop_steps import REQUEST, Step
+
+CONVERT = "playground.workers.convert"
+FOLDERS = "playground.workers.folders"
+QUANTIZE = "playground.workers.quantize"
+QUALITY = "playground.workers.quality"
+
+WORK, MATRICES = "workshop", "imatrix"
+"""folders in the cache"""
+CHUNKS = 64
+"""windows of the calibration text that a matrix is computed from, unless somebody asks for another number"""
+SPARE = 64 << 20
+"""bytes that a disk keeps free"""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Steps in their order; `disk`: folder and bytes that each file takes, all of them at once at worst."""
+
+    steps: tuple[Step, ...]
+    disk: tuple[tuple[Path, int], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class _Making:
+    """A chain while it is being put together."""
+
+    home: Home
+    work: Path
+    steps: list[Step] = field(default_factory=list)
+    disk: list[tuple[Path, int]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, step: Step, size: int) -> str:
+        self.steps.append(step)
+        self.disk.append((Path(step.target).parent, size))
+        return step.target
+
+    @property
+    def whole(self) -> Chain:
+        return Chain(tuple(self.steps), tuple(self.disk), tuple(self.notes))
+
+
+# -- requests
+
+
+def quantize(home: Home, request: QuantizeRequest, work: Path) -> Chain:
+    """SettingError, ModelFileError, NotFoundError for what cannot be done."""
+    source = _there(request.source)
+    wanted = _wanted(request.to)
+    making = _Making(home, work)
+    if wanted in FOLDER_TYPES:
+        return _folder_type(making, source, wanted, request)
+    _check_types(request)
+    if source.is_dir():
+        weights = folder_bytes(source)
+        if request.adapter:
+            source = Path(_merge_step(making, source, _there(request.adapter), request.scale, weights))
+        if wanted.lower() in FLOATS:
+            target = _target(home, request, wanted, ".gguf")
+            size = weights if wanted.lower() != "f32" else 2 * weights
+            making.add(_convert(source, target, wanted.lower()), size)
+            return making.whole
+        size = folder_size(_there(request.source), wanted)
+        source = Path(making.add(_convert(source, work / f"{identity(source)}.gguf", "auto"), weights))
+    else:
+        if request.adapter:
+            raise SettingError(
+                "An adapter can be merged into a model folder only, not into a GGUF file.",
+                "Take the folder that the adapter was trained on; or load the adapter beside the GGUF file in a chat.",
+            )
+        size = gguf_size(source, wanted)
+    matrix = request.imatrix
+    if matrix == AUTO:
+        matrix = _matrix_step(making, source, _there(request.source), request.calibration)
+    elif matrix:
+        matrix = str(_there(matrix))
+    target = _target(home, request, wanted, ".gguf")
+    if target == source or (target.exists() and source.exists() and target.samefile(source)):
+        raise SettingError("The result would replace the model that it is made of.", "Choose another name with -o.")
+    command = QuantizeGguf(
+        REQUEST,
+        str(source),
+        str(target),
+        wanted,
+        matrix,
+        request.output_type.upper(),
+        request.embedding_type.upper(),
+        request.keep_output,
+        allow_requantize=request.allow_requantize,
+    )
+    making.add(Step(f"Quantizing to {wanted}", QUANTIZE, command, 3.0, str(target), "quantization"), size)
+    return making.whole
+
+
+def merge(home: Home, base: str, adapter: str, scale: float, out: str, work: Path) -> Chain:
+    """A folder with the adapter in its weights."""
+    source, other = _there(base), _there(adapter)
+    if not source.is_dir():
+        raise SettingError(
+            "An adapter can be merged into a model folder only.", "Take the folder that the adapter was trained on."
+        )
+    target = expanded(out).absolute() if out else free_name(home.models / f"{short_name(base)}-{short_name(adapter)}")
+    making = _Making(home, work)
+    making.add(
+        Step(
+            "Merging the adapter",
+            FOLDERS,
+            MergeAdapter(REQUEST, str(source), str(other), str(target), scale),
+            1.0,
+            str(target),
+            "merge",
+        ),
+        folder_bytes(source),
+    )
+    return making.whole
+
+
+def adapter(home: Home, source: str, base: str, out: str, work: Path) -> Chain:
+    """A GGUF LoRA file of an adapter folder."""
+    folder = _there(source)
+    target = expanded(out).absolute() if out else free_name(home.adapters / f"{short_name(source)}.gguf")
+    making = _Making(home, work)
+    command = ConvertAdapter(REQUEST, str(folder), str(target), str(_there(base)) if base else "")
+    size = 2 * folder_bytes(folder) if folder.is_dir() else 0
+    making.add(Step("Converting the adapter", CONVERT, command, 1.0, str(target), "conversion"), size)
+    return making.whole
+
+
+def imatrix(home: Home, model: str, text: str, out: str, work: Path) -> Chain:
+    """An importance matrix of a GGUF file."""
+    source, target = _there(model), expanded(out).absolute() if out else home.models / f"{short_name(model)}.imatrix.gguf"
+    making = _Making(home, work)
+    making.add(_collect(source, calibration(text), target), matrix_bytes(source))
+    return making.whole
+
+
+def report(original: str, models: tuple[str, ...], text: str, context: int, chunks: int) -> Chain:
+    """Quality of models against an original."""
+    paths = tuple(str(_there(each)) for each in models)
+    command = MeasureQuality(REQUEST, str(_there(original)), paths, str(calibration(text)), context, chunks)
+    return Chain((Step("Measuring", QUALITY, command, 1.0, "", "measurement"),))
+
+
+# -- parts of chains
+
+
+def _folder_type(making: _Making, source: Path, method: str, request: QuantizeRequest) -> Chain:
+    if not source.is_dir():
+        raise SettingError(
+            f"{method} is made of a model folder, not of a GGUF file.",
+            "Choose the model's folder, or a type of llama.cpp's: Q4_K_M.",
+        )
+    weights = folder_bytes(source)
+    if request.adapter:
+        source = Path(_merge_step(making, source, _there(request.adapter), request.scale, weights))
+    target = _target(making.home, request, method, "")
+    command = QuantizeFolder(REQUEST, str(source), str(target), method, request.double)
+    making.add(Step(f"Quantizing to {method}", FOLDERS, command, 3.0, str(target), "quantization"), weights // 2)
+    return making.whole
+
+
+def _merge_step(making: _Making, base: Path, other: Path, scale: float, weights: int) -> str:
+    target = making.work / f"{identity(base, other)}-merged"
+    command = MergeAdapter(REQUEST, str(base), str(other), str(target), scale)
+    return making.add(Step("Merging the adapter", FOLDERS, command, 1.0, str(target), "merge"), weights)
+
+
+def _convert(source: Path, target: Path, kind: str) -> Step:
+    command = Convert(REQUEST, str(source), str(target), kind)
+    return Step("Converting to GGUF", CONVERT, command, 1.0, str(target), "conversion")
+
+
+def _matrix_step(making: _Making, source: Path, original: Path, text: str) -> str:
+    """The matrix's file, with a step that computes it unless that was done before."""
+    words = calibration(text)
+    merged = making.steps[0].target if making.steps and making.steps[0].module == FOLDERS else ""
+    key = identity(original, words, Path(merged)) if merged else identity(original, words)
+    target = making.home.cache / MATRICES / f"{key}.gguf"
+    if target.exists():
+        making.notes.append("The importance matrix was computed before, and is used again.")
+        return str(target)
+    return making.add(_collect(source, words, target), matrix_bytes(original))
+
+
+def _collect(model: Path, text: Path, target: Path) -> Step:
+    command = CollectImatrix(REQUEST, str(model), str(text), str(target), chunks=CHUNKS)
+    return Step("Computing the importance matrix", QUANTIZE, command, 6.0, str(target), "importance matrix")
+
+
+def calibration(text: str) -> Path:
+    """The text to calibrate with or to measure on: the user's, or the one that came with the program."""
+    return _there(text) if text else resources() / "calibration.txt"
+
+
+def _wanted(to: str) -> str:
+    if to.lower() in FOLDER_TYPES:
+        return to.lower()
+    found = quantization.type_name(to)
+    if not found:
+        names = ", ".join([*quantization.TYPES, *FOLDER_TYPES])
+        raise SettingError(f"There is no type {to}.", f"Choose one of {names}.")
+    return found
+
+
+def _check_types(request: QuantizeRequest) -> None:
+    for what, value in (("output", request.output_type), ("token embedding", request.embedding_type)):
+        if value and value.upper() not in quantization.TENSOR_TYPES:
+            raise SettingError(f"There is no tensor type {value} for the {what}.", "Choose Q8_0, Q6_K, F16 or another one.")
+
+
+def _there(name: str) -> Path:
+    path = expanded(name).absolute()
+    if not path.exists():
+        raise NotFoundError(f"There is no file or folder {path}.", "It may have been moved or deleted; choose it again.")
+    return path
+
+
+def _target(home: Home, request: QuantizeRequest, kind: str, ending: str) -> Path:
+    stem = short_name(request.source) + (f"-{short_name(request.adapter)}" if request.adapter else "")
+    name = f"{stem}-{kind}{ending}"
+    if not request.out:
+        return free_name(home.models / name)
+    out = expanded(request.out).absolute()
+    return free_name(out / name) if ending and out.is_dir() else out
+
+
+def free_name(path: Path) -> Path:
+    """The path, or the first with a number that nothing lies under yet."""
+    stem, ending = (path.name[:-5], ".gguf") if path.name.endswith(".gguf") else (path.name, "")
+    number = 1
+    while path.exists():
+        number += 1
+        path = path.with_name(f"{stem}-{number}{ending}")
+    return path
+
+
+# -- names and sizes
+
+
+def short_name(path: str) -> str:
+    """How a model is called: the file without its type and part, the folder, or the repository in the Hugging Face cache."""
+    where = Path(path)
+    for parent in (where, *where.parents):
+        if parent.name.startswith("models--"):
+            return parent.name.rpartition("--")[2]
+    name = re.sub(r"-\d{5}-of-\d{5}$", "", where.stem if where.suffix.lower() == ".gguf" else where.name)
+    kinds = "|".join(re.escape(each) for each in sorted(quantization.TYPES, key=len, reverse=True))
+    return re.sub(rf"[-._]({kinds})$", "", name, flags=re.IGNORECASE) or name or "model"
+
+
+def spelled(to: str) -> str:
+    """A type as people write it."""
+    return to.lower() if to.lower() in FOLDER_TYPES else quantization.type_name(to) or to
+
+
+def identity(*paths: Path) -> str:
+    """A name for what lies under these paths: other files, another size or another time of change give another name."""
+    digest = hashlib.sha256()
+    for path in paths:
+        files = sorted(path.glob("*")) if path.is_dir() else [path]
+        digest.update(str(path.resolve()).encode("utf-8", "surrogatepass"))
+        for each in files:
+            with suppress(OSError):
+                found = each.stat()
+                digest.update(f"{each.name}\0{found.st_size}\0{found.st_mtime_ns}\n".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()[:24]
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes of a folder's weights. ModelFileError where it has none, a shard is missing or cut."""
+    if not (folder / "config.json").exists() and not (folder / "adapter_config.json").exists():
+        raise ModelFileError(f"{folder} has no config.json.", "Choose a folder in Hugging Face layout.")
+    if (folder / "adapter_config.json").exists() and not (folder / "config.json").exists():
+        return sum(each.stat().st_size for each in folder.glob("*.safetensors"))
+    return open_safetensors(folder).weight_bytes
+
+
+def folder_size(folder: Path, kind: str) -> int:
+    """About how large a GGUF file of that type will be."""
+    table = ((tensor.name, tuple(reversed(tensor.shape))) for tensor in open_safetensors(folder).tensors)
+    return quantization.estimated_size(table, kind) + (16 << 20)
+
+
+def gguf_size(path: Path, kind: str) -> int:
+    """The same from a GGUF file's table, all its parts."""
+    header = merge_splits([open_gguf(path.parent / part) for part in split_names(path.name)])
+    return quantization.estimated_size(((tensor.name, tensor.shape) for tensor in header.tensors), kind) + header.data_offset
+
+
+def matrix_bytes(source: Path) -> int:
+    """An importance matrix has a number for each column of each matrix: a few thousandths of the weights."""
+    return max(1 << 20, (folder_bytes(source) if source.is_dir() else source.stat().st_size) // 250)
+
+
+# -- the disk
+
+
+def check_disk(chain: Chain) -> None:
+    """StorageError if the files of a chain do not all fit on their disks."""
+    needed: dict[int, tuple[Path, int]] = {}
+    for folder, size in chain.disk:
+        where = folder
+        while not where.exists() and where != where.parent:
+            where = where.parent
+        device = where.stat().st_dev
+        needed[device] = (where, needed.get(device, (where, 0))[1] + size)
+    for where, size in needed.values():
+        free = shutil.disk_usage(where).free
+        if size + SPARE > free:
+            raise StorageError(
+                f"This needs about {_size(size)} on the disk of {where}, and {_size(max(0, free))} are free.",
+                "Free some space, or choose another place.",
+            )
+
+
+def _size(nbytes: int) -> str:
+    return f"{nbytes / (1 << 30):.1f} GiB" if nbytes >= 1 << 30 else f"{nbytes / (1 << 20):,.0f} MiB"
+
+
+def work_folder(home: Home) -> Path:
+    """A folder for one job's intermediate files; not made yet."""
+    return home.cache / WORK / f"{os.getpid()}-{new_id()}"
+
+
+def remove(work: Path) -> None:
+    """Removes what a job left on its way."""
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def tidy(home: Home) -> None:
+    """Removes what processes that are gone have left on their way."""
+    for folder in (home.cache / WORK).glob("*-*"):
+        pid = folder.name.partition("-")[0]
+        if not pid.isdigit() or not psutil.pid_exists(int(pid)):
+            remove(folder)
