@@ -17,7 +17,17 @@ from typing import Any, get_type_hints
 
 from playground.errors import DataError
 from playground.history import rows
-from playground.history.records import Chat, GenerationRow, MessageRow, SessionRow, TokenRow, new_id
+from playground.history.records import (
+    Chat,
+    GenerationRow,
+    MessageRow,
+    PromptRow,
+    ResultRow,
+    SessionRow,
+    TokenRow,
+    VoteRow,
+    new_id,
+)
 from playground.history.store import Store
 from playground.params import SamplingSettings, to_dict
 
@@ -39,6 +49,9 @@ def to_markdown(chat: Chat) -> str:
         made = chat.generations.get(message.id)
         if message.role == "assistant" and made is not None:
             parts.append(_made_by(made, message))
+    for column, message in chat.latest():
+        parts += [f"## {_escaped(column.label) or 'Column'}", _closed(message.content.strip())]
+        parts.append(_made_by(chat.generations[message.id], message))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -112,6 +125,12 @@ def to_json(store: Store, session_id: str, with_tokens: bool = True) -> str:
         "messages": [_plain(message) for message in messages],
         "generations": generations,
     }
+    if session.kind != "chat":
+        whole |= {
+            "votes": [_plain(vote) for vote in store.votes(session_id)],
+            "prompts": [_plain(prompt) for prompt in store.prompts(session_id)],
+            "results": [_plain(result) for result in store.results(session_id)],
+        }
     return json.dumps(whole, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
@@ -142,7 +161,8 @@ _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, sqlit
 
 def _take_in(store: Store, data: dict[str, Any]) -> str:
     head = _fields(SessionRow, data["session"])
-    session = rows.session({**head, "sampling": json.dumps(head.get("sampling"))})
+    as_json = {name: json.dumps(head.get(name)) for name in ("sampling", "columns")}
+    session = rows.session({**head, **as_json})
     messages = _parents_first([MessageRow(**_fields(MessageRow, each)) for each in data["messages"]])
     generations = [_fields(GenerationRow, each) for each in data["generations"]]
     ids = [session.id, *(each.id for each in messages), *(each["id"] for each in generations)]
@@ -160,10 +180,31 @@ def _take_in(store: Store, data: dict[str, Any]) -> str:
             name: json.dumps(fields.get(name)) for name in ("context", "settings", "timeline", "batches", "prompt_ids")
         }
         made = rows.generation({**fields, **as_columns})
-        named = {"id": names[made.id], "session_id": names[session.id], "message_id": names[made.message_id]}
+        named = {
+            "id": names[made.id],
+            "session_id": names[session.id],
+            "message_id": names[made.message_id],
+            "group_id": names[made.group_id],
+        }
         store.add_generation(dataclasses.replace(made, **named, state=_ended(made.state), owner=""))
         store.append_tokens(names[made.id], [_token(each) for each in whole.get("tokens", [])])
+    _take_in_compared(store, data, names, names[session.id])
     return names[session.id]
+
+
+def _take_in_compared(store: Store, data: dict[str, Any], names: _Names, session_id: str) -> None:
+    """What only comparisons and sets of prompts have."""
+    votes = [VoteRow(**_fields(VoteRow, each)) for each in data.get("votes", [])]
+    for vote in votes:
+        better, worse = names[vote.better_id], names[vote.worse_id]
+        kept = dataclasses.replace(vote, better_id=better, worse_id=worse, id=new_id(), session_id=session_id)
+        store.replace_votes([kept.better_id, kept.worse_id], [kept])
+    store.add_prompts(session_id, [PromptRow(**_fields(PromptRow, each)) for each in data.get("prompts", [])])
+    for each in data.get("results", []):
+        fields = _fields(ResultRow, each)
+        means = {name: math.nan if fields.get(name) is None else fields[name] for name in ("mean_logprob", "mean_entropy")}
+        ids = tuple(int(token) for token in fields.get("token_ids", ()))
+        store.put_result(session_id, ResultRow(**{**fields, **means, "token_ids": ids}))
 
 
 def _ended(state: str) -> str:

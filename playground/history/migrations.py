@@ -40,6 +40,47 @@ def m004_adapters(db: Database) -> None:
     db.execute("ALTER TABLE generations ADD COLUMN adapter_sha256 TEXT NOT NULL DEFAULT ''")
 
 
+@migrations()  # type: ignore[untyped-decorator]
+def m005_comparisons(db: Database) -> None:
+    for statement in _COMPARISONS:
+        db.execute(statement)
+
+
+_COMPARISONS = (
+    "ALTER TABLE sessions ADD COLUMN prompt TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE sessions ADD COLUMN columns TEXT NOT NULL DEFAULT '[]'",  # JSON
+    "ALTER TABLE generations ADD COLUMN group_id TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE generations ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE generations ADD COLUMN column_id TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE generations ADD COLUMN shared INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX generations_group ON generations (group_id) WHERE group_id != ''",
+    """CREATE TABLE prompts (
+        session_id TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+        idx INTEGER NOT NULL,
+        prompt TEXT NOT NULL,
+        system TEXT NOT NULL DEFAULT '',
+        more TEXT NOT NULL DEFAULT '{}', -- JSON: what else stood in its line
+        PRIMARY KEY (session_id, idx)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE results (
+        session_id TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+        idx INTEGER NOT NULL, -- of the prompt
+        column_id TEXT NOT NULL,
+        state TEXT NOT NULL,
+        text TEXT NOT NULL,
+        token_ids TEXT NOT NULL DEFAULT '[]', -- JSON
+        seed INTEGER NOT NULL DEFAULT 0,
+        prompt_tokens INTEGER NOT NULL DEFAULT 0,
+        completion_tokens INTEGER NOT NULL DEFAULT 0,
+        mean_logprob REAL, -- the model's own, natural logarithm; NULL: no token
+        mean_entropy REAL, -- in nats
+        decode_s REAL NOT NULL DEFAULT 0,
+        error TEXT NOT NULL DEFAULT '',
+        finished REAL NOT NULL,
+        PRIMARY KEY (session_id, idx, column_id)
+    ) WITHOUT ROWID""",
+)
+
 _FITS = (
     """CREATE TABLE fits (
         id TEXT PRIMARY KEY,

@@ -33,8 +33,21 @@ def new_id() -> str:
 
 
 @dataclass(frozen=True)
+class Column:
+    """One side of a comparison: what may differ from the others."""
+
+    id: str
+    settings: SamplingSettings = SamplingSettings()
+    reply_start: str = ""
+    """how its replies have to begin"""
+    label: str = ""
+    model: str = ""
+    """path of its model; empty: the one that is loaded"""
+
+
+@dataclass(frozen=True)
 class SessionRow:
-    """A conversation (`kind` `chat`), later also a comparison and others."""
+    """A conversation (`kind` `chat`), a comparison (`compare`) or a set of prompts run through columns (`prompts`)."""
 
     id: str
     kind: str = "chat"
@@ -50,6 +63,10 @@ class SessionRow:
     """seconds since 1970"""
     deleted: float | None = None
     """when it was thrown away; it can be taken back until then"""
+    prompt: str = ""
+    """of a comparison: the prompt as it stands, asked or not"""
+    columns: tuple[Column, ...] = ()
+    """of a comparison or a set of prompts"""
 
 
 @dataclass(frozen=True)
@@ -120,8 +137,16 @@ class GenerationRow:
     """process that writes it, as `<pid>:<start time>`, to tell an interrupted one from one that another process still writes"""
     started: float = 0.0
     finished: float | None = None
+    group_id: str = ""
+    """what all have in common that were decoded in the same batches; empty for one by itself"""
+    sequence: int = 0
+    """its place in those batches"""
+    column_id: str = ""
+    """of the comparison's columns, the one that it belongs to"""
+    shared: int = 0
+    """how many tokens of `prompt_ids` were computed once for the whole group, in `batches`; 0: all of them"""
     asked: str = ""
-    """the beginning of the message it answers; in lists only, not a column"""
+    """the beginning of the message it answers; in lists only, not a column of the table"""
 
 
 @dataclass(frozen=True)
@@ -137,6 +162,50 @@ class FitRow:
     predicted: dict[str, dict[str, int]] = field(default_factory=dict)
     measured: dict[str, dict[str, int]] = field(default_factory=dict)
     made: float = 0.0
+
+
+@dataclass(frozen=True)
+class VoteRow:
+    """What somebody thought of two replies to the same prompt. `verdict`: `better` (the first is), `tie` or `both_bad`."""
+
+    id: str
+    session_id: str
+    better_id: str
+    worse_id: str
+    """messages; for a tie and for two bad ones the order means nothing"""
+    verdict: str = "better"
+    created: float = 0.0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class PromptRow:
+    """One prompt of a set. `more`: what else stood in its line of the file, carried on to what is exported."""
+
+    index: int
+    prompt: str
+    system: str = ""
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """What one column replied to one prompt of a set. Means over the reply's tokens: natural logarithm, nats."""
+
+    index: int
+    column_id: str
+    state: str
+    """as a generation's; `failed` where the prompt could not be read"""
+    text: str
+    token_ids: tuple[int, ...] = ()
+    seed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    mean_logprob: float = 0.0
+    mean_entropy: float = 0.0
+    decode_s: float = 0.0
+    error: str = ""
+    finished: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -181,6 +250,15 @@ class Chat:
             found.append(step)
             step = by_id.get(step.parent_id)
         return tuple(reversed(found))
+
+    def latest(self) -> tuple[tuple[Column, MessageRow], ...]:
+        """Of a comparison: each column that has replied to the prompt at the tip, with its newest reply."""
+        found: dict[str, MessageRow] = {}
+        for message in self.messages:
+            made = self.generations.get(message.id)
+            if made is not None and made.column_id and message.parent_id == self.session.tip:
+                found[made.column_id] = message
+        return tuple((column, found[column.id]) for column in self.session.columns if column.id in found)
 
     def siblings(self, message: MessageRow) -> tuple[MessageRow, ...]:
         """The versions of a message, itself among them, by age."""

@@ -10,7 +10,18 @@ from functools import lru_cache
 from typing import Any
 
 from playground.errors import SettingError
-from playground.history.records import FitRow, GenerationRow, MessageRow, SessionRow, TimelineEntry, TokenRow
+from playground.history.records import (
+    Column,
+    FitRow,
+    GenerationRow,
+    MessageRow,
+    PromptRow,
+    ResultRow,
+    SessionRow,
+    TimelineEntry,
+    TokenRow,
+    VoteRow,
+)
 from playground.params import SamplingSettings, from_dict, to_dict
 
 SESSION = tuple(field.name for field in dataclasses.fields(SessionRow))
@@ -19,15 +30,20 @@ GENERATION = tuple(field.name for field in dataclasses.fields(GenerationRow) if 
 FIT = tuple(field.name for field in dataclasses.fields(FitRow))
 GENERATION_LIGHT = tuple(name for name in GENERATION if name not in ("prompt", "prompt_ids"))
 """what a list of generations shows; a long prompt is read only for the one that is opened"""
+VOTE = tuple(field.name for field in dataclasses.fields(VoteRow))
+PROMPT = tuple("idx" if field.name == "index" else field.name for field in dataclasses.fields(PromptRow))
+RESULT = tuple("idx" if field.name == "index" else field.name for field in dataclasses.fields(ResultRow))
 TOKEN = ("idx", "token_id", "text", "logprob", "probability", "entropy", "alternatives")
 
 
 def to_column(name: str, value: Any) -> Any:
     """A record's field as what is bound to a statement."""
     if isinstance(value, str):
-        return (value or None) if name == "parent_id" else clean(value)
+        return (value or None) if name in ("parent_id", "better_id", "worse_id") else clean(value)
     if isinstance(value, SamplingSettings):
         return dump(to_dict(value))
+    if name == "columns":
+        return dump([{**dataclasses.asdict(each), "settings": to_dict(each.settings)} for each in value])
     if name == "timeline":
         return dump([{"index": each.index, "offset": each.offset, "settings": to_dict(each.settings)} for each in value])
     if isinstance(value, (tuple, list, dict)):
@@ -43,7 +59,16 @@ def to_columns(record: Any) -> dict[str, Any]:
 
 
 def session(row: Mapping[str, Any]) -> SessionRow:
-    return SessionRow(**{**row, "sampling": _sampling_of(row["sampling"])})
+    columns = tuple(found for each in load(row["columns"], []) if (found := column(each)) is not None)
+    return SessionRow(**{**row, "sampling": _sampling_of(row["sampling"]), "columns": columns})
+
+
+def column(data: Any) -> Column | None:
+    """A comparison's column as stored; None for what is none. What another version left in it is passed over."""
+    if not isinstance(data, dict) or not isinstance(data.get("id"), str):
+        return None
+    texts = {name: data[name] for name in ("reply_start", "label", "model") if isinstance(data.get(name), str)}
+    return Column(data["id"], sampling(data.get("settings")), **texts)
 
 
 def message(row: Mapping[str, Any]) -> MessageRow:
@@ -68,6 +93,26 @@ def generation(row: Mapping[str, Any]) -> GenerationRow:
 
 def fit(row: Mapping[str, Any]) -> FitRow:
     return FitRow(**{**row, **{name: load(row[name], {}) for name in ("context", "predicted", "measured")}})
+
+
+def vote(row: Mapping[str, Any]) -> VoteRow:
+    return VoteRow(**{**row, **{name: row[name] or "" for name in ("better_id", "worse_id")}})
+
+
+def prompt(row: Iterable[Any]) -> PromptRow:
+    """From a row in the order of `PROMPT`."""
+    index, text, system, more = row
+    return PromptRow(index, text, system, load(more, {}))
+
+
+def result(row: Iterable[Any]) -> ResultRow:
+    """From a row in the order of `RESULT`."""
+    values = dict(zip(RESULT, row, strict=True))
+    values["index"] = values.pop("idx")
+    values["token_ids"] = tuple(load(values["token_ids"], []))
+    for name in ("mean_logprob", "mean_entropy"):
+        values[name] = math.nan if values[name] is None else values[name]
+    return ResultRow(**values)
 
 
 def token_columns(token: TokenRow) -> tuple[Any, ...]:

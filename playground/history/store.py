@@ -19,6 +19,7 @@ from typing import Any
 from playground.errors import NotFoundError, StorageError
 from playground.history import faults, opening, rows
 from playground.history import search as searching
+from playground.history.compared import Compared
 from playground.history.owner import alive, owner
 from playground.history.records import Chat, FitRow, GenerationRow, MessageRow, SearchHit, SessionRow, TokenRow
 
@@ -26,7 +27,7 @@ _ASKED = """(SELECT substr(asked.content, 1, 200) FROM messages AS reply JOIN me
     WHERE reply.id = g.message_id)"""
 
 
-class Store:
+class Store(Compared):
     """An open database; `path` None keeps it in memory. The file and its folder are made if they are not there.
 
     A `read_only` store neither makes nor migrates anything. `timeout_s`: how long to wait for another process that is writing.
@@ -68,13 +69,11 @@ class Store:
     def session(self, session_id: str) -> SessionRow:
         return rows.session(self._one("sessions", "chat", rows.SESSION, session_id))
 
-    def sessions(self, deleted: bool = False) -> list[SessionRow]:
-        """All that are not thrown away (or all that are), the last used first."""
+    def sessions(self, deleted: bool = False, kind: str = "chat") -> list[SessionRow]:
+        """All of a kind that are not thrown away (or all that are), the last used first."""
         condition = "deleted IS NOT NULL" if deleted else "deleted IS NULL"
-        return [
-            rows.session(row)
-            for row in self._select("sessions", rows.SESSION, f"WHERE {condition} ORDER BY updated DESC, id DESC")
-        ]
+        rest = f"WHERE {condition} AND kind = ? ORDER BY updated DESC, id DESC"
+        return [rows.session(row) for row in self._select("sessions", rows.SESSION, rest, [kind])]
 
     def delete_session(self, session_id: str) -> SessionRow:
         """Throws a session away; it is not found any more, until `undelete_session` or for good with `purge_deleted`."""

@@ -1,0 +1,129 @@
+"""The part of the database that belongs to comparisons: votes, sets of prompts, and what each column replied to each of them.
+
+A base of `Store`, which has the connection. A cell (prompt, column) has at most one result: writing it again replaces it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from playground.history import rows
+from playground.history.records import GenerationRow, PromptRow, ResultRow, VoteRow
+
+
+class Compared:
+    """What `Store` can do for comparisons."""
+
+    def group(self, group_id: str) -> list[GenerationRow]:
+        """All generations that were decoded in the same batches, by their place in them, with prompts."""
+        found = self._select(
+            "generations", rows.GENERATION, "WHERE group_id = ? AND group_id != '' ORDER BY sequence", [group_id]
+        )
+        return [rows.generation(row) for row in found]
+
+    # -- votes
+
+    def replace_votes(self, messages: Sequence[str], votes: Iterable[VoteRow]) -> None:
+        """Puts these votes in place of all that there are between these messages."""
+        places = ", ".join("?" * len(messages))
+        with self.atomic():
+            self._run(f"DELETE FROM votes WHERE better_id IN ({places}) AND worse_id IN ({places})", [*messages, *messages])
+            for vote in votes:
+                self._add("votes", rows.to_columns(vote))
+
+    def votes(self, session_id: str) -> list[VoteRow]:
+        """Of one comparison, by age."""
+        return [
+            rows.vote(row)
+            for row in self._select("votes", rows.VOTE, "WHERE session_id = ? ORDER BY created, id", [session_id])
+        ]
+
+    # -- sets of prompts
+
+    def add_prompts(self, session_id: str, prompts: Iterable[PromptRow]) -> None:
+        columns = [
+            (session_id, each.index, rows.clean(each.prompt), rows.clean(each.system), rows.dump(each.more)) for each in prompts
+        ]
+        with self.atomic(), self._told():
+            self._open_connection.executemany(
+                "INSERT INTO prompts (session_id, idx, prompt, system, more) VALUES (?, ?, ?, ?, ?)", columns
+            )
+
+    def prompts(self, session_id: str, limit: int = -1, offset: int = 0) -> list[PromptRow]:
+        """In the order of the file; `limit` -1 for all."""
+        found = self._query(
+            f"SELECT {', '.join(rows.PROMPT)} FROM prompts WHERE session_id = ? ORDER BY idx LIMIT ? OFFSET ?",
+            [session_id, limit, offset],
+        )
+        return [rows.prompt(row) for row in found]
+
+    def prompt_count(self, session_id: str) -> int:
+        return int(self._query("SELECT count(*) FROM prompts WHERE session_id = ?", [session_id])[0][0])
+
+    def open_prompts(self, session_id: str, columns: Sequence[str], after: int, limit: int) -> list[PromptRow]:
+        """The next prompts behind index `after` to which at least one of these columns has no result yet."""
+        places = ", ".join("?" * len(columns))
+        found = self._query(
+            f"SELECT {', '.join(rows.PROMPT)} FROM prompts p WHERE session_id = ? AND idx > ? AND ("
+            f" SELECT count(*) FROM results r WHERE r.session_id = p.session_id AND r.idx = p.idx AND r.column_id IN ({places})"
+            ") < ? ORDER BY idx LIMIT ?",
+            [session_id, after, *columns, len(columns), limit],
+        )
+        return [rows.prompt(row) for row in found]
+
+    def put_result(self, session_id: str, result: ResultRow) -> None:
+        columns = {("idx" if name == "index" else name): value for name, value in rows.to_columns(result).items()}
+        names = ("session_id", *columns)
+        self._run(
+            f"INSERT OR REPLACE INTO results ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
+            [session_id, *columns.values()],
+        )
+
+    def results(self, session_id: str, first: int = 0, last: int = -1) -> list[ResultRow]:
+        """Of the prompts with index `first` to `last` (-1: the end), by prompt, then by column id."""
+        found = self._query(
+            f"SELECT {', '.join(rows.RESULT)} FROM results WHERE session_id = ? AND idx >= ? AND (? < 0 OR idx <= ?)"
+            " ORDER BY idx, column_id",
+            [session_id, first, last, last],
+        )
+        return [rows.result(row) for row in found]
+
+    def result_counts(self, session_id: str) -> dict[str, int]:
+        """How many prompts each column has replied to."""
+        found = self._query("SELECT column_id, count(*) FROM results WHERE session_id = ? GROUP BY column_id", [session_id])
+        return {row[0]: row[1] for row in found}
+
+    def cells_done(self, session_id: str, indices: Sequence[int]) -> set[tuple[int, str]]:
+        """Of these prompts, the (index, column id) pairs that have a result."""
+        places = ", ".join("?" * len(indices))
+        found = self._query(
+            f"SELECT idx, column_id FROM results WHERE session_id = ? AND idx IN ({places})", [session_id, *indices]
+        )
+        return {(row[0], row[1]) for row in found}
+
+    # -- what `Store` has
+
+    @property
+    def _open_connection(self) -> sqlite3.Connection:
+        raise NotImplementedError
+
+    def atomic(self) -> AbstractContextManager[None]:
+        raise NotImplementedError
+
+    def _told(self) -> AbstractContextManager[None]:
+        raise NotImplementedError
+
+    def _run(self, statement: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+        raise NotImplementedError
+
+    def _query(self, statement: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        raise NotImplementedError
+
+    def _select(self, table: str, columns: Sequence[str], rest: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        raise NotImplementedError
+
+    def _add(self, table: str, columns: dict[str, Any]) -> None:
+        raise NotImplementedError
