@@ -152,6 +152,10 @@ class QualityRow:
     decode_tokens_per_s: float
     resident: int
     """bytes of main memory it took"""
+    log_ratio: float = 0.0
+    """ln(perplexity / the original's): mean over positions"""
+    log_ratio_error: float = 0.0
+    """standard error of that mean: a ratio within it says nothing, however small the perplexities' own errors look"""
 
 
 # -- commands
@@ -402,6 +406,10 @@ class MeasureQuality:
     context: int = 512
     chunks: int = 0
     """at most this many windows; 0 for the whole text"""
+    special: bool = False
+    """recognise control tokens in the text"""
+    base: str = ""
+    """a folder for the original's logits: written if it has none yet, else read in place of running the original, which gets no row then"""
 
 
 @dataclass(frozen=True)
