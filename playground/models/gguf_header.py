@@ -11,15 +11,15 @@ from __future__ import annotations
 import math
 import re
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..errors import ModelFileError
 from .ggml_types import TYPES, GgmlType
+from .gguf_scan import TableSums, add_up, hop
 
 Read = Callable[[int, int], bytes]
 """`read(offset, length)`: the bytes there, fewer only at the end of the file."""
@@ -27,13 +27,15 @@ Read = Callable[[int, int], bytes]
 KEPT_ITEMS = 2048
 """Arrays up to this many items become Python lists; longer ones stay an `ArrayRef`."""
 
+FIRST_READ = 1 << 15
+"""What a listing reads of a file at first: the whole header of most that carry no vocabulary."""
+
 _MAX_HEADER = 1 << 30
 _MAX_ENTRIES = 1 << 16
 _MAX_TENSORS = 1 << 18
 _MAX_NAME = 1 << 16
 _MAX_TEXT = 1 << 26
 _MAX_DEPTH = 3
-_SLICE = 1 << 17
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRUCTS = {code: struct.Struct("<" + code) for code in _SCALARS.values()}
 _STRING, _ARRAY = 8, 9
@@ -134,7 +136,7 @@ def read_gguf(read: Read, name: str, size: int | None = None, window: int = 1 <<
     """
     cursor = _Cursor(read, name, 0, window, size, kept)
     version, metadata, tensor_count, alignment = _metadata(cursor)
-    tensors = tuple(_tensors(cursor, tensor_count, alignment))
+    tensors = tuple(tensor for tensor, _ in _tensors(cursor, tensor_count, alignment))
     data_offset = -(-cursor.position // alignment) * alignment
     _check_end(cursor, data_offset, max((t.offset + t.nbytes for t in tensors), default=0))
     return GgufHeader(name, version, metadata, tensors, data_offset, bytes_read=cursor.fetched)
@@ -177,10 +179,12 @@ def survey_gguf(path: Path) -> GgufSurvey:
                 handle.seek(offset)
                 return bytes(handle.read(length))
 
-            cursor = _Cursor(read, path.name, 0, 1 << 18, size, kept=0)
+            cursor = _Cursor(read, path.name, 0, FIRST_READ, size, kept=0, widest=1 << 20)
             version, metadata, count, alignment = _metadata(cursor)
-            weights, parameters, end = _sums(cursor, count, alignment)
-            _check_end(cursor, -(-cursor.position // alignment) * alignment, end)
+            sums = _sums(cursor, count, alignment)
+            _check_end(cursor, -(-cursor.position // alignment) * alignment, sums.end)
+            weights = {TYPES[number].name: nbytes for number, nbytes in sums.nbytes.items()}
+            parameters = sum(sums.elements.values())
     except FileNotFoundError:
         raise ModelFileError(f"{path} is not there.", "Was it moved?") from None
     except OSError as error:
@@ -274,7 +278,8 @@ def _value(cursor: _Cursor, kind: int, depth: int) -> Any:
     raise cursor.damaged(f"it holds an array of {count} items of type {item}")
 
 
-def _tensors(cursor: _Cursor, count: int, alignment: int) -> Iterator[TensorInfo]:
+def _tensors(cursor: _Cursor, count: int, alignment: int) -> Iterator[tuple[TensorInfo, int]]:
+    """The table's lines, each with GGML's number of its format."""
     names: set[str] = set()
     for _ in range(count):
         raw, (*axes, number, offset) = cursor.entry()
@@ -294,64 +299,48 @@ def _tensors(cursor: _Cursor, count: int, alignment: int) -> Iterator[TensorInfo
             raise cursor.damaged(f'the tensor "{name[:80]}" has the shape {shape} at {offset}')
         if shape and shape[0] % kind.block:
             raise cursor.damaged(f'the rows of "{name[:80]}" do not fill whole blocks of {kind.name}')
-        yield TensorInfo(name, shape, kind, offset, elements // kind.block * kind.nbytes)
+        yield TensorInfo(name, shape, kind, offset, elements // kind.block * kind.nbytes), number
 
 
-def _sums(cursor: _Cursor, count: int, alignment: int) -> tuple[dict[str, int], int, int]:
-    """The tensor table added up: bytes by number format, parameters, and where the last tensor ends. Checks what `_tensors` checks.
-
-    Written for speed: a listing of 2,000 models goes through some 600,000 lines of such tables.
-    """
-    elements_of: dict[int, int] = {}
-    offsets = largest = 0
-    last = (0, 0, 0)  # offset, elements and number format of the tensor that lies last
-    length_at, axes_at, line_at, sizes = (
-        _LENGTH.unpack_from,
-        _AXES.unpack_from,
-        [e.unpack_from for e in _ENTRY],
-        [e.size for e in _ENTRY],
-    )
-    data, at = cursor.window()
-    for _ in range(count):
+def _sums(cursor: _Cursor, count: int, alignment: int) -> TableSums:
+    """The tensor table added up. What is wrong with it is said as `_tensors` says it."""
+    while True:
+        data, at = cursor.at_hand()
         try:
-            (length,) = length_at(data, at)
-            (axes,) = axes_at(data, at + 8 + length)
-            fields = line_at[axes](data, at + 12 + length)
-            at += 12 + length + sizes[axes]
-        except (struct.error, IndexError, OverflowError):  # the window ends here, or it is nonsense
-            cursor.go(at)
-            fields = cursor.entry()[1]
-            data, at = cursor.window()
-        if len(fields) == 4:
-            rows, columns, number, offset = fields
-            elements = rows * columns
-        else:
-            *shape, number, offset = fields
-            elements = math.prod(shape)
-        elements_of[number] = elements_of.get(number, 0) + elements
-        offsets |= offset
-        if elements > largest:
-            largest = elements
-        if offset >= last[0]:
-            last = (offset, elements, number)
-    cursor.go(at)
-    unknown = elements_of.keys() - TYPES.keys()
-    if unknown:
-        raise cursor.damaged(f"it stores tensors in a number format that is not known here ({min(unknown)})")
-    if offsets % alignment or offsets >= 1 << 55 or largest >= 1 << 50:
-        raise cursor.damaged("a tensor has an impossible shape or place")
-    weights = {TYPES[number].name: total // TYPES[number].block * TYPES[number].nbytes for number, total in elements_of.items()}
-    end = last[0] + last[1] // TYPES[last[2]].block * TYPES[last[2]].nbytes
-    return weights, sum(elements_of.values()), end
+            sums = add_up(data, at, count, alignment)
+        except IndexError:
+            if cursor.more():
+                continue
+            sums = None  # the file ends in its table
+        if sums is not None:
+            cursor.take(sums.position - at)
+            return sums
+        break
+    elements: Counter[int] = Counter()
+    nbytes: Counter[int] = Counter()
+    end = 0
+    for tensor, number in _tensors(cursor, count, alignment):
+        elements[number] += tensor.elements
+        nbytes[number] += tensor.nbytes
+        end = max(end, tensor.offset + tensor.nbytes)
+    return TableSums(elements, nbytes, end, cursor.position)
 
 
 class _Cursor:
     """Walks through a source in windows; knows how much it fetched and where the file ends."""
 
     def __init__(
-        self, read: Read, name: str, start: int, window: int = 1 << 19, size: int | None = None, kept: int = KEPT_ITEMS
+        self,
+        read: Read,
+        name: str,
+        start: int,
+        window: int = 1 << 19,
+        size: int | None = None,
+        kept: int = KEPT_ITEMS,
+        widest: int = 0,
     ) -> None:
         self._read, self.name, self._window, self.size, self.kept = read, name, window, size, kept
+        self._widest = max(window, widest)
         self._base, self._data, self._at = start, b"", 0
         self.fetched = 0
 
@@ -378,17 +367,28 @@ class _Cursor:
         return kind.unpack_from(self._data, at)[0]
 
     def text(self, limit: int) -> str:
-        length = self.scalar("Q")
+        if len(self._data) - self._at < 8:
+            self._need(8)
+        (length,) = _LENGTH.unpack_from(self._data, self._at)
         if length > limit:
             raise self.damaged(f"it holds a text of {length} bytes")
-        return self.take(length).decode("utf-8", "replace")
+        if len(self._data) - self._at < length + 8:
+            self._need(length + 8)
+        start = self._at + 8
+        self._at = start + length
+        return self._data[start : self._at].decode("utf-8", "replace")
 
-    def window(self) -> tuple[bytes, int]:
-        """The bytes at hand and the place in them, for a loop that reads by itself and then says `go`."""
+    def at_hand(self) -> tuple[bytes, int]:
+        """The bytes that were read already, and the place in them."""
         return self._data, self._at
 
-    def go(self, at: int) -> None:
-        self._at = at
+    def more(self) -> bool:
+        """Reads another window; False at the end of the file."""
+        have = len(self._data) - self._at
+        end = _MAX_HEADER if self.size is None else min(self.size, _MAX_HEADER)
+        if self.position + have < end:
+            self._need(min(have + self._window, end - self.position))
+        return len(self._data) - self._at > have
 
     def entry(self) -> tuple[bytes, tuple[int, ...]]:
         """One line of the tensor table: the name, then the shape's axes, the number format and the offset."""
@@ -428,7 +428,7 @@ class _Cursor:
         while count:
             if len(self._data) - self._at < 8:
                 self._need(8)
-            done, end = _hop(self._data, self._at, count)
+            done, end = hop(self._data, self._at, count)
             count -= done
             if end <= len(self._data):
                 self._at = end
@@ -444,6 +444,7 @@ class _Cursor:
             raise self._ends()
         rest = self._data[self._at :]
         more = self._read(start + have, max(self._window, length - have))
+        self._window = min(self._window * 8, self._widest)  # who goes on past the first goes through a vocabulary
         self.fetched += len(more)
         self._base, self._data, self._at = start, rest + more, 0
         if len(self._data) < length:
@@ -451,35 +452,3 @@ class _Cursor:
 
     def _ends(self) -> ModelFileError:
         return ModelFileError(f"{self.name} ends inside its header.", "Download the file again.")
-
-
-def _hop(data: bytes, start: int, count: int) -> tuple[int, int]:
-    """Hop over up to `count` strings that begin in data[start:]; (how many, where the next one begins).
-
-    A length below 256 is one byte followed by seven zeros, and ordinary text has no zeros: all such places are
-    found at once, and a chain of them is accepted as far as each one's length leads exactly to the next. What
-    breaks the chain (long or zero-holding strings) is hopped one by one.
-    """
-    raw = np.frombuffer(data, dtype=np.uint8)[start : start + min(_SLICE, 32 * count + 64)]
-    if len(raw) >= 64 and count >= 64:
-        empty = int(np.argmax(raw != 0)) // 8 if raw.any() else len(raw) // 8
-        if empty >= 64:
-            return min(empty, count), start + 8 * min(empty, count)
-        zero = raw[1:] == 0
-        two = zero[:-1] & zero[1:]
-        four = two[:-2] & two[2:]
-        places = np.flatnonzero(four[:-3] & four[3:])
-        following = places + 8 + raw[places]
-        breaks = np.flatnonzero(following[:-1] != places[1:])
-        if len(places) and places[0] == 0:
-            run = int(breaks[0]) + 1 if len(breaks) else len(places)
-            # many breaks: short runs, not worth the search, unless this run is long or all there is
-            if run >= 64 and (run >= min(count, 1024) or len(breaks) * 8 <= len(places)):
-                done = min(run, count)
-                return done, start + int(following[done - 1])
-    unpack, last, done, at = struct.Struct("<Q").unpack_from, len(data) - 8, 0, start
-    limit = min(count, 4096)
-    while done < limit and at <= last:
-        at += 8 + unpack(data, at)[0]
-        done += 1
-    return done, at

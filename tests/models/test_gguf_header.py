@@ -11,7 +11,7 @@ import pytest
 from playground.errors import ModelFileError
 from playground.memory.formats import KV_BYTES
 from playground.models.ggml_types import BY_NAME
-from playground.models.gguf_header import ArrayRef, GgufHeader, open_gguf, read_gguf, split_names
+from playground.models.gguf_header import ArrayRef, GgufHeader, GgufSurvey, open_gguf, read_gguf, split_names, survey_gguf
 
 
 def text(value: str) -> bytes:
@@ -195,3 +195,54 @@ def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path: Path):
 def test_cache_formats_agree_with_the_file_formats():
     for name, nbytes in KV_BYTES.items():
         assert BY_NAME[name].bytes_per_element == nbytes
+
+
+def surveyed(tmp_path: Path, data: bytes) -> GgufSurvey:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(data)
+    return survey_gguf(path)
+
+
+SHAPES = [("a", (256, 7), 12), ("b", (256,), 0), ("c", (512, 3, 2), 14), ("d", (64, 2, 3, 5), 8), ("e" * 200, (32, 9), 8)]
+
+
+@pytest.mark.parametrize("extra", [[], [("scalar", (), 0)], [("n" * 300, (256, 2), 12)]])
+def test_a_table_added_up_is_the_sum_of_its_lines(tmp_path: Path, extra: list[tuple[str, tuple[int, ...], int]]):
+    table, offset = [], 0
+    for index in range(900):  # more than the first read holds
+        for name, shape, kind in [*SHAPES, *extra]:
+            table.append((f"{index}.{name}", shape, kind, offset))
+            offset += 1 << 16
+    data = gguf({"general.architecture": entry("llama")}, table)
+    whole = bytes(-(-len(data) // 32) * 32 - len(data) + offset)
+    header, survey = read(data + whole, len(data) + len(whole)), surveyed(tmp_path, data + whole)
+    assert survey.parameters == header.parameters
+    assert sum(survey.weights.values()) == header.weight_bytes
+    assert survey.weights["Q4_K"] == sum(tensor.nbytes for tensor in header.tensors if tensor.kind.name == "Q4_K")
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ([("t", (32,), 77, 0)], "number format"),
+        ([("t", (31, 4), 8, 0)], "whole blocks"),
+        ([("t", (1 << 40, 1 << 40), 0, 0)], "shape"),
+        ([("t", (32,), 0, 0), ("t", (32,), 0, 0)], "twice"),
+        ([("t", (32,), 0, 7)], "shape"),
+        ([("t", (1 << 20,), 0, 0)], "cut short"),
+    ],
+)
+def test_a_survey_refuses_what_reading_refuses(tmp_path: Path, table: list[tuple[str, tuple[int, ...], int, int]], says: str):
+    with pytest.raises(ModelFileError, match=says):
+        surveyed(tmp_path, gguf({"general.architecture": entry("llama")}, table))
+    with pytest.raises(ModelFileError):
+        surveyed(tmp_path, gguf({"general.architecture": entry("llama")}, table)[:-5])
+
+
+def test_a_survey_passes_over_a_vocabulary_of_any_kind(tmp_path: Path):
+    chosen = random.Random(3)
+    words = [chosen.choice(["", "x", "y" * 300, "a\0\0\0\0\0\0\0\0\0b", "word" * chosen.randrange(20)]) for _ in range(40_000)]
+    plain = [f"token {i}" * (i % 9 + 1) for i in range(120_000)]
+    data = gguf({"general.architecture": entry("llama"), "mixed": strings(words), "plain": strings(plain), "after": entry(7)})
+    survey = surveyed(tmp_path, data)
+    assert (survey.header.count("mixed"), survey.header.count("plain"), survey.header.get("after")) == (40_000, 120_000, 7)

@@ -1,0 +1,140 @@
+"""Long stretches of a GGUF header at once, in numpy: strings hopped over, a tensor table added up. Works on bytes at hand; reads no file.
+
+A listing of 2,000 models goes through millions of such items, and an object for each would cost more than the disk does. Nothing here says
+what is wrong with a header: what is not as it should be is left to `gguf_header`, which goes through it item by item.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .ggml_types import TYPES
+
+_SLICE = 1 << 18
+_LENGTH = struct.Struct("<Q")
+_LINE = tuple(16 + 8 * axes for axes in range(5))
+"""Bytes of a table's line behind the name, by the number of axes."""
+_LAYOUTS = {
+    axes: np.dtype([("axes", "<u4"), ("shape", "<u8", (axes,)), ("kind", "<u4"), ("offset", "<u8")]) for axes in (1, 2, 3, 4)
+}
+_HIGHEST = max(TYPES)
+_BLOCK, _NBYTES = np.zeros((2, _HIGHEST + 1), dtype=np.uint64)
+for _number, _kind in TYPES.items():
+    _BLOCK[_number], _NBYTES[_number] = _kind.block, _kind.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class TableSums:
+    """A tensor table added up: elements and bytes by GGML's number of the format, where the last tensor ends, where the table does."""
+
+    elements: dict[int, int]
+    nbytes: dict[int, int]
+    end: int
+    position: int
+
+
+def add_up(data: bytes, start: int, count: int, alignment: int) -> TableSums | None:
+    """The sums of a table of `count` lines from data[start:]. None if anything about it is unusual or wrong.
+
+    Raises IndexError if the table goes beyond the bytes at hand.
+    """
+    tails: tuple[list[int], ...] = ([], [], [], [], [])
+    begins: list[int] = []
+    names: set[bytes] = set()
+    at = start
+    for _ in range(count):
+        begins.append(at)
+        name_end = at + 8 + data[at]
+        names.add(data[at + 8 : name_end])
+        axes = data[name_end]
+        if axes > 4:
+            return None
+        tails[axes].append(name_end)
+        at = name_end + _LINE[axes]
+    if at > len(data):
+        raise IndexError
+    if tails[0] or len(names) != count or (count and (_at(data, "<u8", begins) >= 256).any()):
+        return None
+    elements = np.zeros(_HIGHEST + 1)
+    last = 0
+    for axes, ends in enumerate(tails):
+        if not ends:
+            continue
+        lines = _at(data, _LAYOUTS[axes], ends)
+        shapes, kinds, offsets = lines["shape"], lines["kind"], lines["offset"]
+        places = int(np.bitwise_or.reduce(offsets))
+        if (lines["axes"] != axes).any() or int(shapes.max()) ** axes >= 1 << 50 or kinds.max() > _HIGHEST:
+            return None
+        blocks = _BLOCK[kinds]
+        if places >= 1 << 55 or places % alignment or not blocks.all() or (shapes[:, 0] % blocks).any():
+            return None
+        sizes = shapes[:, 0].copy()
+        for axis in range(1, axes):
+            sizes *= shapes[:, axis]
+        elements += np.bincount(kinds, weights=sizes, minlength=len(elements))
+        last = max(last, int((offsets + sizes // blocks * _NBYTES[kinds]).max()))
+    if elements.sum() >= 1 << 53:  # beyond what the sums above hold exactly
+        return None
+    found = {number: int(elements[number]) for number in np.flatnonzero(elements).tolist()}
+    nbytes = {number: total // TYPES[number].block * TYPES[number].nbytes for number, total in found.items()}
+    return TableSums(found, nbytes, last, at)
+
+
+def _at(data: bytes, layout: Any, places: list[int] | NDArray[np.int64]) -> NDArray[Any]:
+    """What lies at these places, aligned or not; all of it must be within `data`."""
+    width = np.dtype(layout).itemsize
+    every: NDArray[Any] = np.ndarray((len(data) - width + 1,), layout, buffer=data, strides=(1,))
+    return every[places]
+
+
+def hop(data: bytes, start: int, count: int) -> tuple[int, int]:
+    """Hop over up to `count` strings that begin in data[start:]; (how many, where the next one begins).
+
+    A length below 256 is one byte followed by seven zeros, among which lies just one aligned word of four; ordinary text holds no zeros.
+    So zero words tell where strings may begin, and a chain of them is accepted as far as each one's length leads exactly to the next.
+    What breaks the chain (long, empty or zero-holding strings) is hopped one by one.
+    """
+    if count >= 64 and len(data) - start >= 1024:
+        done, end = _chain(data, start, count)
+        if done:
+            return done, end
+    unpack, last, done, at = _LENGTH.unpack_from, len(data) - 8, 0, start
+    limit = min(count, 4096)
+    while done < limit and at <= last:
+        at += 8 + unpack(data, at)[0]
+        done += 1
+    return done, at
+
+
+def _chain(data: bytes, start: int, count: int) -> tuple[int, int]:
+    """As `hop`, from zero words; (0, start) where no long chain begins here."""
+    first = max(start // 4 - 1, 0)
+    raw = np.frombuffer(data, dtype=np.uint8)
+    words = np.frombuffer(data, dtype="<u4", count=len(data) // 4)[first : first + min(_SLICE, 32 * count + 64) // 4]
+    zero = np.flatnonzero(words == 0)
+    if len(zero) < 64:
+        return 0, start
+    if zero[63] - zero[0] == 63:  # empty strings, or none at all
+        stretch = raw[start : start + min(_SLICE, 8 * count)] != 0
+        empty = (int(np.argmax(stretch)) if stretch.any() else len(stretch)) // 8
+        return (empty, start + 8 * empty) if empty >= 64 else (0, start)
+    zero = zero[np.searchsorted(zero, 1) :]
+    before = words[zero - 1]  # the length's one byte that is not zero lies in the word before a zero word
+    begins = (zero + first) * 4 - 1 - (before < 1 << 24) - (before < 1 << 16) - (before < 1 << 8)
+    begins = begins[(begins >= start) & (begins + 8 <= len(data))]
+    if len(begins) < 64 or begins[0] != start:
+        return 0, start
+    lengths = _at(data, "<u8", begins)
+    following = begins + 8 + np.minimum(lengths, 1 << 30).astype(np.int64)
+    breaks = np.flatnonzero(following[:-1] != begins[1:])
+    run = int(breaks[0]) + 1 if len(breaks) else len(begins)
+    # many breaks: short runs, not worth the search, unless this run is long or all there is
+    if run >= 64 and lengths[run - 1] < 256 and (run >= min(count, 1024) or len(breaks) * 8 <= len(begins)):
+        done = min(run, count)
+        return done, int(following[done - 1])
+    return 0, start
