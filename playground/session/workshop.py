@@ -19,8 +19,10 @@ from typing import Any
 from playground.errors import Cancelled, NotFoundError, PlaygroundError
 from playground.history.records import new_id
 from playground.paths import Home
-from playground.protocol import Message, QualityMeasured
+from playground.protocol import Message, QualityMeasured, QualityRow
+from playground.session import reports
 from playground.session import workshop_chain as chains
+from playground.session.reports import Report
 from playground.session.shelf_lane import Lane
 from playground.session.workshop_chain import Chain
 from playground.session.workshop_jobs import (
@@ -46,8 +48,10 @@ TELL_S = 0.2
 class _Job:
     """One job, and what makes its chain when its turn comes."""
 
-    def __init__(self, shown: Making, make: Callable[[Path], Chain]) -> None:
-        self.shown, self.make = shown, make
+    def __init__(
+        self, shown: Making, make: Callable[[Path], Chain], keep: Callable[[tuple[QualityRow, ...]], Report] | None = None
+    ) -> None:
+        self.shown, self.make, self.keep = shown, make, keep
         self.stop = Stop()
         self.told = 0.0
         self.began = 0.0
@@ -96,8 +100,17 @@ class Workshop:
         """Measures what models lost against an original on a text; the job's `rows` fill while it goes on."""
         title = f"Quality against {chains.short_name(original)}"
         return self._add(
-            "report", title, lambda work: chains.report(original, tuple(str(each) for each in models), text, context, chunks)
+            "report",
+            title,
+            lambda work: chains.report(original, tuple(str(each) for each in models), text, context, chunks),
+            lambda rows: reports.keep(
+                self._home, Path(text).name if text else "the text that ships with it", time.time(), rows
+            ),
         )
+
+    def reports(self) -> Future[Sequence[Report]]:
+        """All reports that were kept, the newest first."""
+        return self._plans.submit(lambda: reports.kept(self._home))
 
     def cancel(self, number: str) -> None:
         """Ends a job; nothing half-made stays. One that has ended is left as it is."""
@@ -157,8 +170,14 @@ class Workshop:
             raise NotFoundError("There is no such job any more.")
         return job
 
-    def _add(self, kind: Kind, title: str, make: Callable[[Path], Chain]) -> str:
-        job = _Job(Making(new_id(), kind, title), make)
+    def _add(
+        self,
+        kind: Kind,
+        title: str,
+        make: Callable[[Path], Chain],
+        keep: Callable[[tuple[QualityRow, ...]], Report] | None = None,
+    ) -> str:
+        job = _Job(Making(new_id(), kind, title), make, keep)
         with self._lock:
             self._jobs[job.shown.id] = job
             self._show(job)
@@ -179,6 +198,8 @@ class Workshop:
                 self._tidied = True
                 chains.tidy(self._home)
             self._chain(job, job.make(work))
+            if job.keep is not None and job.shown.rows:
+                job.keep(job.shown.rows)
         except Cancelled:
             state = "cancelled"
         except PlaygroundError as error:
