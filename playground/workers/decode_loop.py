@@ -53,11 +53,17 @@ class Decoder(Protocol):
         """A chain for a sequence; `tokens` is its whole text so far and grows with it."""
 
     def prefill(
-        self, prompt: Series[int], batches: Series[Batches], stop: Callable[[], bool], on_progress: Callable[[float], None]
+        self,
+        prompt: Series[int],
+        batches: Series[Batches],
+        stop: Callable[[], bool],
+        on_progress: Callable[[float], None],
+        scale: float = 1.0,
     ) -> int:
         """Brings the prompt into the cache, its last token alone and with logits. Returns how many tokens were there already.
 
         `batches`: computes everything in exactly these. `stop` is asked often, also within a chunk; Cancelled if it says so.
+        `scale`: of the adapter, if one is on; what was computed at another one is computed again.
         """
 
     def batches(self) -> tuple[Batches, ...]:
@@ -66,14 +72,23 @@ class Decoder(Protocol):
     def logits(self, place: int) -> NDArray[np.float32]:
         """A view of the logits of one place in the last batch, good until the next decode."""
 
-    def append(self, token: int) -> bool:
-        """Computes one more token of sequence 0. False if the cache is full."""
+    def append(self, token: int, scale: float = 1.0) -> bool:
+        """Computes one more token of sequence 0, at this scale of the adapter. False if the cache is full."""
 
-    def share(self, count: int, room: int) -> None:
-        """Sequences 0 to `count` - 1 all begin with what is there; together they may grow by `room` tokens."""
+    def rescale(self, changed: Series[Sequence], live: Series[Sequence]) -> None:
+        """Computes the last token of these sequences again, each at the scale of the adapter that its settings now have: so that it is in
+        force for the very next draw. What was computed before stays as it is. Nothing happens without an adapter.
+        """
 
-    def decode(self, live: Series[Sequence], prompt_length: int) -> bool:
-        """Computes the token that each of these sequences drew last, after `share`. False if the cache is full."""
+    def share(self, scales: Series[float], room: int, stop: Callable[[], bool]) -> None:
+        """So many sequences begin with what is there, computed again where the adapter's scale is not that of the first; together they may
+        grow by `room` tokens. Cancelled if `stop` says so.
+        """
+
+    def decode(self, live: Series[Sequence]) -> bool:
+        """Computes the token that each of these sequences drew last, after `share`: one call for all of the same scale. False if the
+        cache is full.
+        """
 
     def drop(self, number: int) -> None:
         """One of several sequences has ended."""
@@ -112,8 +127,14 @@ class Run:
         self._started = self._flushed = time.perf_counter()
         self._due = 0.0
         self._cancelled = False
+        self._scales = [each.adapter_scale for each in samplings]
+        """of the adapter, at which each sequence's last token was computed"""
         if len(self._sequences) > 1:
-            decoder.share(len(samplings), sum(each.max_tokens or decoder.window for each in samplings))
+            decoder.share(
+                self._scales,
+                sum(each.max_tokens or decoder.window for each in samplings),
+                lambda: link.pending and link.cancelled(command.request),
+            )
 
     def go(self) -> bool:
         """Decodes until every sequence has ended; whether all of it was cancelled."""
@@ -178,10 +199,17 @@ class Run:
     def _draw(self) -> None:
         """A token for every living sequence, each from its place in the last batch."""
         row, places, logits = self._row, self._decoder.places, self._decoder.logits
-        read = None
+        rescaled = []
         for each in self._live:
             if (applied := each.due()) is not None:
                 self._changed(each, applied)
+            if each.settings.adapter_scale != self._scales[each.number]:
+                self._scales[each.number] = each.settings.adapter_scale
+                rescaled.append(each)
+        if rescaled:
+            self._decoder.rescale(rescaled, self._live)
+        read = None
+        for each in self._live:
             place = places.get(each.number, -1)
             if place != read:
                 read = place
@@ -204,9 +232,9 @@ class Run:
     def _decode(self) -> bool:
         """Computes the tokens just drawn, all in one call. False if there is no room for another."""
         if len(self._sequences) == 1:
-            done = self._decoder.append(self._live[0].token)
+            done = self._decoder.append(self._live[0].token, self._scales[0])
         else:
-            done = self._decoder.decode(self._live, self._prompt_length)
+            done = self._decoder.decode(self._live)
         if not done:
             for each in self._live:
                 each.finish("context")

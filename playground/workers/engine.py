@@ -55,7 +55,7 @@ class Engine:
         samplings = tuple(
             each if each.seed >= 0 else replace(each, seed=secrets.randbelow(2**32 - 1)) for each in command.samplings
         )
-        cached = self._prefill(command.request, prompt, command.batches)
+        cached = self._prefill(command.request, prompt, command.batches, samplings[0].adapter_scale)
         run = Run(self._link, self._vocabulary, self._decoder, command, samplings, prompt)
         try:
             self._link.send(
@@ -129,10 +129,11 @@ class Engine:
             for each, text, control in zip(ids, texts, special, strict=True)
         )
 
-    def _prefill(self, request: int, prompt: Series[int], batches: Series[Any] = ()) -> int:
+    def _prefill(self, request: int, prompt: Series[int], batches: Series[Any] = (), scale: float = 1.0) -> int:
         return self._decoder.prefill(
             prompt,
             batches,
             stop=lambda: self._link.pending and self._link.cancelled(request),
             on_progress=lambda fraction: self._link.send(Progress(request, fraction, "prompt")),
+            scale=scale,
         )

@@ -65,6 +65,12 @@ class Llama:
 
         self._link.send(Progress(command.request, 0.0, "file"))
         model = Model(path, command.context, command.check_tensors, progress)
+        if command.adapter:
+            try:
+                model.put_on(Path(command.adapter))
+            except BaseException:
+                model.close()
+                raise
         self._model, self._engine = model, Engine(self._link, model, LlamaDecoder(model))
         self._engine.before_finish = self._measure
         sha256 = command.sha256

@@ -4,6 +4,9 @@ Rounding depends on the size of the batch that a token was computed in. So that 
 ever cut at a boundary between two batches, the last token of a prompt is always a batch of its own (regenerating needs nothing else
 again), and the batches are part of the record.
 
+With an adapter on, what a token left in the cache depends on the scale that it was computed at; only what was computed at the scale in force
+is used for another prompt.
+
 Layers with a sliding window keep their tokens in a ring, shorter than the context: token n lies in cell n modulo its size, and the oldest
 are overwritten. A cut is made only where what is needed is still there and the next token comes to lie where it would have without the cut;
 else everything is computed again. Knows no sampling and no text.
@@ -54,6 +57,8 @@ class Cache:
         self.tokens: list[int] = []
         self._sizes: list[list[int]] = []
         """run-length: [size, count]"""
+        self._scales: list[float] = []
+        """of the adapter, as each token was computed"""
         self.chunk = max(1, min(model.n_ubatch, model.n_batch))
         """of a prompt, in tokens"""
         self._ring = self._ring_size()
@@ -68,7 +73,7 @@ class Cache:
 
     def clear(self) -> None:
         C.llama_memory_clear(self._model.memory, True)
-        self.tokens, self._sizes = [], []
+        self.tokens, self._sizes, self._scales = [], [], []
 
     def cut(self, length: int) -> int:
         """Keeps at most so many tokens, down to a boundary between batches. Returns how many are kept."""
@@ -83,17 +88,41 @@ class Cache:
                 break
         if not self._forget(kept, len(self.tokens) - kept):
             return 0
-        self.tokens, self._sizes = self.tokens[:kept], sizes
+        self.tokens, self._sizes, self._scales = self.tokens[:kept], sizes, self._scales[:kept]
         return kept
 
     # -- several sequences
 
-    def share(self, count: int, room: int) -> None:
-        """Sequences 0 to `count` - 1 all begin with what is there; together they may grow by `room` tokens."""
+    def share(self, numbers: Iterable[int], room: int, first: int = 0) -> None:
+        """These sequences begin with what is there in `first`; all together they may grow by `room` tokens."""
         if self._ring and self._model.unified and len(self.tokens) + room > self._ring:
-            self._leave_window()
-        for number in range(1, count):
-            C.llama_memory_seq_cp(self._model.memory, 0, number, -1, -1)
+            self._leave_window(first)
+        for number in numbers:
+            C.llama_memory_seq_cp(self._model.memory, first, number, -1, -1)
+
+    def repeat(self, number: int, stop: Callable[[], bool]) -> None:
+        """Computes the tokens of sequence 0 once more in another one, at the scale now in force, as a prompt by itself would be."""
+        self._watch(stop)
+        try:
+            start = 0
+            for size in self._settled(len(self.tokens)):
+                if stop():
+                    raise Cancelled("Stopped while the prompt was being read.")
+                whole = start + size == len(self.tokens)
+                self._fill(self.tokens[start : start + size], start, number, whole)
+                code = C.llama_decode(self._model.context_handle, self.batch.struct)
+                if code == 1:
+                    raise ContextFullError(
+                        "The context window has no room for the prompt at another scale of the adapter.",
+                        "Load the model with a larger context window, or take the same scale for all.",
+                    )
+                if code == 2 and self._abort:
+                    raise Cancelled("Stopped while the prompt was being read.")
+                if code:
+                    raise decode_failed(code)
+                start += size
+        finally:
+            self._watch(None)
 
     def unshare(self, count: int) -> None:
         """Leaves what can be described exactly: sequence 0 as it was when it was shared."""
@@ -135,14 +164,14 @@ class Cache:
         # The library goes on at the lowest cell that was freed: the right one unless the cells freed reach around the ring's end.
         return count == 0 or kept % self._ring + count < self._ring
 
-    def _leave_window(self) -> None:
+    def _leave_window(self, number: int) -> None:
         """Frees the ring of what no layer sees any more: cells of several sequences are never overwritten."""
         context, flags = self._model.context_handle, C.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
-        size = C.llama_state_seq_get_size_ext(context, 0, flags)
+        size = C.llama_state_seq_get_size_ext(context, number, flags)
         state = (ctypes.c_uint8 * size)()
-        if not C.llama_state_seq_get_data_ext(context, state, size, 0, flags):
+        if not C.llama_state_seq_get_data_ext(context, state, size, number, flags):
             return
-        if not C.llama_state_seq_set_data_ext(context, state, size, 0, flags):
+        if not C.llama_state_seq_set_data_ext(context, state, size, number, flags):
             self.clear()
             raise decode_failed(1)
 
@@ -165,7 +194,7 @@ class Cache:
             sizes: Iterable[int] = self._checked(batches, len(prompt))
             cached = 0
         else:
-            cached = self.cut(min(common(self.tokens, prompt), len(prompt) - 1))
+            cached = self.cut(min(common(self.tokens, prompt), self._at_scale(), len(prompt) - 1))
             sizes = self._settled(len(prompt) - cached)
         try:
             self._watch(stop)
@@ -186,6 +215,22 @@ class Cache:
         if len(self.tokens) >= self._model.window:
             return False
         return self._decode([token], last=True)
+
+    def again(self, token: int, position: int, number: int = 0) -> bool:
+        """Computes the last token of a sequence once more, at the scale now in force. False if this model cannot go back, and nothing is changed."""
+        if not C.llama_memory_seq_rm(self._model.memory, number, position, -1):
+            return False
+        self._fill([token], position, number, last=True)
+        if code := C.llama_decode(self._model.context_handle, self.batch.struct):
+            raise decode_failed(code)
+        if number == 0 and position < len(self.tokens):
+            self._scales[position] = self._model.adapter_scale
+        return True
+
+    def _at_scale(self) -> int:
+        """How many tokens from the beginning were computed at the adapter's scale in force."""
+        scale = self._model.adapter_scale
+        return next((place for place, each in enumerate(self._scales) if each != scale), len(self._scales))
 
     def _settled(self, count: int) -> Iterator[int]:
         rest = count - 1
@@ -208,16 +253,11 @@ class Cache:
 
     def _decode(self, tokens: Sequence[int], last: bool) -> bool:
         start, count = len(self.tokens), len(tokens)
-        batch = self.batch
-        batch.token[:count] = tokens
-        batch.position[:count] = range(start, start + count)
-        batch.sequence[:count] = 0
-        batch.output[:count] = 0
-        batch.output[count - 1] = last
-        batch.struct.n_tokens = count
-        code = C.llama_decode(self._model.context_handle, batch.struct)
+        self._fill(tokens, start, 0, last)
+        code = C.llama_decode(self._model.context_handle, self.batch.struct)
         if code == 0:
             self.tokens.extend(tokens)
+            self._scales.extend([self._model.adapter_scale] * count)
             if self._sizes and self._sizes[-1][0] == count:
                 self._sizes[-1][1] += 1
             else:
@@ -229,6 +269,16 @@ class Cache:
         if code == 2 and self._abort:
             raise Cancelled("Stopped while the prompt was being read.")
         raise decode_failed(code)
+
+    def _fill(self, tokens: Sequence[int], start: int, number: int, last: bool) -> None:
+        count = len(tokens)
+        batch = self.batch
+        batch.token[:count] = tokens
+        batch.position[:count] = range(start, start + count)
+        batch.sequence[:count] = number
+        batch.output[:count] = 0
+        batch.output[count - 1] = last
+        batch.struct.n_tokens = count
 
     def _watch(self, stop: Callable[[], bool] | None) -> None:
         """Lets the library ask within a batch whether to stop; off while single tokens are decoded, where the question would cost."""

@@ -31,8 +31,9 @@ class LlamaDecoder:
         self.row = Row(model.n_vocab, llama_lib.exponentials)
         self.places: dict[int, int] = {}
         """of sequences in the last batch; all begin at the last token of the prompt"""
+        self._kept: dict[int, NDArray[np.float32]] = {}
+        """rows of logits that a later decode call would have overwritten, by place"""
         self.window = model.window
-        self.append = self._cache.append
         self.batches = self._cache.batches
 
     @property
@@ -43,13 +44,21 @@ class LlamaDecoder:
         return Sampler(self._candidates, settings, tokens)
 
     def prefill(
-        self, prompt: Series[int], batches: Series[Batches], stop: Callable[[], bool], on_progress: Callable[[float], None]
+        self,
+        prompt: Series[int],
+        batches: Series[Batches],
+        stop: Callable[[], bool],
+        on_progress: Callable[[float], None],
+        scale: float = 1.0,
     ) -> int:
-        self.places.clear()
+        self._forget_places()
+        self._model.set_scale(scale)
         return self._cache.prefill(prompt, batches, stop, on_progress)
 
     def logits(self, place: int) -> NDArray[np.float32]:
         """A view of the logits of one place in the last batch, good until the next decode."""
+        if place in self._kept:
+            return self._kept[place]
         address = llama_lib.logits_address(self._model.context_handle, place)
         view = self._views.get(address)
         if view is None:
@@ -59,18 +68,81 @@ class LlamaDecoder:
             self._views = {address: view, **self._views} if len(self._views) < self._model.sequences else {address: view}
         return view
 
+    def append(self, token: int, scale: float = 1.0) -> bool:
+        self._model.set_scale(scale)
+        return self._cache.append(token)
+
     # -- several sequences
 
-    def share(self, count: int, room: int) -> None:
-        self._cache.share(count, room)
+    def share(self, scales: Series[float], room: int, stop: Callable[[], bool]) -> None:
+        """The prompt is computed once for every scale of the adapter; those of the same one share it."""
+        groups = self._by_scale(scales)
+        if len(groups) > 1:
+            self._keep([0], -1)
+        for scale, numbers in groups.items():
+            first, *others = numbers
+            if first:
+                self._model.set_scale(scale)
+                self._cache.repeat(first, stop)
+                self._keep([first], -1)
+            self._cache.share(others, room, first)
+            if first in self.places:
+                self.places.update(dict.fromkeys(others, self.places[first]))
 
-    def decode(self, live: Series[Sequence], prompt_length: int) -> bool:
+    def decode(self, live: Series[Sequence]) -> bool:
         """Computes the token that each of these sequences drew last, after `share`. False if the cache is full."""
-        batch = self._cache.batch
+        groups = self._by_scale([each.settings.adapter_scale for each in live])
+        self._forget_places()
+        for scale, places in groups.items():
+            self._model.set_scale(scale)
+            group = [live[place] for place in places]
+            if not self._decode(group):
+                return False
+            if len(groups) > 1:
+                for place, each in enumerate(group):
+                    self._keep([each.number], place)
+        return True
+
+    def rescale(self, changed: Series[Sequence], live: Series[Sequence]) -> None:
+        """Computes the last tokens of those that changed again, each at the scale that it has now. The others keep their logits."""
+        if self._model.adapter is None:
+            return
+        if len(live) == 1 and not live[0].number and not self.places:
+            (each,) = changed
+            self._model.set_scale(each.settings.adapter_scale)
+            self._cache.again(each.tokens[-1], len(each.tokens) - 1)
+            return
+        for each in live:
+            if self.places.get(each.number, -1) not in self._kept:
+                self._keep([each.number], self.places.get(each.number, -1))
+        for each in changed:
+            self._model.set_scale(each.settings.adapter_scale)
+            if self._cache.again(each.tokens[-1], len(each.tokens) - 1, each.number):
+                self._keep([each.number], -1)
+
+    def _by_scale(self, scales: Series[float]) -> dict[float, list[int]]:
+        """Indices by the scale there; all in one where no adapter is on."""
+        groups: dict[float, list[int]] = {}
+        for index, scale in enumerate(scales):
+            groups.setdefault(scale if self._model.adapter else 0.0, []).append(index)
+        return groups
+
+    def _keep(self, numbers: Series[int], place: int) -> None:
+        """Copies a row of logits before it is overwritten, for these sequences."""
+        row = self.logits(place).copy()
+        for number in numbers:
+            self._kept[-2 - number] = row
+            self.places[number] = -2 - number
+
+    def _forget_places(self) -> None:
         self.places.clear()
+        self._kept.clear()
+
+    def _decode(self, live: Series[Sequence]) -> bool:
+        batch = self._cache.batch
         for place, each in enumerate(live):
             batch.token[place] = each.token
-            batch.position[place] = prompt_length + each.count - 1
+            batch.position[place] = len(each.tokens) - 1
             batch.sequence[place] = each.number
             batch.output[place] = 1
             self.places[each.number] = place

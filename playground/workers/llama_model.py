@@ -21,6 +21,7 @@ from playground.models.gguf_header import GgufHeader
 from playground.params import ContextSettings
 from playground.protocol import MemoryTerm, ModelInfo
 from playground.workers import llama_lib
+from playground.workers.llama_adapter import Adapter
 from playground.workers.llama_file import check_model_file
 from playground.workers.llama_lib import C, ggml, library_log
 
@@ -89,6 +90,9 @@ class Model:
         self.unified = settings.unified_kv
         self.look_back = max(0, C.llama_model_n_swa(self.handle))
         """tokens that layers with a sliding window see, 0 where there are none"""
+        self.adapter: Adapter | None = None
+        self.adapter_scale = 0.0
+        """in force for what is computed next; 0 without an adapter"""
         self._pieces: dict[int, bytes] = {}
         self._labels: dict[int, str] = {}
         self._buffer = ctypes.create_string_buffer(256)
@@ -99,6 +103,20 @@ class Model:
         if self.handle:
             C.llama_model_free(self.handle)
         self.context_handle = self.handle = None
+
+    # -- adapter
+
+    def put_on(self, path: Path) -> None:
+        """Puts an adapter on, at no scale yet. NotFoundError, ModelFileError if it does not belong to this model."""
+        adapter = Adapter(path, self.path, self.header)
+        adapter.attach(self.handle)
+        self.adapter = adapter
+
+    def set_scale(self, scale: float) -> None:
+        """How much of the adapter is in what is computed from now on. Without one, or at the scale in force, nothing happens."""
+        if self.adapter is not None and scale != self.adapter_scale:
+            self.adapter.set_scale(self.context_handle, scale)
+            self.adapter_scale = scale
 
     # -- what it says of itself
 
@@ -124,6 +142,8 @@ class Model:
             device=self.device,
             memory=memory_terms(library_log.lines),
             sha256=sha256,
+            adapter=str(self.adapter.path) if self.adapter else "",
+            adapter_sha256=self.adapter.sha256 if self.adapter else "",
         )
 
     @property

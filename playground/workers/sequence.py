@@ -99,7 +99,7 @@ class Sequence:
         """`tokens`: the prompt, in the list that the sampler knows; drawn tokens are appended to it."""
         self.number = number
         self._vocabulary = vocabulary
-        self._all = tokens
+        self.tokens = tokens
         self._sampler = sampler
         self._utf8 = Utf8(vocabulary.piece(token) for token in continued[-4:])
         self._stops = Stops(sampler.settings.stop)
@@ -146,7 +146,7 @@ class Sequence:
             self.finish("end")
             return
         self.token = token
-        self._all.append(token)
+        self.tokens.append(token)
         sampler.accept(token)
         self.count += 1
         shown: tuple[Alternative, ...] = ()
