@@ -31,7 +31,9 @@ def resolve(home: Home, name: str) -> Path:
         if len(found) == 1:
             return Path(found.pop())
         if found:
-            raise NotFoundError(f"'{name}' could be {len(found)} adapters.", f"Name one by its path: {', '.join(sorted(found))}.")
+            raise NotFoundError(
+                f"'{name}' could be {len(found)} adapters.", f"Name one by its path: {', '.join(sorted(found))}."
+            )
     there = ", ".join(path.name for path in own[:8])
     raise NotFoundError(
         f"There is no adapter called '{name}' here.",
