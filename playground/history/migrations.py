@@ -46,6 +46,22 @@ def m005_comparisons(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()  # type: ignore[untyped-decorator]
+def m006_measured(db: Database) -> None:
+    db.execute(
+        """CREATE TABLE measured (
+            original TEXT NOT NULL, -- SHA-256 of the model
+            model TEXT NOT NULL, -- the same, or the original's with how it was quantized
+            text TEXT NOT NULL, -- SHA-256 of the text, how it was read, and the library
+            context INTEGER NOT NULL,
+            chunks INTEGER NOT NULL,
+            made REAL NOT NULL,
+            figures TEXT NOT NULL, -- JSON
+            PRIMARY KEY (original, model, text, context, chunks)
+        ) WITHOUT ROWID"""
+    )
+
+
 _COMPARISONS = (
     "ALTER TABLE sessions ADD COLUMN prompt TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE sessions ADD COLUMN columns TEXT NOT NULL DEFAULT '[]'",  # JSON

@@ -247,6 +247,25 @@ class Store(Compared):
             for row in self._select("fits", rows.FIT, f"{condition} ORDER BY made DESC LIMIT ?", [*parameters, limit])
         ]
 
+    # -- quality
+
+    def add_measured(
+        self, original: str, model: str, text: str, context: int, chunks: int, made: float, figures: dict[str, Any]
+    ) -> None:
+        """What a model lost against an original on a text, all three named by their hashes. Replaces what was measured before."""
+        self._run(
+            "INSERT OR REPLACE INTO measured (original, model, text, context, chunks, made, figures) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [original, model, text, context, chunks, made, rows.dump(figures)],
+        )
+
+    def measured(self, original: str, text: str, context: int, chunks: int) -> dict[str, dict[str, Any]]:
+        """What was measured against an original in just this way, by model."""
+        found = self._query(
+            "SELECT model, figures FROM measured WHERE original = ? AND text = ? AND context = ? AND chunks = ?",
+            [original, text, context, chunks],
+        )
+        return {row[0]: rows.load(row[1], {}) for row in found}
+
     # -- transactions
 
     @contextmanager
