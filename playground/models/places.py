@@ -41,7 +41,7 @@ class Place:
 
 def known(home: Home) -> list[Place]:
     """Every place that is there, ours first."""
-    found = [Place("starter", paths.resources() / "starter"), Place("own", home.models)]
+    found = [Place("starter", paths.resources() / "starter"), Place("own", home.models), Place("own", home.adapters)]
     found.append(Place("huggingface", hugging_face_cache()))
     user = Path.home()
     found += [Place("lmstudio", folder) for folder in (user / ".lmstudio" / "models", user / ".cache" / "lm-studio" / "models")]
