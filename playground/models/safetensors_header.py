@@ -27,12 +27,13 @@ _BITS = {
 
 @dataclass(frozen=True, slots=True)
 class SafeTensor:
-    """One tensor: `shape` as PyTorch writes it (slowest axis first), `nbytes` as it lies in the file."""
+    """One tensor: `shape` as PyTorch writes it (slowest axis first), `nbytes` as it lies in the file, from byte `offset` of it on."""
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     nbytes: int
+    offset: int = 0
 
     @property
     def elements(self) -> int:
@@ -70,7 +71,7 @@ def read_safetensors(read: Read, name: str, size: int | None = None) -> Safetens
         raise ModelFileError(f"{name} is not a safetensors file, or its header is damaged.", "Download the file again.")
     table = _object(read(8, length)[:length], name)
     metadata = table.pop("__metadata__", {})
-    tensors = tuple(_tensor(key, entry, name) for key, entry in table.items())
+    tensors = tuple(_tensor(key, entry, name, 8 + length) for key, entry in table.items())
     end = max((entry["data_offsets"][1] for entry in table.values()), default=0)
     if size is not None and 8 + length + end > size:
         raise ModelFileError(f"{name} is cut short: {8 + length + end - size} bytes are missing.", "Download it again.")
@@ -147,13 +148,13 @@ def _object(data: bytes, name: str) -> dict[str, Any]:
     return table
 
 
-def _tensor(key: str, entry: Any, name: str) -> SafeTensor:
+def _tensor(key: str, entry: Any, name: str, start: int) -> SafeTensor:
     try:
         dtype, shape, (begin, end) = str(entry["dtype"]), tuple(entry["shape"]), entry["data_offsets"]
         whole = all(type(length) is int and 0 <= length < 1 << 48 for length in (*shape, begin, end))
         if dtype not in _BITS or not whole or end < begin or len(shape) > 16:
             raise ValueError
-        tensor = SafeTensor(key, dtype, shape, end - begin)
+        tensor = SafeTensor(key, dtype, shape, end - begin, start + begin)
         if tensor.elements * _BITS[dtype] != tensor.nbytes * 8:
             raise ValueError
     except (KeyError, TypeError, ValueError):
