@@ -32,6 +32,7 @@ from playground.gui.actions import Action
 from playground.gui.bridge import on_window_thread
 from playground.gui.pages import Desk
 from playground.gui.pages.models_library import LibraryView
+from playground.gui.pages.models_making import ModelsMaking
 from playground.gui.widgets.amounts import duration, size
 from playground.gui.widgets.downloads_box import DownloadsBox
 
@@ -70,10 +71,14 @@ class ModelsPage(QWidget):
         column.addWidget(self.downloads)
         self.library.summary.connect(self.count.setText)
         self.library.hub_wanted.connect(lambda: self.show_view("hub"))
-        self.library.chat_wanted.connect(self._chat)
+        self.library.chat_wanted.connect(self.chat)
+        self.making = ModelsMaking(self, desk)
+        self.library.adapter_wanted.connect(self.making.chat_with_adapter)
+        self.library.quantize_wanted.connect(self.making.quantize)
+        self.library.report_wanted.connect(self.making.report)
         self.filter.textChanged.connect(self.library.set_words)
         self.downloads.action.connect(self._act)
-        self.downloads.open_wanted.connect(lambda download: self._chat(download.path))
+        self.downloads.open_wanted.connect(lambda download: self.chat(download.path))
         self.setFocusProxy(self.library)
         self._take_model(desk.session.model)
         if hasattr(type(desk.session), "shelf") or hasattr(desk.session, "shelf"):
@@ -87,6 +92,8 @@ class ModelsPage(QWidget):
         for module in ("playground.memory.training_fit", "playground.models.library"):
             importlib.import_module(module)
         on_window_thread(lambda: self._take_shelf(shelf) if shiboken6.isValid(self) else None)
+        for module in ("widgets.library_detail", "pages.models_hub"):  # they are there when the first model is chosen
+            importlib.import_module(f"playground.gui.{module}")
 
     def _take_shelf(self, shelf: Any) -> None:
         self._shelf = shelf
@@ -105,7 +112,7 @@ class ModelsPage(QWidget):
             from playground.gui.pages.models_hub import HubView
 
             self._hub = HubView(self._desk, self._shelf)
-            self._hub.chat_wanted.connect(self._chat)
+            self._hub.chat_wanted.connect(self.chat)
             self._hub.set_held(self._held)
             self._stack.addWidget(self._hub)
         return self._hub
@@ -187,12 +194,25 @@ class ModelsPage(QWidget):
         """`library` or `hub`."""
         place = [each[0] for each in VIEWS].index(name)
         self.views.button(place).setChecked(True)
-        view: QWidget = self.hub if place else self.library
+        self._show(self.hub if place else self.library, place == 0)
+
+    def show_part(self, part: QWidget) -> None:
+        """A part that is opened over the library (quantizing, a report), until one goes back."""
+        if self._stack.indexOf(part) < 0:
+            self._stack.addWidget(part)
+        self.views.button(0).setChecked(True)
+        self._show(part, False)
+
+    def _show(self, view: QWidget, listed: bool) -> None:
         self._stack.setCurrentWidget(view)
         for widget in (self.filter, self.refresh_button, self.add_button, self.count):
-            widget.setVisible(place == 0)
+            widget.setVisible(listed)
         self.setFocusProxy(view)
         view.setFocus()
+
+    def in_sight(self, part: QWidget) -> bool:
+        """Whether a part is what one looks at."""
+        return self.isVisible() and self._stack.currentWidget() is part
 
     def open(self, view: str = "", path: str = "", search: str = "") -> None:
         """Shows a view; selects a model of the library, or searches the hub."""
@@ -215,6 +235,8 @@ class ModelsPage(QWidget):
             self.library.take_verdicts(event)
         elif kind == "DownloadChanged":
             self._take_download(event)
+        elif kind == "JobChanged":
+            self.making.take(event)
         elif kind == "FitMeasured":
             self.library.show_measured(event.fit)
         elif isinstance(event, events.ModelState):
@@ -245,6 +267,8 @@ class ModelsPage(QWidget):
 
     def focus_words(self) -> None:
         """To the field for words of the view that is shown."""
+        if self._stack.currentWidget() not in (self.library, self._hub):
+            self.show_view("library")
         field = self.hub.filters.words if self.views.checkedId() else self.filter
         field.setFocus()
         field.selectAll()
@@ -296,9 +320,13 @@ class ModelsPage(QWidget):
 
     # -- models
 
-    def _chat(self, path: str) -> None:
+    def chat(self, path: str, adapter: str = "") -> None:
+        """Loads a model, with an adapter on if one is named, and opens the chat."""
         try:
-            self._desk.session.load(path, self._desk.preferences.context_for(path))
+            if adapter:
+                self._desk.session.load(path, self._desk.preferences.context_for(path), adapter)
+            else:
+                self._desk.session.load(path, self._desk.preferences.context_for(path))
         except PlaygroundError as error:
             self._desk.notify(error.message, error.hint, "error", key="model")
             return

@@ -65,8 +65,12 @@ class FitPanel(QWidget):
         self._message.setAlignment(Qt.AlignmentFlag.AlignTop)
         theme.mark(self._message, role="muted")
         self._stack.addWidget(self._message)
-        self._stack.addWidget(self._content())
         self.show_message("")
+
+    def _build(self) -> None:
+        """The controls come with the first model to estimate: a panel that only says a sentence is there at once."""
+        if self._stack.count() == 1:
+            self._stack.addWidget(self._content())
 
     # -- parts
 
@@ -148,7 +152,8 @@ class FitPanel(QWidget):
         notes.addSpacing(4)
         notes.addWidget(self.measured)
         notes.addWidget(self.measured_terms)
-        self.show_measured(None)
+        self.measured.hide()
+        self.measured_terms.hide()
         return notes
 
     def _foot(self) -> QHBoxLayout:
@@ -179,6 +184,7 @@ class FitPanel(QWidget):
         """Another model to estimate (`fitting.Subject`); `held` is what the loaded one gives back, by device."""
         from playground.session.shelf_fit import usual  # the arithmetic comes with the first model, not with the page
 
+        self._build()
         self._subject, self._held = subject, held or {}
         self.largest.setText(" ")
         self.take_largest.hide()
@@ -205,6 +211,9 @@ class FitPanel(QWidget):
     def show_measured(self, row: Any) -> None:
         """What the loaded model was predicted to take, and took (`FitRow`); None for nothing."""
         visible = row is not None and bool(row.measured)
+        if not visible and self._stack.count() == 1:
+            return
+        self._build()
         self.measured.setVisible(visible)
         self.measured_terms.setVisible(visible)
         if visible:
