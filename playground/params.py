@@ -295,6 +295,8 @@ PRESETS: dict[str, SamplingSettings] = {
 }
 """The presets that ship: by name, in the order in which they are offered."""
 
+Precision = Literal["auto", "f32", "bf16", "f16", "int8", "nf4"]
+
 KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 
 
@@ -358,6 +360,12 @@ class ContextSettings:
     )
     unified_kv: bool = setting(
         True, label="Shared cache", help="All sequences share one cache, so that a common prompt is kept once."
+    )
+    precision: Precision = setting(
+        "auto",
+        label="Precision",
+        help="Of a model folder: the number format its weights are loaded in; auto takes that of the file. nf4 and int8 take the least "
+        "memory. A GGUF file is what it is.",
     )
     threads: int = setting(
         0,
