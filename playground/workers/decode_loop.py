@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from playground.errors import ModelFileError
+from playground.errors import ContextFullError, ModelFileError
 from playground.params import SamplingSettings
 from playground.protocol import (
     Batches,
@@ -85,6 +85,15 @@ class Decoder(Protocol):
         grow by `room` tokens. Cancelled if `stop` says so.
         """
 
+    def extend(self, parts: Mapping[int, Series[int]], start: int, stop: Callable[[], bool]) -> bool:
+        """After `share`: further prompt tokens of some sequences, behind the `start` tokens that all have. False if the cache is full.
+
+        `stop` is asked often; Cancelled if it says so.
+        """
+
+    def copy(self, source: int, target: int) -> None:
+        """After `extend`: one sequence becomes what another one is."""
+
     def decode(self, live: Series[Sequence]) -> bool:
         """Computes the token that each of these sequences drew last, after `share`: one call for all of the same scale. False if the
         cache is full.
@@ -108,20 +117,24 @@ class Run:
         command: Generate,
         samplings: Series[SamplingSettings],
         prompt: Series[int],
+        tails: Series[Series[int]] = (),
     ) -> None:
+        """`prompt` is in the decoder's cache; `tails` are what follows in each sequence, none where that is all."""
         self._link = link
         self._decoder = decoder
         self._row = decoder.row
         self._request = command.request
         self._alternatives = command.alternatives
         self._pace = command.pace
-        self._prompt_length = len(prompt)
+        self._shared = len(prompt)
+        self._tails = tails
         self._sequences = []
         for number, settings in enumerate(samplings):
-            tokens = list(prompt)
+            tokens = [*prompt, *tails[number]] if tails else list(prompt)
             sampler = decoder.sampler(settings, tokens)
-            timeline = command.timeline if number == 0 else ()
-            self._sequences.append(Sequence(number, vocabulary, sampler, tokens, command.continued, timeline))
+            timeline = command.timelines[number] if command.timelines else command.timeline if number == 0 else ()
+            end = command.ends[number] if command.ends else -1
+            self._sequences.append(Sequence(number, vocabulary, sampler, tokens, command.continued, timeline, end))
         self._live = list(self._sequences)
         self._steps = 0
         self._started = self._flushed = time.perf_counter()
@@ -132,15 +145,32 @@ class Run:
         if len(self._sequences) > 1:
             decoder.share(
                 self._scales,
-                sum(each.max_tokens or decoder.window for each in samplings),
+                sum(each.max_tokens or decoder.window for each in samplings) + sum(map(len, tails)),
                 lambda: link.pending and link.cancelled(command.request),
             )
+
+    def read_tails(self, stop: Callable[[], bool]) -> None:
+        """Computes where the prompts differ: each tail once, however many sequences have it; the last tokens together, as in any step."""
+        if not self._tails:
+            return
+        leaders: dict[tuple[float, tuple[int, ...]], int] = {}
+        kinds = [(scale, tuple(tail)) for scale, tail in zip(self._scales, self._tails, strict=True)]
+        for number, kind in enumerate(kinds):
+            leaders.setdefault(kind, number)
+        if not self._decoder.extend({number: tail[:-1] for (_, tail), number in leaders.items()}, self._shared, stop):
+            raise _prompts_too_long()
+        for number, kind in enumerate(kinds):
+            if leaders[kind] != number:
+                self._decoder.copy(leaders[kind], number)
+        if not self._decoder.decode(self._sequences):
+            raise _prompts_too_long()
 
     def go(self) -> bool:
         """Decodes until every sequence has ended; whether all of it was cancelled."""
         self._started = time.perf_counter()
         while True:
             self._obey()
+            self._end_recorded()
             self._draw()
             self._live = [each for each in self._live if not each.reason]
             now = time.perf_counter()
@@ -196,6 +226,13 @@ class Run:
         self._live = [each for each in self._live if not each.reason]
         self._cancelled = self._cancelled or number == -1
 
+    def _end_recorded(self) -> None:
+        for each in self._live:
+            if each.count == each.end:
+                each.finish("cancelled")
+                self._ended(each)
+        self._live = [each for each in self._live if not each.reason]
+
     def _draw(self) -> None:
         """A token for every living sequence, each from its place in the last batch."""
         row, places, logits = self._row, self._decoder.places, self._decoder.logits
@@ -227,7 +264,7 @@ class Run:
         self._steps += 1
 
     def _is_full(self, sequence: Sequence) -> bool:
-        return self._prompt_length + sequence.count > self._decoder.window
+        return sequence.prompt_length + sequence.count > self._decoder.window
 
     def _decode(self) -> bool:
         """Computes the tokens just drawn, all in one call. False if there is no room for another."""
@@ -252,7 +289,8 @@ class Run:
     def _send_tokens(self, sequence: Sequence) -> None:
         if sequence.ready:
             index, tokens = sequence.take()
-            self._link.send(Tokens(self._request, sequence.number, index, tokens, self._prompt_length + index + len(tokens)))
+            used = sequence.prompt_length + index + len(tokens)
+            self._link.send(Tokens(self._request, sequence.number, index, tokens, used))
 
     def _changed(self, sequence: Sequence, settings: SamplingSettings) -> None:
         self._send_tokens(sequence)
@@ -272,3 +310,10 @@ class Run:
         )
         if len(self._sequences) > 1 and sequence.number:
             self._decoder.drop(sequence.number)
+
+
+def _prompts_too_long() -> ContextFullError:
+    return ContextFullError(
+        "The prompts do not fit into the context window together.",
+        "Compare fewer at once, or load the model with a larger context window.",
+    )

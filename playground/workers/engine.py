@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from playground.decoding.differences import common_prefix
 from playground.errors import SettingError
 from playground.protocol import (
     ChatMessage,
@@ -50,23 +51,26 @@ class Engine:
     def generate(self, command: Generate) -> None:
         self._check(command)
         started = time.perf_counter()
-        text, ids = self._prompt(command)
+        text, ids, tails, texts = self._prompts(command)
         prompt = [*ids, *command.continued]
         samplings = tuple(
             each if each.seed >= 0 else replace(each, seed=secrets.randbelow(2**32 - 1)) for each in command.samplings
         )
         cached = self._prefill(command.request, prompt, command.batches, samplings[0].adapter_scale)
-        run = Run(self._link, self._vocabulary, self._decoder, command, samplings, prompt)
+        run = Run(self._link, self._vocabulary, self._decoder, command, samplings, prompt, tails)
         try:
+            run.read_tails(self._stop(command.request))
             self._link.send(
                 Prefilled(
                     command.request,
                     self._prompt_tokens(prompt),
-                    text + "".join(token_texts(map(self._vocabulary.piece, command.continued))),
+                    text + self._text_of(command.continued),
                     cached,
                     time.perf_counter() - started,
                     self._decoder.batches(),
                     samplings,
+                    tuple(map(self._prompt_tokens, tails)),
+                    tuple(texts),
                 )
             )
             cancelled = run.go()
@@ -99,6 +103,37 @@ class Engine:
                 f"{len(command.samplings)} replies at once were asked for; the model is loaded for {self._decoder.sequences}.",
                 "Load it with more sequences.",
             )
+        for name in ("timelines", "ends", "prompts", "reply_starts", "tails"):
+            if getattr(command, name) and len(getattr(command, name)) != len(command.samplings):
+                raise SettingError(f"{name} must have one entry for each sequence, or none at all.")
+
+    def _prompts(self, command: Generate) -> tuple[str, list[int], list[list[int]], list[str]]:
+        """What all sequences begin with, as text and as tokens; where they differ, what follows in each, and the whole texts."""
+        if command.tails:
+            head, tails = list(command.prompt_ids), [list(tail) for tail in command.tails]
+            if not all(tails):
+                raise SettingError("A recorded prompt has no token of its own.", "This record cannot be repeated exactly.")
+            texts = [self._prompt(replace(command, prompt_ids=(*head, *tail)))[0] for tail in tails]
+            return self._text_of(head), head, tails, texts
+        if command.prompt_ids or not (command.prompts or command.reply_starts):
+            return *self._prompt(command), [], []
+        known: dict[tuple[Any, str], tuple[str, list[int]]] = {}
+        every = []
+        for number in range(len(command.samplings)):
+            messages = command.prompts[number] if command.prompts else command.messages
+            start = command.reply_starts[number] if command.reply_starts else command.reply_start
+            if (messages, start) not in known:
+                known[messages, start] = self._prompt(replace(command, messages=messages, reply_start=start))
+            every.append(known[messages, start])
+        if all(ids == every[0][1] for _, ids in every):
+            return *every[0], [], []
+        # Each keeps a token of its own, whose logits its reply begins with.
+        length = common_prefix(*(ids[:-1] for _, ids in every))
+        head = every[0][1][:length]
+        return self._text_of(head), head, [ids[length:] for _, ids in every], [text for text, _ in every]
+
+    def _text_of(self, ids: Series[int]) -> str:
+        return "".join(token_texts(map(self._vocabulary.piece, ids)))
 
     def _prompt(self, command: Any) -> tuple[str, list[int]]:
         """The prompt as text and as tokens."""
@@ -108,7 +143,7 @@ class Engine:
                 raise SettingError(
                     "The prompt has token numbers that this model does not know.", "It was made with another model."
                 )
-            return "".join(token_texts(map(self._vocabulary.piece, given))), given
+            return self._text_of(given), given
         text = self.rendered(command.messages) if command.messages else command.text
         text += command.reply_start
         ids = self._vocabulary.tokenize(text)
@@ -129,11 +164,14 @@ class Engine:
             for each, text, control in zip(ids, texts, special, strict=True)
         )
 
+    def _stop(self, request: int) -> Callable[[], bool]:
+        return lambda: self._link.pending and self._link.cancelled(request)
+
     def _prefill(self, request: int, prompt: Series[int], batches: Series[Any] = (), scale: float = 1.0) -> int:
         return self._decoder.prefill(
             prompt,
             batches,
-            stop=lambda: self._link.pending and self._link.cancelled(request),
+            stop=self._stop(request),
             on_progress=lambda fraction: self._link.send(Progress(request, fraction, "prompt")),
             scale=scale,
         )

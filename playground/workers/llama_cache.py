@@ -132,6 +132,21 @@ class Cache:
         if not C.llama_memory_seq_rm(self._model.memory, 0, length, -1) or (self._ring and self._oldest() != 0):
             self.clear()  # a recurrent state cannot go back; a ring that several wrote to is in no order
 
+    def compute(self, stop: Callable[[], bool]) -> bool:
+        """Computes what lies in `batch`, for several sequences. False if there is no room; Cancelled if `stop` says so."""
+        if stop():
+            raise Cancelled("Stopped while the prompt was being read.")
+        try:
+            self._watch(stop)
+            code = C.llama_decode(self._model.context_handle, self.batch.struct)
+        finally:
+            self._watch(None)
+        if code == 2 and stop():
+            raise Cancelled("Stopped while the prompt was being read.")
+        if code not in (0, 1):
+            raise decode_failed(code)
+        return bool(code == 0)
+
     # -- the ring
 
     def _ring_size(self) -> int:
@@ -184,6 +199,9 @@ class Cache:
 
         `batches`: computes everything in exactly these. `stop` is asked often, also within a chunk; Cancelled if it says so.
         """
+        if not prompt:  # several sequences that have nothing in common
+            self.clear()
+            return 0
         if len(prompt) > self._model.window:
             raise ContextFullError(
                 f"The prompt has {len(prompt):,} tokens; the context window holds {self._model.window:,}.",

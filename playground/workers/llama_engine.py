@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Series
 
 import numpy as np
@@ -33,6 +33,8 @@ class LlamaDecoder:
         """of sequences in the last batch; all begin at the last token of the prompt"""
         self._kept: dict[int, NDArray[np.float32]] = {}
         """rows of logits that a later decode call would have overwritten, by place"""
+        self._scales: tuple[float, ...] = ()
+        """of the adapter, as each sequence began"""
         self.window = model.window
         self.batches = self._cache.batches
 
@@ -76,7 +78,8 @@ class LlamaDecoder:
 
     def share(self, scales: Series[float], room: int, stop: Callable[[], bool]) -> None:
         """The prompt is computed once for every scale of the adapter; those of the same one share it."""
-        groups = self._by_scale(scales)
+        self._scales = tuple(scales)
+        groups = self._by_scale(scales if self._cache.tokens else scales[:1])
         if len(groups) > 1:
             self._keep([0], -1)
         for scale, numbers in groups.items():
@@ -89,8 +92,31 @@ class LlamaDecoder:
             if first in self.places:
                 self.places.update(dict.fromkeys(others, self.places[first]))
 
+    def extend(self, parts: Mapping[int, Series[int]], start: int, stop: Callable[[], bool]) -> bool:
+        """Further prompt tokens of some sequences, behind the `start` tokens that all have. False if the cache is full."""
+        chunk = self._cache.chunk
+        numbers = tuple(parts)
+        for scale, group in self._by_scale([self._scales[number] for number in numbers]).items():
+            self._model.set_scale(scale)
+            rows = [(numbers[each], start + place, token) for each in group for place, token in enumerate(parts[numbers[each]])]
+            for begin in range(0, len(rows), chunk):
+                if not self._extend(rows[begin : begin + chunk], stop):
+                    return False
+        return True
+
+    def _extend(self, rows: Series[tuple[int, int, int]], stop: Callable[[], bool]) -> bool:
+        batch, count = self._cache.batch, len(rows)
+        batch.sequence[:count], batch.position[:count], batch.token[:count] = zip(*rows, strict=True)
+        batch.output[:count] = 0
+        batch.struct.n_tokens = count
+        return self._cache.compute(stop)
+
+    def copy(self, source: int, target: int) -> None:
+        C.llama_memory_seq_rm(self._model.memory, target, -1, -1)
+        C.llama_memory_seq_cp(self._model.memory, source, target, -1, -1)
+
     def decode(self, live: Series[Sequence]) -> bool:
-        """Computes the token that each of these sequences drew last, after `share`. False if the cache is full."""
+        """Computes the last token of each of these sequences, in one call for all of the same scale. False if the cache is full."""
         groups = self._by_scale([each.settings.adapter_scale for each in live])
         self._forget_places()
         for scale, places in groups.items():
@@ -108,17 +134,30 @@ class LlamaDecoder:
         if self._model.adapter is None:
             return
         if len(live) == 1 and not live[0].number and not self.places:
-            (each,) = changed
-            self._model.set_scale(each.settings.adapter_scale)
-            self._cache.again(each.tokens[-1], len(each.tokens) - 1)
+            self._model.set_scale(live[0].settings.adapter_scale)
+            self._cache.again(live[0].tokens[-1], live[0].position)
             return
         for each in live:
-            if self.places.get(each.number, -1) not in self._kept:
-                self._keep([each.number], self.places.get(each.number, -1))
+            if (place := self.places.get(each.number, -1)) not in self._kept:
+                self._keep([each.number], place)
         for each in changed:
             self._model.set_scale(each.settings.adapter_scale)
-            if self._cache.again(each.tokens[-1], len(each.tokens) - 1, each.number):
+            if self._cache.again(each.tokens[-1], each.position, each.number):
                 self._keep([each.number], -1)
+
+    def _decode(self, live: Series[Sequence]) -> bool:
+        batch = self._cache.batch
+        for place, each in enumerate(live):
+            batch.token[place] = each.tokens[-1]
+            batch.position[place] = each.position
+            batch.sequence[place] = each.number
+            batch.output[place] = 1
+            self.places[each.number] = place
+        batch.struct.n_tokens = len(live)
+        code = C.llama_decode(self._model.context_handle, batch.struct)
+        if code not in (0, 1):
+            raise decode_failed(code)
+        return bool(code == 0)
 
     def _by_scale(self, scales: Series[float]) -> dict[float, list[int]]:
         """Indices by the scale there; all in one where no adapter is on."""
@@ -137,20 +176,6 @@ class LlamaDecoder:
     def _forget_places(self) -> None:
         self.places.clear()
         self._kept.clear()
-
-    def _decode(self, live: Series[Sequence]) -> bool:
-        batch = self._cache.batch
-        for place, each in enumerate(live):
-            batch.token[place] = each.token
-            batch.position[place] = len(each.tokens) - 1
-            batch.sequence[place] = each.number
-            batch.output[place] = 1
-            self.places[each.number] = place
-        batch.struct.n_tokens = len(live)
-        code = C.llama_decode(self._model.context_handle, batch.struct)
-        if code not in (0, 1):
-            raise decode_failed(code)
-        return bool(code == 0)
 
     def drop(self, number: int) -> None:
         C.llama_memory_seq_rm(self._model.memory, number, -1, -1)

@@ -95,9 +95,15 @@ class Sequence:
         tokens: list[int],
         continued: Series[int],
         timeline: Series[Change] = (),
+        end: int = -1,
     ) -> None:
-        """`tokens`: the prompt, in the list that the sampler knows; drawn tokens are appended to it."""
+        """`tokens`: the prompt, in the list that the sampler knows; drawn tokens are appended to it.
+
+        `end`: where a recorded sequence was stopped, -1 for nowhere.
+        """
         self.number = number
+        self.prompt_length = len(tokens)
+        self.end = end
         self._vocabulary = vocabulary
         self.tokens = tokens
         self._sampler = sampler
@@ -113,13 +119,18 @@ class Sequence:
         self.ready_index = 0
         self.text: list[str] = []
         self.reason = ""
-        self.token = -1
-        """the last that was drawn, still to be computed"""
+        self.token = tokens[-1] if tokens else -1
+        """the last of it, still to be computed once it was drawn"""
 
     @property
     def few(self) -> int:
         """How many of a row's likeliest tokens the next draw needs."""
         return self._sampler.few
+
+    @property
+    def position(self) -> int:
+        """Where `token` stands, counted from the beginning of the prompt."""
+        return len(self.tokens) - 1
 
     @property
     def settings(self) -> SamplingSettings:
