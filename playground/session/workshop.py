@@ -20,8 +20,9 @@ from playground.errors import Cancelled, NotFoundError, PlaygroundError
 from playground.history.records import new_id
 from playground.paths import Home
 from playground.protocol import Message, QualityMeasured, QualityRow
-from playground.session import reports
+from playground.session import quality, reports
 from playground.session import workshop_chain as chains
+from playground.session.quality import Memory, ReportRequest
 from playground.session.reports import Report
 from playground.session.shelf_lane import Lane
 from playground.session.workshop_chain import Chain
@@ -58,10 +59,19 @@ class _Job:
 
 
 class Workshop:
-    """See the module's docstring. Cheap to make: no thread and no folder before the first job. `arrived` hears of every new model."""
+    """See the module's docstring. Cheap to make: no thread and no folder before the first job.
 
-    def __init__(self, home: Home, tell: Callable[[Any], None], arrived: Callable[[], None] = lambda: None) -> None:
-        self._home, self._tell, self._arrived = home, tell, arrived
+    `arrived` hears of every new model; `memory` is what was measured before.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        tell: Callable[[Any], None],
+        arrived: Callable[[], None] = lambda: None,
+        memory: Memory | None = None,
+    ) -> None:
+        self._home, self._tell, self._arrived, self._memory = home, tell, arrived, memory
         self._lock = threading.RLock()
         self._jobs: dict[str, _Job] = {}
         self._lane, self._plans = Lane("workshop"), Lane("workshop-plan")
@@ -96,13 +106,20 @@ class Workshop:
         title = f"Importance matrix of {chains.short_name(model)}"
         return self._add("imatrix", title, lambda work: chains.imatrix(self._home, model, text, out, work))
 
-    def report(self, original: str, models: Sequence[str], text: str = "", context: int = 512, chunks: int = 0) -> str:
-        """Measures what models lost against an original on a text; the job's `rows` fill while it goes on."""
-        title = f"Quality against {chains.short_name(original)}"
+    def report(
+        self, original: str, models: Sequence[str], text: str = "", context: int = 512, chunks: int = 0, **more: Any
+    ) -> str:
+        """Measures what models lost against an original on a text; the job's `rows` fill while it goes on.
+
+        `more`: further fields of `quality.ReportRequest`, such as `types` to make of the original and measure.
+        """
+        request = ReportRequest(
+            original, tuple(str(each) for each in models), text=text, context=context, chunks=chunks, **more
+        )
         return self._add(
             "report",
-            title,
-            lambda work: chains.report(original, tuple(str(each) for each in models), text, context, chunks),
+            f"Quality against {chains.short_name(original)}",
+            lambda work: quality.report(self._home, request, work, self._memory),
             lambda rows: reports.keep(
                 self._home, Path(text).name if text else "the text that ships with it", time.time(), rows
             ),
@@ -223,7 +240,8 @@ class Workshop:
         total = sum(step.share for step in chain.steps)
         notes, before = list(chain.notes), 0.0
         with self._lock:
-            self._show(job, steps=tuple(step.what for step in chain.steps), notes=tuple(notes))
+            rows = chain.measured.rows if chain.measured is not None else ()
+            self._show(job, steps=tuple(step.what for step in chain.steps), notes=tuple(notes), rows=rows)
         for number, step in enumerate(chain.steps, 1):
             where = f"{step.what} (step {number} of {len(chain.steps)})" if len(chain.steps) > 1 else step.what
             with self._lock:
@@ -235,7 +253,8 @@ class Workshop:
             def more(event: Message) -> None:
                 if isinstance(event, QualityMeasured):
                     with self._lock:
-                        self._show(job, rows=(*job.shown.rows, event.row))
+                        found = chain.measured
+                        self._show(job, rows=found.add(event.row) if found else (*job.shown.rows, event.row))
 
             outcome = run_step(step, job.stop, tell, more)
             before += step.share

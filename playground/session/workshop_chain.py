@@ -13,6 +13,7 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -26,7 +27,6 @@ from playground.protocol import (
     CollectImatrix,
     Convert,
     ConvertAdapter,
-    MeasureQuality,
     MergeAdapter,
     QuantizeFolder,
     QuantizeGguf,
@@ -34,10 +34,13 @@ from playground.protocol import (
 from playground.session.workshop_jobs import AUTO, FLOATS, FOLDER_TYPES, QuantizeRequest
 from playground.session.workshop_steps import REQUEST, Step
 
+if TYPE_CHECKING:
+    from playground.session.quality import Measured
+
 CONVERT = "playground.workers.convert"
 FOLDERS = "playground.workers.folders"
 QUANTIZE = "playground.workers.quantize"
-QUALITY = "playground.workers.quality"
+QUALITY = "playground.workers.measure"
 
 WORK, MATRICES = "workshop", "imatrix"
 """folders in the cache"""
@@ -54,6 +57,8 @@ class Chain:
     steps: tuple[Step, ...]
     disk: tuple[tuple[Path, int], ...] = ()
     notes: tuple[str, ...] = ()
+    measured: Measured | None = None
+    """of a report: the rows that are known, and what becomes of new ones"""
 
 
 @dataclass
@@ -81,7 +86,7 @@ class _Making:
 
 def quantize(home: Home, request: QuantizeRequest, work: Path) -> Chain:
     """SettingError, ModelFileError, NotFoundError for what cannot be done."""
-    source = _there(request.source)
+    source = there(request.source)
     wanted = _wanted(request.to)
     making = _Making(home, work)
     if wanted in FOLDER_TYPES:
@@ -90,14 +95,14 @@ def quantize(home: Home, request: QuantizeRequest, work: Path) -> Chain:
     if source.is_dir():
         weights = folder_bytes(source)
         if request.adapter:
-            source = Path(_merge_step(making, source, _there(request.adapter), request.scale, weights))
+            source = Path(_merge_step(making, source, there(request.adapter), request.scale, weights))
         if wanted.lower() in FLOATS:
             target = _target(home, request, wanted, ".gguf")
             size = weights if wanted.lower() != "f32" else 2 * weights
-            making.add(_convert(source, target, wanted.lower()), size)
+            making.add(convert(source, target, wanted.lower()), size)
             return making.whole
-        size = folder_size(_there(request.source), wanted)
-        source = Path(making.add(_convert(source, work / f"{identity(source)}.gguf", "auto"), weights))
+        size = folder_size(there(request.source), wanted)
+        source = Path(making.add(convert(source, work / f"{identity(source)}.gguf", "auto"), weights))
     else:
         if request.adapter:
             raise SettingError(
@@ -107,9 +112,9 @@ def quantize(home: Home, request: QuantizeRequest, work: Path) -> Chain:
         size = gguf_size(source, wanted)
     matrix = request.imatrix
     if matrix == AUTO:
-        matrix = _matrix_step(making, source, _there(request.source), request.calibration)
+        matrix = _matrix_step(making, source, there(request.source), request.calibration)
     elif matrix:
-        matrix = str(_there(matrix))
+        matrix = str(there(matrix))
     target = _target(home, request, wanted, ".gguf")
     if target == source or (target.exists() and source.exists() and target.samefile(source)):
         raise SettingError("The result would replace the model that it is made of.", "Choose another name with -o.")
@@ -130,7 +135,7 @@ def quantize(home: Home, request: QuantizeRequest, work: Path) -> Chain:
 
 def merge(home: Home, base: str, adapter: str, scale: float, out: str, work: Path) -> Chain:
     """A folder with the adapter in its weights."""
-    source, other = _there(base), _there(adapter)
+    source, other = there(base), there(adapter)
     if not source.is_dir():
         raise SettingError(
             "An adapter can be merged into a model folder only.", "Take the folder that the adapter was trained on."
@@ -153,10 +158,10 @@ def merge(home: Home, base: str, adapter: str, scale: float, out: str, work: Pat
 
 def adapter(home: Home, source: str, base: str, out: str, work: Path) -> Chain:
     """A GGUF LoRA file of an adapter folder."""
-    folder = _there(source)
+    folder = there(source)
     target = expanded(out).absolute() if out else free_name(home.adapters / f"{short_name(source)}.gguf")
     making = _Making(home, work)
-    command = ConvertAdapter(REQUEST, str(folder), str(target), str(_there(base)) if base else "")
+    command = ConvertAdapter(REQUEST, str(folder), str(target), str(there(base)) if base else "")
     size = 2 * folder_bytes(folder) if folder.is_dir() else 0
     making.add(Step("Converting the adapter", CONVERT, command, 1.0, str(target), "conversion"), size)
     return making.whole
@@ -164,17 +169,10 @@ def adapter(home: Home, source: str, base: str, out: str, work: Path) -> Chain:
 
 def imatrix(home: Home, model: str, text: str, out: str, work: Path) -> Chain:
     """An importance matrix of a GGUF file."""
-    source, target = _there(model), expanded(out).absolute() if out else home.models / f"{short_name(model)}.imatrix.gguf"
+    source, target = there(model), expanded(out).absolute() if out else home.models / f"{short_name(model)}.imatrix.gguf"
     making = _Making(home, work)
     making.add(_collect(source, calibration(text), target), matrix_bytes(source))
     return making.whole
-
-
-def report(original: str, models: tuple[str, ...], text: str, context: int, chunks: int) -> Chain:
-    """Quality of models against an original."""
-    paths = tuple(str(_there(each)) for each in models)
-    command = MeasureQuality(REQUEST, str(_there(original)), paths, str(calibration(text)), context, chunks)
-    return Chain((Step("Measuring", QUALITY, command, 1.0, "", "measurement"),))
 
 
 # -- parts of chains
@@ -188,7 +186,7 @@ def _folder_type(making: _Making, source: Path, method: str, request: QuantizeRe
         )
     weights = folder_bytes(source)
     if request.adapter:
-        source = Path(_merge_step(making, source, _there(request.adapter), request.scale, weights))
+        source = Path(_merge_step(making, source, there(request.adapter), request.scale, weights))
     target = _target(making.home, request, method, "")
     command = QuantizeFolder(REQUEST, str(source), str(target), method, request.double)
     making.add(Step(f"Quantizing to {method}", FOLDERS, command, 3.0, str(target), "quantization"), weights // 2)
@@ -201,7 +199,8 @@ def _merge_step(making: _Making, base: Path, other: Path, scale: float, weights:
     return making.add(Step("Merging the adapter", FOLDERS, command, 1.0, str(target), "merge"), weights)
 
 
-def _convert(source: Path, target: Path, kind: str) -> Step:
+def convert(source: Path, target: Path, kind: str) -> Step:
+    """A folder becomes a GGUF file."""
     command = Convert(REQUEST, str(source), str(target), kind)
     return Step("Converting to GGUF", CONVERT, command, 1.0, str(target), "conversion")
 
@@ -225,7 +224,7 @@ def _collect(model: Path, text: Path, target: Path) -> Step:
 
 def calibration(text: str) -> Path:
     """The text to calibrate with or to measure on: the user's, or the one that came with the program."""
-    return _there(text) if text else resources() / "calibration.txt"
+    return there(text) if text else resources() / "calibration.txt"
 
 
 def _wanted(to: str) -> str:
@@ -244,7 +243,8 @@ def _check_types(request: QuantizeRequest) -> None:
             raise SettingError(f"There is no tensor type {value} for the {what}.", "Choose Q8_0, Q6_K, F16 or another one.")
 
 
-def _there(name: str) -> Path:
+def there(name: str) -> Path:
+    """What a person named; NotFoundError if it is not there."""
     path = expanded(name).absolute()
     if not path.exists():
         raise NotFoundError(f"There is no file or folder {path}.", "It may have been moved or deleted; choose it again.")

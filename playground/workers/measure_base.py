@@ -79,13 +79,14 @@ class Base:
     def add(self, rows: NDArray[np.float32]) -> None:
         assert self._file is not None
         try:
-            self._file.write(memoryview(np.ascontiguousarray(rows, "<f4")).cast("B"))
+            np.ascontiguousarray(rows, "<f4").tofile(self._file)
         except OSError as error:
             raise self._cannot(error) from error
 
     def end(self) -> None:
         """StorageError if not everything could be written."""
-        assert self._file is not None and self._text is not None
+        assert self._file is not None
+        assert self._text is not None
         fresh = self._folder / f"{DESCRIPTION}.new"
         try:
             self._file.close()

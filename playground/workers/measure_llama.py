@@ -89,7 +89,8 @@ class Gguf:
         context, memory = self._model.context_handle, self._model.memory
         prompt, rest = list(tokens[:PROMPT]), list(tokens[PROMPT : PROMPT + DECODED] or tokens[:DECODED])
         self._decode(context, prompt[:DECODED], 0)
-        prompts, decodes = [], []
+        prompts: list[float] = []
+        decodes: list[float] = []
         started = time.perf_counter()
         while len(prompts) < 5 and (not prompts or time.perf_counter() - started < TIMED_S):
             C.llama_memory_clear(memory, True)
@@ -119,7 +120,7 @@ class Gguf:
                 if not address:
                     raise decode_failed(0)
                 rows = (ctypes.c_float * ((end - begin) * self.n_vocab)).from_address(address)
-                yield np.frombuffer(rows, np.float32).reshape(end - begin, self.n_vocab)
+                yield np.ctypeslib.as_array(rows).reshape(end - begin, self.n_vocab)
 
     # -- inside
 
