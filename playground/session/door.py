@@ -117,7 +117,9 @@ class Session:
             if self._workshop is None:
                 from playground.session.workshop import Workshop  # reads headers: not at the window's start
 
-                self._workshop = Workshop(self.home, self._ledger.tell_now, self._model_made)
+                from playground.session.quality import Remembered
+
+                self._workshop = Workshop(self.home, self._ledger.tell_now, self._model_made, Remembered(self._ledger))
             return self._workshop
 
     def _model_made(self) -> None:
