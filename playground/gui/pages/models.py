@@ -31,13 +31,13 @@ from playground.gui import theme
 from playground.gui.actions import Action
 from playground.gui.bridge import on_window_thread
 from playground.gui.pages import Desk
-from playground.gui.pages.models_library import LibraryView
 from playground.gui.pages.models_making import ModelsMaking
 from playground.gui.widgets.amounts import duration, size
 from playground.gui.widgets.downloads_box import DownloadsBox
 
 if TYPE_CHECKING:
     from playground.gui.pages.models_hub import HubView
+    from playground.gui.pages.models_library import LibraryView
 
 VIEWS = (
     ("library", "On this computer", "Models that are here, whoever put them there"),
@@ -63,23 +63,15 @@ class ModelsPage(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self._bar())
-        self.library = LibraryView(desk)
+        self._library: LibraryView | None = None
         self._stack = QStackedWidget()
-        self._stack.addWidget(self.library)
         column.addWidget(self._stack, 1)
         self.downloads = DownloadsBox()
         column.addWidget(self.downloads)
-        self.library.summary.connect(self.count.setText)
-        self.library.hub_wanted.connect(lambda: self.show_view("hub"))
-        self.library.chat_wanted.connect(self.chat)
         self.making = ModelsMaking(self, desk)
-        self.library.adapter_wanted.connect(self.making.chat_with_adapter)
-        self.library.quantize_wanted.connect(self.making.quantize)
-        self.library.report_wanted.connect(self.making.report)
-        self.filter.textChanged.connect(self.library.set_words)
+        self.filter.textChanged.connect(lambda text: self.library.set_words(text))
         self.downloads.action.connect(self._act)
         self.downloads.open_wanted.connect(lambda download: self.chat(download.path))
-        self.setFocusProxy(self.library)
         self._take_model(desk.session.model)
         if hasattr(type(desk.session), "shelf") or hasattr(desk.session, "shelf"):
             threading.Thread(target=self._make_shelf, name="shelf", daemon=True).start()
@@ -88,15 +80,19 @@ class ModelsPage(QWidget):
 
     def _make_shelf(self) -> None:
         """On a thread of its own: the shelf brings the readers of headers and the arithmetic, half a second of imports."""
+        importlib.import_module("playground.gui.pages.models_library")
+        on_window_thread(lambda: self.library if shiboken6.isValid(self) else None)
         shelf = self._desk.session.shelf
         for module in ("playground.memory.training_fit", "playground.models.library"):
             importlib.import_module(module)
-        on_window_thread(lambda: self._take_shelf(shelf) if shiboken6.isValid(self) else None)
+        workshop = getattr(self._desk.session, "workshop", None)
+        on_window_thread(lambda: self._take_shelf(shelf, workshop) if shiboken6.isValid(self) else None)
         for module in ("widgets.library_detail", "pages.models_hub"):  # they are there when the first model is chosen
             importlib.import_module(f"playground.gui.{module}")
 
-    def _take_shelf(self, shelf: Any) -> None:
+    def _take_shelf(self, shelf: Any, workshop: Any) -> None:
         self._shelf = shelf
+        self.making.set_workshop(workshop)
         self.library.set_shelf(shelf)
         if self._hub is not None:
             self._hub.set_shelf(shelf)
@@ -104,6 +100,29 @@ class ModelsPage(QWidget):
             self.downloads.put(each)
         shelf.refresh()
         shelf.watch(self.isVisible())
+
+    @property
+    def library(self) -> LibraryView:
+        """The view of what is here, made a moment after the page: opening it is two short steps, not a long one."""
+        if self._library is None:
+            from playground.gui.pages.models_library import LibraryView
+
+            made = self._library = LibraryView(self._desk)
+            made.set_held(self._held)
+            made.summary.connect(self.count.setText)
+            made.hub_wanted.connect(lambda: self.show_view("hub"))
+            made.chat_wanted.connect(self.chat)
+            made.adapter_wanted.connect(self.making.chat_with_adapter)
+            made.quantize_wanted.connect(self.making.quantize)
+            made.report_wanted.connect(self.making.report)
+            self._stack.insertWidget(0, made)
+            if not self.views.checkedId():
+                self._stack.setCurrentIndex(0)
+                self.setFocusProxy(made)
+                focused = self.window().focusWidget()
+                if self.isVisible() and (focused is None or not self.isAncestorOf(focused)):
+                    made.setFocus()
+        return self._library
 
     @property
     def hub(self) -> HubView:
@@ -248,7 +267,8 @@ class ModelsPage(QWidget):
             for term in state.info.memory if state.info is not None else ():
                 held[term.device] = held.get(term.device, 0) + term.bytes
             self._held = held
-            self.library.set_held(held)
+            if self._library is not None:
+                self._library.set_held(held)
             if self._hub is not None:
                 self._hub.set_held(held)
 

@@ -26,6 +26,10 @@ class LibraryView(QWidget):
     """`chat_wanted(path)`, `hub_wanted`; the page gives it the shelf's events."""
 
     chat_wanted = Signal(str)
+    adapter_wanted = Signal(object)
+    """an adapter's row: its model is to be loaded with it on"""
+    quantize_wanted = Signal(object)
+    report_wanted = Signal(object)
     hub_wanted = Signal()
     summary = Signal(str)
     """how many there are, for the page's bar"""
@@ -89,6 +93,8 @@ class LibraryView(QWidget):
             made.hide()
             made.closed.connect(self.table.clearSelection)
             made.chat_wanted.connect(self._chat)
+            made.quantize_wanted.connect(self.quantize_wanted)
+            made.report_wanted.connect(self.report_wanted)
             made.copy_wanted.connect(self._copy)
             made.reveal_wanted.connect(self._reveal)
             made.remove_wanted.connect(self._remove)
@@ -268,8 +274,12 @@ class LibraryView(QWidget):
     # -- what can be done
 
     def _chat(self, row: Row | None) -> None:
-        if row is not None and not row.problem and row.kind == "gguf":
+        if row is None or row.problem:
+            return
+        if row.kind in ("gguf", "safetensors"):
             self.chat_wanted.emit(row.path)
+        elif row.kind == "adapter":
+            self.adapter_wanted.emit(row)
 
     def _copy(self, row: Row) -> None:
         QGuiApplication.clipboard().setText(row.path)

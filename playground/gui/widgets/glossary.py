@@ -11,6 +11,7 @@ from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QMouseEvent, QPainter,
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from playground.gui import theme
+from playground.gui.widgets import glossary_models
 
 MORE = {
     "temperature": "Low for facts and code, high for stories and ideas; the bars show the same odds at 0.3 and at 1.5.",
@@ -28,6 +29,7 @@ MORE = {
     "next_token": "The thick bar is the chance under your settings, the thin line what the model itself gave it.",
     "context": "Everything the model can take into account, your words and its own, counted in tokens.",
 }
+MORE |= {name: text[2] for name, text in glossary_models.TEXTS.items()}
 _ODDS = (0.42, 0.22, 0.13, 0.09, 0.06, 0.04, 0.03, 0.01)
 
 
@@ -123,6 +125,7 @@ _PICTURES = {
     "frequency_penalty": _penalty,
     "presence_penalty": _penalty,
     "next_token": _next_token,
+    **glossary_models.PICTURES,
 }
 
 
@@ -202,3 +205,9 @@ class Term(QLabel):
         metrics = self.fontMetrics()
         y = (self.height() + metrics.ascent() - metrics.descent()) / 2 + 2.5
         painter.drawLine(QPointF(0, y), QPointF(min(self.width(), metrics.horizontalAdvance(self.text())), y))
+
+
+def known(name: str, title: str = "", parent: QWidget | None = None) -> Term:
+    """The label of a term whose texts are in `glossary_models`; `title` where it is called otherwise."""
+    usual, text, _ = glossary_models.TEXTS[name]
+    return Term(name, title or usual, text, parent)

@@ -45,9 +45,13 @@ MOST_TENSORS = 3000
 
 
 class LibraryDetail(QFrame):
-    """Object names: `models.chat`, `models.reveal`, `models.copy_path`, `models.remove`, `models.detail.<tab>`."""
+    """Object names: `models.chat`, `quantize.open`, `report.open`, `models.reveal`, `models.copy_path`, `models.remove`,
+    `models.detail.<tab>`.
+    """
 
     chat_wanted = Signal(object)
+    quantize_wanted = Signal(object)
+    report_wanted = Signal(object)
     reveal_wanted = Signal(object)
     copy_wanted = Signal(object)
     remove_wanted = Signal(object)
@@ -104,26 +108,33 @@ class LibraryDetail(QFrame):
         theme.mark(self.facts, role="muted")
         self.where = ElidedLabel()
         theme.mark(self.where, role="muted")
+        self.reveal_button, self.copy_button = QToolButton(), QToolButton()
+        place = line(self.where, self.reveal_button, self.copy_button, spacing=0)
+        place.setStretch(0, 1)
         head = QVBoxLayout()
-        head.setSpacing(4)
+        head.setSpacing(2)
         head.setContentsMargins(0, 0, 8, 0)
         head.addLayout(top)
         head.addWidget(self.facts)
-        head.addWidget(self.where)
+        head.addLayout(place)
         return head
 
     def _buttons(self) -> QHBoxLayout:
-        self.chat_button = QPushButton("Chat")
+        self.chat_button, self.quantize_button, self.report_button = QPushButton("Chat"), QPushButton(), QPushButton("Measure")
+        self.quantize_button.setText("Quantize")
+        self.remove_button = QPushButton()
         theme.mark(self.chat_button, role="primary")
-        self.reveal_button, self.copy_button, self.remove_button = QPushButton(), QPushButton(), QPushButton()
+        theme.mark(self.remove_button, role="quiet")
         for button, name, icon, said, tip, signal in (
             (self.chat_button, "models.chat", "message-square", "Chat", "Loads it and opens the chat", self.chat_wanted),
+            (self.quantize_button, "quantize.open", "", "Quantize", "Makes a smaller version of it", self.quantize_wanted),
+            (self.report_button, "report.open", "", "Measure", "Measures what its versions lost", self.report_wanted),
             (
                 self.reveal_button,
                 "models.reveal",
                 "folder-open",
                 "Show in file manager",
-                "Opens the folder that it lies in",
+                "Opens its folder",
                 self.reveal_wanted,
             ),
             (self.copy_button, "models.copy_path", "copy", "Copy path", "Copies where it lies", self.copy_wanted),
@@ -132,11 +143,12 @@ class LibraryDetail(QFrame):
             button.setObjectName(name)
             button.setAccessibleName(said)
             button.setToolTip(tip)
-            if not button.text():
-                theme.mark(button, role="quiet")
-            theme.bind_icon(button, icon, "accent_text" if button is self.chat_button else "muted")
+            if isinstance(button, QToolButton):
+                button.setFixedSize(26, 26)
+            if icon:
+                theme.bind_icon(button, icon, "accent_text" if button is self.chat_button else "muted")
             button.clicked.connect(lambda _checked=False, signal=signal: signal.emit(self.row))
-        row = line(self.chat_button, 1, self.reveal_button, self.copy_button, self.remove_button, spacing=4)
+        row = line(self.chat_button, self.quantize_button, self.report_button, 1, self.remove_button, spacing=8)
         row.setContentsMargins(0, 0, 8, 0)
         return row
 
@@ -178,9 +190,7 @@ class LibraryDetail(QFrame):
         self.where.setToolTip(row.path)
         self.problem.setText(f"{row.problem} {row.hint}".strip())
         self.problem.setVisible(bool(row.problem))
-        usable = not row.problem and row.kind == "gguf"
-        self.chat_button.setEnabled(usable)
-        self.chat_button.setToolTip("Loads it and opens the chat" if usable else _why_not(row))
+        self._show_uses(row)
         self.remove_button.setEnabled(row.removable or row.place == "added")
         if row.removable:
             self.remove_button.setToolTip("Moves it to the trash")
@@ -194,6 +204,31 @@ class LibraryDetail(QFrame):
                 table.setRowCount(0)
             self.template.setPlainText("")
             self._open_tab(self.tabs.checkedId())
+
+    def _show_uses(self, row: Row) -> None:
+        """What can be done with a model of this kind."""
+        adapter = row.kind == "adapter"
+        usable = not row.problem and row.kind != "mmproj"
+        self.chat_button.setEnabled(usable)
+        how = {"adapter": "Loads its model with it on, and opens the chat", "safetensors": "Runs it with transformers"}
+        self.chat_button.setToolTip(how.get(row.kind, "Loads it and opens the chat") if usable else _why_not(row))
+        self.quantize_button.setText({"adapter": "Merge and convert", "safetensors": "Convert"}.get(row.kind, "Quantize"))
+        self.quantize_button.setAccessibleName(self.quantize_button.text())
+        self.quantize_button.setEnabled(usable)
+        tips = {
+            "adapter": "Adds it to its model's weights and makes a GGUF file, or a GGUF adapter",
+            "safetensors": "Makes a GGUF file of any type of it, or NF4",
+        }
+        tip = tips.get(row.kind, "Makes a smaller version of it, with the loss in sight")
+        self.quantize_button.setToolTip(tip if usable else _why_not(row))
+        self.report_button.setVisible(not adapter)
+        self.report_button.setEnabled(usable and row.kind == "gguf")
+        tip = (
+            "Measures what its quantizations lost, side by side"
+            if row.kind == "gguf"
+            else "GGUF files are measured: convert it first"
+        )
+        self.report_button.setToolTip(tip if usable else _why_not(row))
 
     def show_details(self, details: Any) -> None:
         """What the headers say (`RowDetails`)."""
@@ -223,13 +258,7 @@ class LibraryDetail(QFrame):
 
 
 def _why_not(row: Row) -> str:
-    if row.problem:
-        return row.problem
-    if row.kind == "adapter":
-        return "An adapter is loaded beside its model"
-    if row.kind == "mmproj":
-        return "An image projector is loaded beside its model"
-    return "Chat runs GGUF models; this folder is for training and conversion"
+    return row.problem or "An image projector is loaded beside its model"
 
 
 def _scrolled(widget: QWidget) -> QScrollArea:

@@ -151,6 +151,10 @@ class LibraryModel(QAbstractTableModel):
             self._texts[row.path] = found
         return found[1]
 
+    def rows(self) -> tuple[Row, ...]:
+        """All rows, shown or not."""
+        return tuple(self._all.values())
+
     def row_at(self, path: str) -> Row | None:
         """The row of this path, shown or not."""
         return self._all.get(path)

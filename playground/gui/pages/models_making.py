@@ -1,0 +1,203 @@
+"""What the Models page does with the workshop: opens its parts for a model, carries their wishes, and shows every job in the strip.
+
+Knows page, workshop and library rows; how a part looks is the part's own business. The parts are made when they are first wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject
+
+from playground.errors import PlaygroundError
+from playground.gui.pages import Desk
+from playground.gui.widgets.amounts import duration, size
+
+if TYPE_CHECKING:
+    from playground.gui.pages.models import ModelsPage
+    from playground.gui.widgets.quantize_panel import QuantizePanel
+    from playground.gui.widgets.report_panel import ReportPanel
+    from playground.models.library import Row
+
+
+class ModelsMaking(QObject):
+    """See the module's docstring."""
+
+    def __init__(self, page: ModelsPage, desk: Desk) -> None:
+        super().__init__(page)
+        self._page, self._desk = page, desk
+        self._workshop: Any = None
+        self._quantize: QuantizePanel | None = None
+        self._report: ReportPanel | None = None
+        self._told: set[str] = set()
+
+    def set_workshop(self, workshop: Any) -> None:
+        """Who does the work; None where there is nobody."""
+        self._workshop = workshop
+        for part in (self._quantize, self._report):
+            if part is not None:
+                part.set_workshop(workshop)
+
+    @property
+    def quantize_panel(self) -> QuantizePanel:
+        """The part for quantizing, made when it is first wanted."""
+        if self._quantize is None:
+            from playground.gui.widgets.quantize_panel import QuantizePanel
+
+            made = self._quantize = QuantizePanel(self._desk)
+            made.set_workshop(self._workshop)
+            made.closed.connect(lambda: self._page.show_view("library"))
+            made.chat_wanted.connect(self._page.chat)
+            made.library_wanted.connect(self._show)
+            made.report_wanted.connect(self._measure)
+        return self._quantize
+
+    @property
+    def report_panel(self) -> ReportPanel:
+        """The part for reports, made when it is first wanted."""
+        if self._report is None:
+            from playground.gui.widgets.report_panel import ReportPanel
+
+            made = self._report = ReportPanel(self._desk)
+            made.set_workshop(self._workshop)
+            made.closed.connect(lambda: self._page.show_view("library"))
+            made.chat_wanted.connect(self._page.chat)
+            made.library_wanted.connect(self._show)
+        return self._report
+
+    # -- intents
+
+    def quantize(self, row: Row) -> None:
+        """Opens the part for a model; for an adapter, for its model with the adapter merged in."""
+        if row.kind != "adapter":
+            self._open_quantize(row)
+            return
+        rows, name = self._rows(), self._base_name(row)
+        from playground.models.adapter_base import find_base
+
+        base = find_base(name, rows, folder=True)
+        if base is not None:
+            self._open_quantize(base, row.path)
+            return
+        file = find_base(name, rows)
+        if file is not None and not row.path.endswith(".gguf"):
+            self._convert_adapter(row, file)
+        else:
+            self._base_missing(row, name, "It is merged into the folder of its model")
+
+    def report(self, row: Row) -> None:
+        """Opens the part that measures, for all versions of a model."""
+        self.report_panel.open(self._rows(), row.path)
+        self._page.show_part(self.report_panel)
+
+    def chat_with_adapter(self, row: Row) -> None:
+        """Loads an adapter's model with it on: the one that is loaded if it is that, else the one in the library."""
+        from playground.models.adapter_base import find_base
+
+        name, rows = self._base_name(row), self._rows()
+        loaded = self._desk.session.model
+        here = [each for each in rows if loaded.info is not None and each.path == loaded.info.path]
+        base = find_base(name, here) or find_base(name, rows)
+        if base is not None:
+            self._page.chat(base.path, row.path)
+        elif loaded.info is not None and not name:
+            self._page.chat(loaded.info.path, row.path)  # it does not say what it is for: the engine will, if it does not fit
+        else:
+            self._base_missing(row, name, "It is loaded beside its model")
+
+    def _open_quantize(self, row: Row, adapter: str = "") -> None:
+        known = [(each.name, each.path) for each in self._rows() if each.kind == "adapter" and not each.problem]
+        peft = [(name, path) for name, path in known if not path.endswith(".gguf")]
+        self.quantize_panel.open(row, peft, adapter)
+        self._page.show_part(self.quantize_panel)
+
+    def _convert_adapter(self, row: Row, base: Row) -> None:
+        """Only a GGUF file of its model is here: nothing can be merged, but the adapter itself can be converted for it."""
+
+        def convert() -> None:
+            try:
+                self._workshop.adapter(row.path, base.path)
+            except PlaygroundError as error:
+                self._desk.notify(error.message, error.hint, "error", key="adapter")
+
+        self._desk.notify(
+            f"The folder of {row.name}'s model is not here, so that it cannot be merged.",
+            f"It can be converted to a GGUF adapter for {base.name}.",
+            "warning",
+            "Convert it",
+            "adapter",
+            convert,
+        )
+
+    def _base_missing(self, row: Row, name: str, why: str) -> None:
+        if not name:
+            hint = "It does not say which model that is: load the model, then choose the adapter at the top of the chat."
+            self._desk.notify(f"{why}, and {row.name} does not name one.", hint, "warning", key="adapter")
+            return
+        search = lambda: self._desk.open_page("models", search=name.rpartition("/")[2])  # noqa: E731
+        self._desk.notify(f"{why}, {name}, which is not on this computer.", "", "warning", "Search the hub", "adapter", search)
+
+    def _base_name(self, row: Row) -> str:
+        from playground.models.adapter_base import named_base
+
+        try:
+            return named_base(row.path)
+        except PlaygroundError as error:
+            self._desk.notify(error.message, error.hint, "error", key="adapter")
+            return ""
+
+    def _rows(self) -> tuple[Row, ...]:
+        return self._page.library.model.rows()
+
+    def _show(self, path: str) -> None:
+        self._page.open(path=path)
+
+    def _measure(self, original: str, made: Sequence[str]) -> None:
+        self.report_panel.open(self._rows(), original, made)
+        self._page.show_part(self.report_panel)
+
+    # -- jobs
+
+    def take(self, event: Any) -> None:
+        """A job is new, further, or gone (`JobChanged`)."""
+        for part in (self._quantize, self._report):
+            if part is not None:
+                part.take(event)
+        making = event.making
+        strip = getattr(self._page.window(), "jobs", None)
+        if strip is not None:
+            self._show_job(strip, making, event.removed)
+        if making.ended and making.id not in self._told and not event.removed:
+            self._told.add(making.id)
+            self._tell_end(making)
+
+    def _show_job(self, strip: Any, making: Any, removed: bool) -> None:
+        from playground.gui.widgets.job_strip import Job
+
+        name = f"making.{making.id}"
+        if removed or making.ended:
+            strip.remove(name)
+            return
+        left = f"{duration(making.seconds_left)} left" if making.seconds_left > 0 else ""
+        detail = "cancelling" if making.state == "cancelling" else "waits" if making.state == "queued" else left
+        strip.put(Job(name, making.title, making.fraction, detail, lambda: self._workshop.cancel(making.id)))
+
+    def _tell_end(self, making: Any) -> None:
+        """One who looks at the part sees it there; all others are told."""
+        part = self._report if making.kind == "report" else self._quantize
+        if part is not None and self._page.in_sight(part) and making.kind != "adapter":
+            return
+        key = f"making.{making.id}"
+        if making.state == "failed":
+            self._desk.notify(making.message or f"{making.title} did not work.", making.hint, "error", key=key)
+        elif making.state == "done" and making.kind == "report":
+            self._desk.notify(f"{making.title}: measured.", "", "info", "Show", key, self._show_report)
+        elif making.state == "done":
+            show = lambda: (self._desk.open_page("models"), self._show(making.path))  # noqa: E731
+            name = making.path.rpartition("/")[2]
+            self._desk.notify(f"{name} is here, {size(making.bytes)}.", "  ".join(making.notes), "info", "Show", key, show)
+
+    def _show_report(self) -> None:
+        self._desk.open_page("models")
+        self._page.show_part(self.report_panel)

@@ -1,0 +1,64 @@
+"""The head of a part of a page that is opened over another: the way back, a title, a few facts. Knows neither part."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from playground.gui import theme
+from playground.gui.widgets.elided_label import ElidedLabel
+
+HIGH = 48
+
+
+class PartHead(QFrame):
+    """The button back is `<name>.close`; `row` takes what stands at the right."""
+
+    closed = Signal()
+
+    def __init__(self, name: str, back: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        theme.mark(self, surface="surface", line="bottom")
+        self.setFixedHeight(HIGH)
+        self.row = QHBoxLayout(self)
+        self.row.setContentsMargins(16, 0, 24, 0)
+        self.row.setSpacing(8)
+        button = QToolButton()
+        button.setObjectName(f"{name}.close")
+        button.setAccessibleName(back)
+        button.setToolTip(back)
+        button.setFixedSize(32, 32)
+        theme.bind_icon(button, "arrow-left", "muted", 18)
+        button.clicked.connect(self.closed)
+        self.row.addWidget(button)
+        self.title = QLabel()
+        self.title.setObjectName(f"{name}.title")
+        self.title.setTextFormat(Qt.TextFormat.PlainText)
+        self.title.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
+        self.title.setMinimumWidth(80)
+        theme.mark(self.title, role="strong")
+        self.row.addWidget(self.title)
+        self.facts = ElidedLabel()
+        self.facts.setObjectName(f"{name}.facts")
+        theme.mark(self.facts, role="muted")
+        self.row.addSpacing(4)
+        self.row.addWidget(self.facts, 1)
+
+    def show_title(self, title: str, facts: str = "") -> None:
+        self.title.setText(title)
+        self.facts.setText(facts)
+
+
+def scrolled(widget: QWidget, right: int = 20) -> QScrollArea:
+    """A widget that scrolls up and down, with room for the bar."""
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    holder = QWidget()
+    theme.mark(holder, scrolled=True)
+    column = QVBoxLayout(holder)
+    column.setContentsMargins(0, 0, right, 8)
+    column.addWidget(widget)
+    area.setWidget(holder)
+    return area
