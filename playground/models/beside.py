@@ -1,0 +1,85 @@
+"""Files that come into being beside their name: written under a name of the process's, renamed when whole, so that a file under its own
+name is always a whole one. Knows nothing of what is in them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from playground.errors import StorageError
+
+_PART = re.compile(r"^.+\.(?P<pid>\d+)\.part$", re.DOTALL)
+
+
+def part_of(target: Path) -> Path:
+    """The name that this process writes a file (or folder) under until it is whole. Makes the folder, removes what died beside it.
+
+    StorageError if the folder cannot be written to.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(target.parent, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+    except OSError as error:
+        raise StorageError(
+            f"The folder {target.parent} cannot be written to ({error.strerror or error}).", "Choose another place."
+        ) from None
+    tidy(target.parent)
+    name = target.name
+    while len(os.fsencode(name)) > 235:  # it is longer than the name itself, and names have a limit
+        name = name[1:]
+    part = target.with_name(f"{name}.{os.getpid()}.part")
+    remove(part)
+    return part
+
+
+def finish(part: Path, target: Path) -> None:
+    """Puts a whole file under its name, replacing what was there; on the disk before it has the name."""
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(part, target)
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Has names in a folder written to the disk, where the system can do that."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a folder; nothing where there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def tidy(folder: Path) -> None:
+    """Removes what processes that are gone have left half-made in a folder."""
+    with suppress(OSError):
+        for each in folder.iterdir():
+            found = _PART.match(each.name)
+            if found and not psutil.pid_exists(int(found["pid"])):
+                remove(each)
+
+
+def need(folder: Path, size: int) -> None:
+    """StorageError if the disk of a folder that is there has not that many bytes free."""
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise StorageError(
+            f"The result takes {size / (1 << 20):,.0f} MiB, and {free / (1 << 20):,.0f} MiB are free on the disk of {folder}.",
+            "Free some space, or choose another place.",
+        )
