@@ -43,6 +43,7 @@ class TorchModel:
         settings: ContextSettings,
         check_tensors: bool = False,
         on_progress: Callable[[float], bool] = lambda fraction: True,
+        double: bool = True,
     ) -> None:
         """Loads. `on_progress` gets fractions from 0 to 1 and answers whether to go on. ModelFileError, MemoryShortError, Cancelled."""
         self.folder = folder
@@ -50,6 +51,8 @@ class TorchModel:
         self.precision = _precision(folder, settings.precision)
         weights = folder.bytes_as("stored" if folder.quantized else self.precision)
         self._refuse_too_large(weights)
+        self._double = double
+        """of NF4: whether its scales are quantized as well"""
         self.threads = settings.threads or (1 if weights < ONE_THREAD else usable_cores())
         torch.set_num_threads(self.threads)
         self.net = self._load(on_progress)
@@ -175,7 +178,7 @@ class TorchModel:
         if self.folder.quantized or self.precision in ("nf4", "int8"):
             torch_lib.need("bitsandbytes")
         if not self.folder.quantized and self.precision in ("nf4", "int8"):
-            more["quantization_config"] = quantization(self.precision, dtype)
+            more["quantization_config"] = quantization(self.precision, dtype, self._double)
         elif not self.folder.quantized:
             dtype = _DTYPES[self.precision]
         try:
@@ -257,14 +260,14 @@ class TorchModel:
         return "CPU" if self.device.type == "cpu" else f"CUDA0 ({torch.cuda.get_device_name(self.device)})"
 
 
-def quantization(method: str, compute: torch.dtype) -> Any:
+def quantization(method: str, compute: torch.dtype, double: bool = True) -> Any:
     """The settings of bitsandbytes for `nf4` (with the scales quantized as well) or `int8`."""
     from transformers import BitsAndBytesConfig
 
     if method == "int8":
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=compute
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=double, bnb_4bit_compute_dtype=compute
     )
 
 
