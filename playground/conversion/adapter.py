@@ -16,10 +16,11 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-from ..errors import Cancelled, ModelFileError, PlaygroundError, StorageError
+from ..errors import Cancelled, ModelFileError, NotFoundError, PlaygroundError, StorageError
 from ..models.gguf_header import GgufHeader, open_gguf
 from ..models.lora import Floats, Lora, Pair
 from ..models.safetensors_header import open_safetensors
+from ..paths import existing
 from .architectures import TABLE, Architecture, architecture_of
 from .config import Config, read_config
 from .tensors import gguf_name, row_order
@@ -41,6 +42,16 @@ class Base:
 def base_of(path: Path) -> Base:
     """From a model folder or a GGUF file. Raises NotFoundError or ModelFileError."""
     return _of_folder(path) if path.is_dir() else of_header(path.name, open_gguf(path))
+
+
+def named_base(source: Path) -> Path:
+    """The model that an adapter says it was trained for, if that lies on this computer. NotFoundError otherwise."""
+    named = Lora(source).base
+    if named and (path := existing(named)) is not None:
+        return path
+    raise NotFoundError(
+        f"The model that {source.name} was made for{f' ({named[:100]})' if named else ''} is not known here.", "Name its folder or GGUF file."
+    )
 
 
 def of_header(name: str, header: GgufHeader) -> Base:

@@ -1,13 +1,15 @@
-"""The conversion worker: one GGUF file of one model folder. How a file is made is `conversion`; here are the messages and the cancel."""
+"""The conversion worker: one GGUF file of one model folder, or of one adapter. How a file is made is `conversion`; here are the messages and the cancel."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from playground import conversion
-from playground.protocol import Convert, Finished, Made, Progress
+from playground.conversion import adapter as conversion_of_adapters
+from playground.protocol import Convert, ConvertAdapter, Finished, Made, Progress
 
 
 class ConvertRole:
@@ -17,7 +19,7 @@ class ConvertRole:
         self._link = link
 
     def commands(self) -> Mapping[type, Callable[[Any], None]]:
-        return {Convert: self._convert}
+        return {Convert: self._convert, ConvertAdapter: self._convert_adapter}
 
     def close(self) -> None: ...
 
@@ -32,6 +34,18 @@ class ConvertRole:
         )
         self._link.send(Made(request, str(report.path), report.bytes, report.seconds, report.notes))
         self._link.send(Finished(request))
+
+    def _convert_adapter(self, command: ConvertAdapter) -> None:
+        request, began = command.request, time.perf_counter()
+        source, target = Path(command.source).absolute(), Path(command.target).absolute()
+        base = conversion_of_adapters.base_of(Path(command.base) if command.base else conversion_of_adapters.named_base(source))
+
+        def going(fraction: float) -> bool:
+            self._link.send(Progress(request, fraction, "converting"))
+            return not (self._link.pending and self._link.cancelled(request))
+
+        size = conversion_of_adapters.convert_adapter(source, target, base, going)
+        self._link.send(Made(request, str(target), size, time.perf_counter() - began))
 
 
 def make(link: Any) -> ConvertRole:
