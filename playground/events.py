@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from playground.history.records import FitRow, GenerationRow, MessageRow, SessionRow
+from playground.history.records import FitRow, GenerationRow, MessageRow, SessionRow, VoteRow
 from playground.params import SamplingSettings
 from playground.protocol import ModelInfo, TokenInfo
 
@@ -59,6 +59,47 @@ class SessionChanged:
     """A session is new or has another title, tip, system prompt, ...; `deleted` is set when it was thrown away."""
 
     session: SessionRow
+
+
+@dataclass(frozen=True)
+class ComparisonChanged:
+    """A comparison, or a set of prompts, is new or has other columns, another prompt, title, ...; `deleted` as in `SessionChanged`."""
+
+    session: SessionRow
+
+
+@dataclass(frozen=True)
+class ComparisonStarted:
+    """Columns of a comparison are being decoded together. `columns`: (column id, generation id, message id), in their order."""
+
+    session_id: str
+    group_id: str
+    columns: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class ComparisonFinished:
+    """All columns of a group have ended. `decode_s` is the time from the first token drawn to the end of the last column."""
+
+    session_id: str
+    group_id: str
+    prefill_count: int
+    """how often the prompt was read: once for all columns"""
+    tokens: int
+    """of all columns together"""
+    decode_s: float
+
+    @property
+    def tokens_per_s(self) -> float:
+        return self.tokens / self.decode_s if self.decode_s > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class VotesChanged:
+    """Somebody voted, or took a vote back: all votes of this comparison."""
+
+    session_id: str
+    votes: tuple[VoteRow, ...]
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from playground.session.replies import Replies, change, put
 from playground.session.tree import Tree, title_of
 
 if TYPE_CHECKING:
+    from playground.session.compare import Comparisons
     from playground.session.shelf import Shelf
     from playground.session.workshop import Workshop
 
@@ -55,6 +56,7 @@ class Session:
         self._side = ThreadPoolExecutor(1, thread_name_prefix="session-side")
         self._trees: dict[str, Tree] = {}
         self._last_load: tuple[Path, ContextSettings, str] | None = None
+        self._compare: Comparisons | None = None
         self._shelf: Shelf | None = None
         self._workshop: Workshop | None = None
         self._measured = ""
@@ -88,6 +90,8 @@ class Session:
         self._engine.close()
         if running is not None:
             running.interrupt()
+        if self._compare is not None:
+            self._compare.interrupt()
         self._side.shutdown(wait=False, cancel_futures=True)
         return self._ledger.close()
 
@@ -111,13 +115,22 @@ class Session:
             return self._shelf
 
     @property
+    def compare(self) -> Comparisons:
+        """One prompt under several settings at once. Made when it is first wanted."""
+        with self._lock:
+            if self._compare is None:
+                from playground.session.compare import Comparisons
+
+                self._compare = Comparisons(self._lock, self._ledger, self._engine, self._replies, self._trees, self._with_tree)
+            return self._compare
+
+    @property
     def workshop(self) -> Workshop:
         """Models made of models: quantizing, converting, merging, reports. Made when it is first wanted."""
         with self._lock:
             if self._workshop is None:
-                from playground.session.workshop import Workshop  # reads headers: not at the window's start
-
                 from playground.session.quality import Remembered
+                from playground.session.workshop import Workshop  # reads headers: not at the window's start
 
                 self._workshop = Workshop(self.home, self._ledger.tell_now, self._model_made, Remembered(self._ledger))
             return self._workshop
@@ -232,7 +245,7 @@ class Session:
     @property
     def busy(self) -> bool:
         """Whether a completion is being written or waits for the model."""
-        return self._replies.running is not None
+        return self._replies.running is not None or self._replies.elsewhere()
 
     # -- steering
 
@@ -322,10 +335,8 @@ class Session:
         self._replies.refuse_if_busy(model_needed=False)
 
         def work() -> events.ReplayResult:
-            row, tokens = self._ledger.read(
-                lambda store: (store.generation(generation_id), store.tokens(generation_id))
-            ).result()
-            return replay.replay(row, tokens, self._engine, on_progress or (lambda fraction: None))
+            one, group = self._ledger.read(lambda store: replay.recorded(store, generation_id)).result()
+            return replay.replay(one, group, self._engine, on_progress or (lambda fraction: None))
 
         return self._side.submit(work)
 
@@ -348,8 +359,9 @@ class Session:
 
     def _go_on(self) -> None:
         """Sends what was waiting for the model."""
-        if (queued := self._replies.waiting()) is not None:
-            queued()
+        for waits in (self._replies, self._compare):
+            if waits is not None and (queued := waits.waiting()) is not None:
+                queued()
 
     # -- small parts
 

@@ -1,4 +1,8 @@
-"""A recorded generation decoded again: same prompt in the same batches, same settings at the same tokens, same seed."""
+"""A recorded generation decoded again: same prompt in the same batches, same settings at the same tokens, same seed.
+
+Rounding depends on what is computed together. So one that was decoded in a group is decoded again with all of it, each of the others with
+its own changes, and ended where it had ended.
+"""
 
 from __future__ import annotations
 
@@ -11,27 +15,37 @@ from playground import protocol
 from playground.errors import NotFoundError, PlaygroundError, from_kind
 from playground.events import ReplayResult
 from playground.history.records import GenerationRow, TokenRow
+from playground.history.store import Store
 from playground.params import ContextSettings, from_dict, to_dict
 from playground.session.engine import EngineHost
 
+Recorded = tuple[GenerationRow, Sequence[TokenRow]]
 
-def replay(
-    row: GenerationRow, tokens: Sequence[TokenRow], loaded: EngineHost, progress: Callable[[float], None]
-) -> ReplayResult:
-    """Decodes `row` again and compares token ids. Blocks until done; errors are raised as they come from the worker."""
+
+def recorded(store: Store, generation_id: str) -> tuple[Recorded, list[Recorded]]:
+    """A generation with its tokens, and all that it was decoded with, itself among them, in the order of their sequences."""
+    row = store.generation(generation_id)
+    group = store.group(row.group_id) or [row]
+    everything: list[Recorded] = [(each, store.tokens(each.id)) for each in group]
+    return next(each for each in everything if each[0].id == row.id), everything
+
+
+def replay(one: Recorded, group: Sequence[Recorded], loaded: EngineHost, progress: Callable[[float], None]) -> ReplayResult:
+    """Decodes `one` of a group again and compares token ids. Blocks until done; errors are raised as they come from the worker."""
+    row = one[0]
     if not row.prompt_ids:
         raise PlaygroundError("This generation ended before its prompt was read.", "There is nothing to replay.")
     context = from_dict(ContextSettings, row.context)
     info = loaded.state.info
     if loaded.state.state == "ready" and info is not None and _is_same(row, context, loaded, info):
-        return _compare(row, tokens, loaded, info, progress)
+        return _compare(one, group, loaded, info, progress)
     if not Path(row.model_path).exists():
         raise NotFoundError(f"The model file {row.model_path} is no longer there.", "Put it back to replay this generation.")
     if row.adapter and not Path(row.adapter).exists():
         raise NotFoundError(f"The adapter {row.adapter} is no longer there.", "Put it back to replay this generation.")
     own = EngineHost(lambda state: None, lambda path, sha256: None)
     try:
-        return _compare(row, tokens, own, own.load(Path(row.model_path), context, row.adapter).result(), progress)
+        return _compare(one, group, own, own.load(Path(row.model_path), context, row.adapter).result(), progress)
     finally:
         own.close()
 
@@ -43,35 +57,53 @@ def _is_same(row: GenerationRow, context: ContextSettings, loaded: EngineHost, i
     return to_dict(context) == to_dict(replace(loaded.context, context=info.context))
 
 
+def command_for(group: Sequence[Recorded]) -> protocol.Generate:
+    """The command that repeats all of it, without a request number."""
+    rows = [row for row, _ in group]
+    first = rows[0]
+    counts = [len(tokens) for _, tokens in group]
+    differ = any(row.prompt_ids != first.prompt_ids for row in rows)
+    return protocol.Generate(
+        0,
+        tuple(replace(row.settings, seed=row.seed) for row in rows),
+        prompt_ids=first.prompt_ids[: first.shared] if differ else first.prompt_ids,
+        tails=tuple(row.prompt_ids[first.shared :] for row in rows) if differ else (),
+        alternatives=0,
+        timelines=tuple(
+            tuple(protocol.Change(each.index, replace(each.settings, seed=row.seed)) for each in row.timeline) for row in rows
+        ),
+        ends=tuple(_end(row, count, max(counts)) for row, count in zip(rows, counts, strict=True)),
+        batches=tuple(protocol.Batches(size, count) for size, count in first.batches),
+    )
+
+
+def _end(row: GenerationRow, count: int, longest: int) -> int:
+    """Before which token to stop: where it was stopped; or later than it ended by itself, if it does not do that again."""
+    if row.state == "cancelled":
+        return count
+    if row.state in ("interrupted", "failed", "streaming"):
+        return longest  # the others' last tokens may have been computed together with some of its that were never told
+    return count + 1
+
+
 def _compare(
-    row: GenerationRow,
-    tokens: Sequence[TokenRow],
+    one: Recorded,
+    group: Sequence[Recorded],
     engine: EngineHost,
     info: protocol.ModelInfo,
     progress: Callable[[float], None],
 ) -> ReplayResult:
+    row, tokens = one
+    number = [each.id for each, _ in group].index(row.id)
     recorded = [token.token_id for token in tokens]
-    # One token more than was recorded where the model ended by itself: the replay has to end there too.
-    limit = len(recorded) + (1 if row.state in ("end", "stop") else 0)
-    sampling = replace(row.settings, seed=row.seed, max_tokens=max(limit, 1))
-    command = protocol.Generate(
-        0,
-        (sampling,),
-        prompt_ids=row.prompt_ids,
-        alternatives=0,
-        timeline=tuple(
-            protocol.Change(each.index, replace(each.settings, seed=row.seed, max_tokens=max(limit, 1)))
-            for each in row.timeline
-        ),
-        batches=tuple(protocol.Batches(size, count) for size, count in row.batches),
-    )
+    command = command_for(group)
     got: list[int] = []
     texts: list[str] = []
     done = threading.Event()
     problem: list[protocol.Failed] = []
 
     def take(event: protocol.Message) -> None:
-        if isinstance(event, protocol.Tokens):
+        if isinstance(event, protocol.Tokens) and event.sequence == number:
             got.extend(token.token_id for token in event.tokens)
             texts.extend(token.text for token in event.tokens)
             progress(min(1.0, len(got) / max(1, len(recorded))))
@@ -85,14 +117,18 @@ def _compare(
     done.wait()
     if problem:
         raise from_kind(problem[0].kind, problem[0].message, problem[0].hint)
-    if not recorded:  # nothing was drawn: one token had to be asked for, and says nothing
-        got, texts = [], []
+    if row.state not in ENDED:
+        got, texts = got[: len(recorded)], texts[: len(recorded)]
     length = min(len(got), len(recorded))
     first = next((place for place in range(length) if got[place] != recorded[place]), -1)
     if first < 0 and len(got) != len(recorded):
         first = length
     why = "" if first < 0 else _why(row, info)
     return ReplayResult(row.id, first < 0, first, len(recorded), "".join(token.text for token in tokens), "".join(texts), why)
+
+
+ENDED = ("end", "stop", "length", "context", "cancelled")
+"""states of a generation of which every token is on record"""
 
 
 def _why(row: GenerationRow, info: protocol.ModelInfo) -> str:

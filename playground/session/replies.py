@@ -42,6 +42,8 @@ class Replies:
         self._queued: Callable[[], None] | None = None
         self.sampling = SamplingSettings()
         self.pace = 0.0
+        self.elsewhere: Callable[[], bool] = lambda: False
+        """whether a comparison has the model"""
 
     def set_sampling(self, settings: SamplingSettings) -> None:
         """In force for the next token if a completion is running."""
@@ -74,7 +76,7 @@ class Replies:
         return queued
 
     def refuse_if_busy(self, model_needed: bool = True) -> None:
-        if self.running is not None:
+        if self.running is not None or self.elsewhere():
             raise PlaygroundError("A reply is still being written.", "Stop it first, or wait for its end.")
         if model_needed and self._engine.state.state in ("none", "failed", "lost"):
             raise PlaygroundError("No model is loaded.", "Choose one, or load the last one again.")
@@ -178,7 +180,7 @@ class Replies:
                 if state.info is None:
                     running.take(protocol.Failed(0, "WorkerError", state.message or "No model is loaded.", state.hint))
                     return
-                running.generation = self._with_model(running.generation)
+                running.generation = self.with_model(running.generation, self.sampling)
                 started = running.generation
                 tree.put_generation(started)
                 running.stored = True
@@ -197,7 +199,8 @@ class Replies:
 
         go()
 
-    def _with_model(self, row: GenerationRow) -> GenerationRow:
+    def with_model(self, row: GenerationRow, sampling: SamplingSettings) -> GenerationRow:
+        """A generation that the loaded model begins with these settings."""
         info = self._engine.state.info
         assert info is not None
         if not info.sha256:
@@ -214,7 +217,7 @@ class Replies:
             context=context,
             adapter=info.adapter,
             adapter_sha256=info.adapter_sha256,
-            settings=self.sampling,
+            settings=sampling,
         )
 
     def _ended(self, tree: Tree, running: Running) -> None:
@@ -243,4 +246,4 @@ def change(ledger: Ledger, tree: Tree, **fields: Any) -> None:
     """Other values for fields of a chat: written, then told."""
     row = tree.change_session(**fields)
     ledger.write(lambda store: store.update_session(row.id, updated=row.updated, **fields))
-    ledger.tell(events.SessionChanged(row))
+    ledger.tell(events.SessionChanged(row) if row.kind == "chat" else events.ComparisonChanged(row))

@@ -46,6 +46,8 @@ class Running:
         self.message = message
         self.request = 0
         self.problem: protocol.Failed | None = None
+        self.prefills = 0
+        """how often a prompt was read for it"""
         self.stored = False
         """whether the database has the generation: not before its model is there"""
         self.used = 0
@@ -57,6 +59,10 @@ class Running:
         self._count = 0
         self._settings = generation.settings
         self._ended = False
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
 
     @property
     def content(self) -> str:
@@ -121,15 +127,19 @@ class Running:
         self._tell(events.GenerationFinished(generation, message))
 
     def _prefilled(self, event: protocol.Prefilled) -> None:
-        settings = event.samplings[0]
+        number = self.generation.sequence
+        settings = event.samplings[number]
+        prompt = event.prompt + (event.tails[number] if event.tails else ())
+        self.prefills += 1
         self._settings = settings
         self._change(
-            prompt=event.text,
-            prompt_ids=tuple(token.token_id for token in event.prompt),
+            prompt=event.texts[number] if event.texts else event.text,
+            prompt_ids=tuple(token.token_id for token in prompt),
+            shared=len(event.prompt) if event.tails else 0,
             batches=tuple((each.size, each.count) for each in event.batches),
             seed=settings.seed,
             settings=settings,
-            prompt_tokens=len(event.prompt),
+            prompt_tokens=len(prompt),
             cached_tokens=event.cached,
             prefill_s=event.seconds,
         )
@@ -139,6 +149,7 @@ class Running:
                 row.id,
                 prompt=row.prompt,
                 prompt_ids=row.prompt_ids,
+                shared=row.shared,
                 batches=row.batches,
                 seed=row.seed,
                 settings=row.settings,

@@ -34,11 +34,14 @@ class Tree:
         except KeyError:
             raise NotFoundError("That message is not in this chat.", "Open the chat again.") from None
 
-    def add(self, role: str, content: str, parent_id: str, state: str = "complete", reply_start: str = "") -> MessageRow:
-        """A new message, which becomes the tip."""
+    def add(
+        self, role: str, content: str, parent_id: str, state: str = "complete", reply_start: str = "", at_tip: bool = True
+    ) -> MessageRow:
+        """A new message, which becomes the tip unless told otherwise."""
         message = MessageRow(new_id(), self.session.id, parent_id, role, content, state, time.time(), reply_start)
         self._messages[message.id] = message
-        self.change_session(tip=message.id)
+        if at_tip:
+            self.change_session(tip=message.id)
         return message
 
     def change(self, message_id: str, **fields: Any) -> MessageRow:
