@@ -32,7 +32,7 @@ def add_options(verb: argparse.ArgumentParser) -> None:
     group.add_argument("--again", action="store_true", help="measure again what was measured before")
 
 
-def run(conversation: Conversation, source: Path, args: argparse.Namespace, follow: Any) -> int:
+def run(conversation: Conversation, source: Path, args: argparse.Namespace, follow: Any, imatrix: str) -> int:
     """Makes, measures, prints. `follow` waits for a job of the workshop."""
     if args.out and Path(args.out).suffix.lower() not in FORMS:
         raise WrongUsage(f"a report is written as {', '.join(FORMS)}: name such a file with -o.")
@@ -49,7 +49,7 @@ def run(conversation: Conversation, source: Path, args: argparse.Namespace, foll
         args.window,
         args.chunks,
         types=types,
-        imatrix=args.imatrix,
+        imatrix=imatrix,
         calibration=args.calibration,
         keep=args.keep,
         again=args.again,

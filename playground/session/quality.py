@@ -197,7 +197,7 @@ def _measure(
     command = MeasureQuality(
         REQUEST, str(original), tuple(map(str, models)), str(text), request.context, request.chunks, special, base
     )
-    return Step(what, chains.QUALITY, command, 2.0, "", "measurement")
+    return Step(what, chains.QUALITY, command, 6.0, "", "measurement")
 
 
 def _positions(text: Path, request: ReportRequest) -> int:
