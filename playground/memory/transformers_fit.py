@@ -16,20 +16,27 @@ from .linear import linear_parameters, table_parameters
 from .shape import ModelShape
 from .words import amount
 
-Load = Literal["f32", "bf16", "f16", "nf4", "nf4-double"]
+Load = Literal["f32", "bf16", "f16", "int8", "nf4", "nf4-double", "stored"]
 
 BYTES: dict[str, float] = {
     "f32": 4.0,
     "bf16": 2.0,
     "f16": 2.0,
+    "int8": 1.0,
     "nf4": 0.5 + 4 / 64,
     "nf4-double": 0.5 + 1 / 64 + 4 / (64 * 256),
+    "stored": 2.0,
 }
-"""Bytes a linear weight takes in each format."""
+"""Bytes a linear weight takes in each format; `stored` is as the files have it, quantized already."""
+
+
+_QUANTIZED = ("int8", "nf4", "nf4-double")
 
 
 def weight_bytes(shape: ModelShape, load: Load) -> int:
-    """Bytes of the weights once loaded; embeddings, norms and head in bf16 where the rest is NF4."""
+    """Bytes of the weights once loaded; embeddings, norms and head in bf16 where the rest is quantized."""
+    if load == "stored" and shape.tensors:
+        return sum(shape.tensors.values())
     linear = linear_parameters(shape)
     rest = max(shape.parameters - linear, 0) if shape.parameters else table_parameters(shape)
     other = BYTES[load] if load in ("f32", "bf16", "f16") else 2.0
@@ -82,7 +89,7 @@ def transformers_fit(
     thumb = rule_of_thumb(shape.parameters or linear_parameters(shape) + table_parameters(shape), 8 * BYTES[load])
     basis = {
         "weights": shape.basis
-        + ("; linear layers in NF4, the rest in bf16" if load.startswith("nf4") else f"; loaded as {load}"),
+        + (f"; linear layers in {load.partition('-')[0]}, the rest in bf16" if load in _QUANTIZED else f"; loaded as {load}"),
         "kv_cache": "exact for a full context; it grows as text is written",
         "compute": "modelled: the widest step of one layer over a prompt of up to 2048 tokens",
         "output": "exact",

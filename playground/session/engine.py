@@ -24,6 +24,12 @@ log = logging.getLogger(__name__)
 Handler = Callable[[protocol.Message], None]
 
 LLAMA = "playground.workers.llama"
+TRANSFORMERS = "playground.workers.torch_engine"
+
+
+def engine_of(path: Path) -> str:
+    """The worker's module that runs what lies at a path: a folder of safetensors goes to transformers, a file to llama.cpp."""
+    return TRANSFORMERS if path.is_dir() or path.suffix == ".safetensors" or path.name == "config.json" else LLAMA
 
 
 class EngineHost:
@@ -138,7 +144,7 @@ class EngineHost:
                 request = self._requests
                 self._handlers[request] = lambda event: self._loading(ticket, event, answer)
                 worker = WorkerProcess(
-                    LLAMA, lambda event: self._event(ticket, event), lambda end: self._exit(ticket, end), "engine"
+                    engine_of(path), lambda event: self._event(ticket, event), lambda end: self._exit(ticket, end), "engine"
                 )
                 self._worker = worker
             worker.start()
@@ -226,5 +232,7 @@ class EngineHost:
 
 
 def display_name(path: Path) -> str:
-    """What a model file is called before its header has been read."""
+    """What a model is called before its header has been read; a snapshot in the Hugging Face cache by its repository."""
+    if path.parent.name == "snapshots":
+        return path.parent.parent.name.removeprefix("models--").rpartition("--")[2]
     return path.stem if path.suffix == ".gguf" else path.name

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from playground.memory.devices import HOST, Device, find_devices, repacked_forma
 from playground.memory.fit import Fit, Situation, fit, largest_context
 from playground.memory.shape import ModelShape
 from playground.memory.sources import read_config, shape_from_config, shape_from_gguf
+from playground.memory.transformers_fit import Load, transformers_fit
 from playground.models import library
 from playground.models.files import Choice, recommend
 from playground.models.gguf_header import merge_splits, open_gguf, split_names
@@ -28,6 +29,8 @@ from playground.params import ContextSettings
 from playground.paths import Home
 from playground.protocol import ModelInfo
 
+FOLDER_CONTEXT = 8192
+"""the window of a model folder where the user leaves it to us and it was trained for more, in tokens"""
 LATEST = 5
 """loads that the learned runtime term is the median of"""
 
@@ -129,12 +132,34 @@ def estimate(
     held: dict[str, int] | None = None,
     runtime: dict[str, int] | None = None,
 ) -> tuple[Fit, int]:
-    """The estimate through llama.cpp on this machine, and the largest context that fits, in tokens."""
+    """The estimate on this machine, and the largest context that fits, in tokens: through llama.cpp, or transformers for a folder."""
     devices = find_devices()
+    if what.format == "safetensors":
+        return folder_fit(what.shape, settings, devices, held, runtime), what.shape.context_train
     engine = engine_for(settings)
     found = fit(what.shape, settings, devices, held=held, runtime=runtime, engine=engine)
     situation = Situation(what.shape, tuple(devices), held or {}, runtime or {}, engine=engine)
     return found, largest_context(situation, settings)
+
+
+def folder_fit(
+    shape: ModelShape,
+    settings: ContextSettings,
+    devices: Sequence[Device],
+    held: Mapping[str, int] | None = None,
+    runtime: Mapping[str, int] | None = None,
+) -> Fit:
+    """A model folder as our worker loads it: one sequence, whose cache grows with it (comparing several takes as many)."""
+    stored = sum(shape.tensors.values()) / shape.parameters if shape.parameters and shape.tensors else 2.0
+    loads: dict[str, Load] = {"f32": "f32", "bf16": "bf16", "f16": "f16", "int8": "int8", "nf4": "nf4-double"}
+    return transformers_fit(
+        shape,
+        devices,
+        load=loads.get(settings.precision) or ("f32" if stored > 3 else "bf16" if stored > 1.5 else "stored"),
+        context=settings.context or min(shape.context_train or FOLDER_CONTEXT, FOLDER_CONTEXT),
+        held=held,
+        runtime=runtime,
+    )
 
 
 def by_device(found: Fit) -> dict[str, dict[str, int]]:
@@ -157,10 +182,12 @@ def measured(info: ModelInfo, resident: int = 0) -> dict[str, dict[str, int]]:
     return found
 
 
-def learned_runtime(fits: Iterable[FitRow]) -> dict[str, int]:
-    """The runtime term per device as measured here: the median of the last loads that measured it."""
+def learned_runtime(fits: Iterable[FitRow], engine: str = "llama.cpp") -> dict[str, int]:
+    """The runtime term per device as measured here: the median of the last loads by this engine that measured it."""
     seen: dict[str, list[int]] = {}
     for row in fits:
+        if row.engine_build.startswith("transformers") != (engine == "transformers"):
+            continue
         for device, terms in row.measured.items():
             if "runtime" in terms:
                 seen.setdefault(device, []).append(terms["runtime"])

@@ -56,19 +56,19 @@ class Measuring:
     def hashed(self, path: str, sha256: str) -> None:
         """The hash of a model's file, for the file's next load and for generations that were begun without it."""
         try:
-            stat = Path(path).stat()
+            size, changed = _stamp(Path(path))
         except OSError:
             return
         waiting, self._unhashed = self._unhashed, []
-        self._ledger.write(lambda store: store.remember_model(path, stat.st_size, stat.st_mtime, sha256))
+        self._ledger.write(lambda store: store.remember_model(path, size, changed, sha256))
         for generation_id in waiting:
             self._ledger.write(lambda store, each=generation_id: store.update_generation(each, model_sha256=sha256))  # type: ignore[misc]
 
     def known_hash(self, path: Path) -> str:
         """The hash of exactly this file, if it was computed before; else empty: the worker computes it."""
         try:
-            stat = path.stat()
-            return self._ledger.read(lambda store: store.model_sha256(str(path), stat.st_size, stat.st_mtime)).result(5)
+            size, changed = _stamp(path)
+            return self._ledger.read(lambda store: store.model_sha256(str(path), size, changed)).result(5)
         except Exception:
             log.debug("no hash known of %s", path, exc_info=True)
             return ""
@@ -78,7 +78,7 @@ class Measuring:
 
         try:
             settings = replace(context, context=info.context)
-            runtime = fitting.learned_runtime(self._ledger.read(lambda store: store.fits(50)).result())
+            runtime = fitting.learned_runtime(self._ledger.read(lambda store: store.fits(50)).result(), info.engine)
             found, _ = fitting.estimate(fitting.of_path(Path(info.path)), settings, runtime=runtime)
             row = FitRow(
                 new_id(),
@@ -106,3 +106,9 @@ class Measuring:
         self._ledger.write(lambda store: store.update_fit(fit_id, measured=found))
         for row in self._ledger.read(lambda store: store.fits(1, used.path)).result():
             self._ledger.tell(events.FitMeasured(row))
+
+
+def _stamp(path: Path) -> tuple[int, float]:
+    """Size in bytes and time of the last change: of a file, or of all weights in a folder together."""
+    about = [each.stat() for each in (sorted(path.glob("*.safetensors")) if path.is_dir() else [path])]
+    return sum(each.st_size for each in about), max((each.st_mtime for each in about), default=0.0)

@@ -20,7 +20,6 @@ from playground.memory.devices import Device, find_devices
 from playground.memory.fit import Fit, Situation, fit, largest_context
 from playground.memory.shape import ModelShape
 from playground.memory.training_fit import TrainingFit, TrainingPlan, training_fit
-from playground.memory.transformers_fit import transformers_fit
 from playground.models.files import Choice, Recommendation, recommend
 from playground.models.hub import ModelPage
 from playground.models.library import Row
@@ -163,10 +162,7 @@ class Fits:
 
     def _fit(self, subject: Subject, settings: ContextSettings, held: Held) -> Fit:
         if subject.format != "gguf":
-            context = settings.context or subject.shape.context_train or USUAL_CONTEXT
-            return transformers_fit(
-                subject.shape, self.devices(), context=context, sequences=settings.sequences, held=held, runtime=None
-            )
+            return fitting.folder_fit(subject.shape, settings, self.devices(), held)
         return fit(subject.shape, settings, self.devices(), held=held, runtime=self.runtime())
 
     def _row(self, row: Row) -> Subject:
