@@ -118,6 +118,19 @@ DARK = Palette(
     syn_name="#82b7f0",
 )
 
+MEMORY = {
+    "weights": ("#0072b2", "#4aa3df"),
+    "kv_cache": ("#e69f00", "#efb43c"),
+    "compute": ("#009e73", "#2fbf96"),
+    "output": ("#cc79a7", "#dd93bb"),
+    "adapter": ("#56b4e9", "#86cbf2"),
+    "gradients": ("#d55e00", "#ea7f2c"),
+    "optimizer": ("#cc79a7", "#dd93bb"),
+    "activations": ("#009e73", "#2fbf96"),
+    "runtime": ("#7c868c", "#8b959b"),
+}
+"""what memory is taken by -> its colour in light and in dark (Okabe and Ito's, which colour-blind eyes tell apart)"""
+
 CIVIDIS = (
     "#00224e", "#0f3266", "#35456c", "#4b576d", "#5e696e", "#707a72", "#848c78", "#999f78", "#aeb272", "#c5c56b", "#dcd95a", "#fee838",
 )  # fmt: skip

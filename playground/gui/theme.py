@@ -29,7 +29,7 @@ from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QIcon, QPainter, QPalette, QPixmap
 from PySide6.QtWidgets import QApplication, QPushButton, QToolButton, QWidget
 
-from playground.gui.palette import CIVIDIS, DARK, LIGHT, PANEL, RAIL, STRIP, Palette
+from playground.gui.palette import CIVIDIS, DARK, LIGHT, MEMORY, PANEL, RAIL, STRIP, Palette
 from playground.paths import resources
 
 __all__ = ["DARK", "LIGHT", "PANEL", "RAIL", "STRIP", "Palette"]
@@ -98,6 +98,11 @@ _fonts: dict[str, QFont] = {}
 def palette() -> Palette:
     """The palette in force."""
     return _state.palette
+
+
+def memory_color(term: str) -> str:
+    """The colour of what memory is taken by, in the light in force; unknown terms look like the runtime's."""
+    return MEMORY.get(term, MEMORY["runtime"])[palette().dark]
 
 
 def notifier() -> _Notifier:

@@ -14,6 +14,7 @@ Activations are modelled, and calibrated on the user's own runs (`activation_fac
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -27,6 +28,9 @@ from .words import amount
 Method = Literal["lora", "qlora", "full"]
 Optimizer = Literal["adamw", "adamw-8bit", "sgd"]
 Sharding = Literal["none", "zero-1", "zero-2", "zero-3", "fsdp"]
+
+SHARED: tuple[Sharding, ...] = ("zero-1", "zero-2", "zero-3", "fsdp")
+"""the ways to share a run over devices, each sparing more than the one before"""
 
 OPTIMIZER_STATES: dict[str, float] = {"adamw": 2.0, "sgd": 0.0}
 """States per parameter, each as wide as the trained weights; 8-bit Adam is counted in bytes: 2.03 a parameter."""
@@ -205,8 +209,20 @@ def training_fit(
 
 def sharding_plan(shape: ModelShape, plan: TrainingPlan, devices: int) -> dict[str, TrainingTerms]:
     """Terms per device for each way to share a run over `devices`: a plan for what does not fit on one."""
-    ways: tuple[Sharding, ...] = ("none", "zero-1", "zero-2", "zero-3", "fsdp")
-    return {way: training_terms(shape, replace(plan, sharding=way, devices=devices)) for way in ways}
+    return {way: training_terms(shape, replace(plan, sharding=way, devices=devices)) for way in ("none", *SHARED)}
+
+
+def enough_devices(shape: ModelShape, plan: TrainingPlan, free: int, most: int = 64) -> dict[str, int]:
+    """The fewest devices with `free` bytes each that a run fits on, for each way to share it; 0 where not even `most` will do."""
+    found: dict[str, int] = {}
+    for way in SHARED:
+
+        def total(devices: int, way: Sharding = way) -> int:
+            return training_terms(shape, replace(plan, sharding=way, devices=devices)).total
+
+        least = 2 + bisect_left(range(2, most + 1), True, key=lambda devices: total(devices) <= free)
+        found[way] = least if least <= most else 0
+    return found
 
 
 def _way_out(shape: ModelShape, plan: TrainingPlan, device: Device) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from playground.memory import Device, TrainingPlan, sharding_plan, training_fit
 from playground.memory.linear import adapter_parameters
-from playground.memory.training_fit import training_terms
+from playground.memory.training_fit import SHARED, enough_devices, training_terms
 from playground.memory.transformers_fit import BYTES, transformers_fit, weight_bytes
 
 from .training_report import shape_of, training_report
@@ -47,6 +47,20 @@ def test_sharding_divides_what_it_says():
     assert ways["zero-2"].weights == one.weights
     assert ways["zero-3"] == ways["fsdp"]
     assert ways["zero-3"].weights * 4 == pytest.approx(one.weights, abs=4)
+
+
+def test_the_fewest_devices_are_enough_and_one_less_is_not():
+    shape, plan, free = shape_of("llama-3.1-8b"), TrainingPlan(method="full", sequence=1024, checkpointing=True), 40 * GIB
+    enough = enough_devices(shape, plan, free)
+    assert list(enough) == list(SHARED)
+    assert enough["zero-3"] == enough["fsdp"] > 1
+    for way, least in enough.items():
+        if least:
+            assert sharding_plan(shape, plan, least)[way].total <= free
+            assert least == 2 or sharding_plan(shape, plan, least - 1)[way].total > free
+        else:
+            assert sharding_plan(shape, plan, 64)[way].total > free
+    assert set(enough_devices(shape, plan, GIB).values()) == {0}
 
 
 def test_what_does_not_fit_says_what_would():

@@ -313,21 +313,24 @@ class ModelsPage(QWidget):
         from playground.gui.widgets.job_strip import Job
 
         name = f"download.{download.id}"
-        if removed or not (download.running or download.state == "queued"):
+        paused = download.state == "paused"
+        if removed or not (download.running or paused or download.state == "queued"):
             strip.remove(name)
             if download.state == "failed" and not removed:
                 self._desk.notify(download.message, download.hint, "error", key=name)
             elif download.state == "done":
                 self._desk.notify(f"{download.repo} {download.label} is here.", key=name)
             return
-        rate = f"{size(download.rate)}/s" if download.rate > 0 else ""
+        rate = "paused" if paused else f"{size(download.rate)}/s" if download.rate > 0 else ""
         left = f"{duration(download.seconds_left)} left" if download.seconds_left > 0 else ""
-        known = download.total and download.state in ("loading", "pausing", "retrying")
+        known = download.total and download.state in ("loading", "pausing", "paused", "retrying")
         detail = "  ".join(each for each in (rate, left) if each)
         repo = download.repo.rpartition("/")[2]
         title = repo if download.label.lower() in repo.lower() else f"{repo} {download.label}"
         cancel = lambda: self._act("cancel", download.id)  # noqa: E731
-        strip.put(Job(name, title, download.fraction if known else -1.0, detail, cancel))
+        hold = lambda: self._act("resume" if paused else "pause", download.id)  # noqa: E731
+        holdable = paused or download.state in ("queued", "loading", "retrying")
+        strip.put(Job(name, title, download.fraction if known else -1.0, detail, cancel, hold if holdable else None, paused))
 
     def _act(self, action: str, number: str) -> None:
         try:

@@ -1,7 +1,7 @@
 """One device's memory as a stacked bar: what the model takes term by term, where the free memory ends, what others use.
 
 The scale is the device's own memory, so that it does not jump while a slider moves; it grows only where the model is larger than that.
-Knows bytes by name and no estimate. The colours of memory terms are defined here, once (Okabe and Ito's, which colour-blind eyes tell apart).
+Knows bytes by name and no estimate.
 """
 
 from __future__ import annotations
@@ -15,28 +15,17 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 from playground.gui import theme
 from playground.gui.widgets.amounts import amount
 
-TERMS = {
-    "weights": ("Weights", "#0072b2", "#4aa3df"),
-    "kv_cache": ("KV cache", "#e69f00", "#efb43c"),
-    "compute": ("Compute", "#009e73", "#2fbf96"),
-    "output": ("Output", "#cc79a7", "#dd93bb"),
-    "adapter": ("Adapter", "#56b4e9", "#86cbf2"),
-    "gradients": ("Gradients", "#d55e00", "#ea7f2c"),
-    "optimizer": ("Optimizer", "#cc79a7", "#dd93bb"),
-    "activations": ("Activations", "#009e73", "#2fbf96"),
-    "runtime": ("Runtime", "#7c868c", "#8b959b"),
-}
-"""name -> (what it is called, its colour in light, in dark)"""
+_NAMES = {"kv_cache": "KV cache"}
 _TOP, _BAR = 26, 18
 
 
 def term_name(name: str) -> str:
-    return TERMS.get(name, (name.replace("_", " "),))[0]
+    return _NAMES.get(name, name.replace("_", " ").capitalize())
 
 
 def term_color(name: str) -> QColor:
     """The colour of a memory term, the same on every page."""
-    return QColor(TERMS.get(name, TERMS["runtime"])[2 if theme.palette().dark else 1])
+    return QColor(theme.memory_color(name))
 
 
 class FitBar(QWidget):

@@ -29,11 +29,12 @@ from playground.gui.widgets.amounts import amount
 from playground.gui.widgets.fit_bar import FitBar
 from playground.gui.widgets.fit_chip import FitChip
 from playground.gui.widgets.fit_rows import RunRows, TrainRows
+from playground.gui.widgets.fit_sharing import FitSharing
 from playground.gui.widgets.fit_terms import FitTerms
 from playground.params import ContextSettings
 
 if TYPE_CHECKING:
-    from playground.memory.training_fit import TrainingPlan
+    from playground.memory.training_fit import TrainingFit, TrainingPlan
 
 
 class FitPanel(QWidget):
@@ -98,6 +99,9 @@ class FitPanel(QWidget):
         self.terms = FitTerms()
         self.terms.setObjectName(f"{self._name}.terms")
         column.addWidget(self.terms)
+        self.sharing = FitSharing(f"{self._name}.sharing")
+        self.sharing.hide()
+        column.addWidget(self.sharing)
         column.addLayout(self._notes())
         column.addStretch(1)
         column.addLayout(self._foot())
@@ -336,12 +340,27 @@ class FitPanel(QWidget):
         self._has_gpu = any(device.is_gpu for device, _ in devices) or (self._has_gpu and training)
         self.run.gpu_layers.setVisible(self._has_gpu and self._subject.format == "gguf")
         self.terms.show_terms(total, found.basis)
+        self._show_sharing(found if training else None)
         if training:
             self.largest.setText(f"{found.trained_parameters:,} parameters are trained.")
             self.take_largest.hide()
         thumb = 0 if training else found.rule_of_thumb
         self.thumb.setText(f"By the rule of thumb: {amount(thumb)}." if thumb else " ")
         self._stack.setCurrentIndex(1)
+
+    def _show_sharing(self, found: TrainingFit | None) -> None:
+        """A plan for a run that one device is too small for, or for as many devices as were asked about."""
+        wanted = self.train.devices.value() if found is not None else 1
+        visible = found is not None and (wanted > 1 or found.verdict == "does not fit")
+        if visible:
+            from playground.memory.training_fit import enough_devices, sharding_plan
+
+            shape, free = self._subject.shape, found.device.free
+            enough = enough_devices(shape, found.plan, free)
+            devices = wanted if wanted > 1 else max(2, min((each for each in enough.values() if each), default=2))
+            ways = sharding_plan(shape, found.plan, devices)
+            self.sharing.show_ways({way: terms.total for way, terms in ways.items()}, enough, devices, free)
+        self.sharing.setVisible(visible)
 
     # -- tables for learners
 

@@ -143,7 +143,14 @@ class TrainRows(_Rows):
             "Computes activations again instead of keeping them: less memory, about a third more time"
         )
         self.checkpointing.toggled.connect(lambda _on: self.changed.emit())
-        self._add(self.method, self.batch, self.sequence, self.rank, self.checkpointing)
+        self.devices = AmountRow(
+            f"{name}.devices",
+            "Devices",
+            "How many devices like this one the run could be shared over: what each would hold is listed below.",
+            Travel(1, 64, 1, log=True),
+            1,
+        )
+        self._add(self.method, self.batch, self.sequence, self.rank, self.checkpointing, self.devices)
         self.method.changed.connect(lambda: self.rank.setEnabled(self.method.text() != "Full"))
 
     def set_model(self, longest: int) -> None:

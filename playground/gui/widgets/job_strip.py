@@ -23,6 +23,9 @@ class Job:
     fraction: float = -1.0
     detail: str = ""
     cancel: Callable[[], None] | None = None
+    hold: Callable[[], None] | None = None
+    """pauses it, or goes on if it is `held`; None for what cannot be paused"""
+    held: bool = False
 
 
 class _JobView(QWidget):
@@ -43,12 +46,18 @@ class _JobView(QWidget):
         self._detail = QLabel()
         self._detail.setMinimumWidth(40)
         theme.mark(self._detail, role="muted")
+        self._held: bool | None = None
+        self._hold_job: Callable[[], None] | None = None
+        self._hold = QToolButton()
+        self._hold.setObjectName(f"jobs.{job.id}.hold")
+        self._hold.setFixedSize(24, 24)
+        self._hold.clicked.connect(lambda: self._hold_job and self._hold_job())
         self._stop = QToolButton()
         self._stop.setObjectName(f"jobs.{job.id}.cancel")
         self._stop.setFixedSize(24, 24)
         theme.bind_icon(self._stop, "x", "muted", 14)
         self._stop.clicked.connect(lambda: self._cancel and self._cancel())
-        for each in (self._title, self._bar, self._detail, self._stop):
+        for each in (self._title, self._bar, self._detail, self._hold, self._stop):
             row.addWidget(each, 0, Qt.AlignmentFlag.AlignVCenter)
         self.show_job(job)
 
@@ -61,6 +70,14 @@ class _JobView(QWidget):
             self._bar.setValue(round(job.fraction * 1000))
         percent = "" if job.fraction < 0 else f"{job.fraction:.0%}"
         self._detail.setText("  ".join(each for each in (percent, job.detail) if each))
+        self._hold_job = job.hold
+        self._hold.setVisible(job.hold is not None)
+        if job.held != self._held:
+            self._held = job.held
+            theme.bind_icon(self._hold, "play" if job.held else "pause", "muted", 14)
+        said = f"{'Go on' if job.held else 'Pause'}: {job.title}"
+        self._hold.setAccessibleName(said)
+        self._hold.setToolTip(said)
         self._cancel = job.cancel
         self._stop.setVisible(job.cancel is not None)
         self._stop.setAccessibleName(f"Cancel: {job.title}")

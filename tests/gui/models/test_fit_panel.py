@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PySide6.QtWidgets import QAbstractButton, QLabel
 
+from playground.gui.widgets.amounts import amount
 from playground.gui.widgets.fit_bar import FitBar
 from playground.gui.widgets.fit_panel import FitPanel
 from playground.history.records import FitRow
@@ -111,6 +112,41 @@ def test_training_has_its_own_terms(panel: FitPanel, fits: FakeFits, subject: An
     assert panel.why.text() == found.why
     panel.train.method.combo.setCurrentText("Full")
     assert not panel.train.rank.isEnabled()
+
+
+def test_a_run_too_large_for_one_device_is_shared_out(panel: FitPanel, fits: FakeFits, subject: Any, qtbot: Any) -> None:
+    from playground.memory.training_fit import enough_devices, sharding_plan
+
+    panel.findChild(QAbstractButton, "models.fit.train").click()
+
+    def settle() -> Any:
+        (what, plan, held), future = [(a, f) for kind, a, f in fits.asked if kind == "training"][-1]
+        found = training_fit(what.shape, plan, subject.devices, held=held)
+        future.set_result(found)
+        qtbot.waitUntil(lambda: panel.why.text() == found.why)
+        return what.shape, plan, found
+
+    *_, small = settle()
+    assert small.verdict != "does not fit"
+    assert not panel.sharing.isVisible()
+    panel.train.devices.slider.setValue(4)
+    shape, plan, found = settle()
+    qtbot.waitUntil(panel.sharing.isVisible)
+    cells = {way: labels[1].text() for way, labels in panel.sharing.cells.items()}
+    assert cells == {way: amount(terms.total) for way, terms in sharding_plan(shape, plan, 4).items() if way != "none"}
+    panel.train.devices.slider.setValue(1)
+    panel.train.batch.slider.setValue(64)
+    panel.train.sequence.slider.setValue(8192)
+    panel.train.method.combo.setCurrentText("Full")
+    shape, plan, found = settle()
+    assert found.verdict == "does not fit"
+    qtbot.waitUntil(panel.sharing.isVisible)
+    enough = enough_devices(shape, plan, found.device.free)
+    said = panel.sharing.cells["zero-3"][2].text()
+    assert said == ("fits" if enough["zero-3"] else "not even on 64 devices")
+    panel.findChild(QAbstractButton, "models.fit.run").click()
+    answer(fits, subject)
+    qtbot.waitUntil(lambda: not panel.sharing.isVisible())
 
 
 def test_gpu_layers_are_offered_where_there_is_a_gpu(panel: FitPanel, fits: FakeFits, subject: Any, qtbot: Any) -> None:
