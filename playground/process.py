@@ -249,7 +249,6 @@ _ANSWERS = (
     protocol.Tokenized,
     protocol.Logits,
     protocol.Made,
-    protocol.TypesSurveyed,
 )
 """Events after which nothing more of a request follows."""
 

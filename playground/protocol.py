@@ -359,7 +359,7 @@ class QuantizeGguf:
 
 @dataclass(frozen=True)
 class SurveyTypes:
-    """Ask the quantizer what a GGUF file would become, type by type, without making it; answered by `TypesSurveyed`."""
+    """Ask the quantizer what a GGUF file would become, type by type, without making it; answered by `TypesSurveyed` and `Finished`."""
 
     request: int
     source: str

@@ -85,7 +85,7 @@ def _folder(home: Home, source: Path, plan: Plan, adapter: str) -> Plan:
     return replace(plan, rows=_sorted(_recommended(rows)), steps=steps, disk_free=_free(home.models))
 
 
-_NEEDS = ("IQ3_XXS", "IQ2_M", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S", "Q2_K_S")
+_NEEDS = ("IQ3_XS", "IQ3_XXS", "IQ2_M", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S", "Q2_K_S")
 """types that llama.cpp refuses to make without an importance matrix"""
 
 

@@ -45,6 +45,7 @@ class Quantize:
         wanted = command.types or tuple(quantizer.types())
         sizes = tuple(quantizer.survey(source, header, kind) for kind in wanted)
         self._link.send(TypesSurveyed(command.request, sizes))
+        self._link.send(Finished(command.request))
 
     def quantize(self, command: QuantizeGguf) -> None:
         began = time.perf_counter()
