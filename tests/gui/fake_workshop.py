@@ -85,8 +85,10 @@ class FakeWorkshop:
         self.requests.append(("adapter", adapter, base, out))
         return self._add("adapter", f"{Path(adapter).name} to GGUF")
 
-    def report(self, original: str, models: Sequence[str], text: str = "", context: int = 512, chunks: int = 0) -> str:
-        self.requests.append(("report", original, tuple(models), text, context, chunks))
+    def report(
+        self, original: str, models: Sequence[str], text: str = "", context: int = 512, chunks: int = 0, **more: Any
+    ) -> str:
+        self.requests.append(("report", original, tuple(models), text, context, chunks, more))
         return self._add("report", f"Quality against {Path(original).stem}")
 
     def cancel(self, number: str) -> None:

@@ -222,13 +222,8 @@ class LibraryDetail(QFrame):
         tip = tips.get(row.kind, "Makes a smaller version of it, with the loss in sight")
         self.quantize_button.setToolTip(tip if usable else _why_not(row))
         self.report_button.setVisible(not adapter)
-        self.report_button.setEnabled(usable and row.kind == "gguf")
-        tip = (
-            "Measures what its quantizations lost, side by side"
-            if row.kind == "gguf"
-            else "GGUF files are measured: convert it first"
-        )
-        self.report_button.setToolTip(tip if usable else _why_not(row))
+        self.report_button.setEnabled(usable)
+        self.report_button.setToolTip("Measures what its quantizations lost, side by side" if usable else _why_not(row))
 
     def show_details(self, details: Any) -> None:
         """What the headers say (`RowDetails`)."""

@@ -44,7 +44,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "Format",
         "The number format of its weights",
-        lambda r: " ".join(each for each in (r.quantization, KINDS.get(r.kind, "")) if each),
+        lambda r: KINDS.get(r.kind, "") if r.kind == "adapter" else f"{r.quantization} {KINDS.get(r.kind, '')}".strip(),
         lambda r: r.quantization,
         96,
     ),

@@ -33,6 +33,7 @@ from playground.gui.widgets.library_model import (
     STRONG,
     LibraryModel,
 )
+from playground.gui.widgets.table_head import TableHead
 
 if TYPE_CHECKING:
     from playground.models.library import Row
@@ -112,10 +113,9 @@ class LibraryTable(QTableView):
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(36)
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        head = self.horizontalHeader()
-        head.setHighlightSections(False)
+        head = TableHead(self)
+        self.setHorizontalHeader(head)
         head.setMinimumSectionSize(56)
-        head.setFixedHeight(36)
         for place, column in enumerate(COLUMNS):
             head.setSectionResizeMode(place, QHeaderView.ResizeMode.Interactive)
             self.setColumnWidth(place, column.width)

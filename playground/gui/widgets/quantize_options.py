@@ -38,8 +38,7 @@ class QuantizeOptions(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._folder = False
-        self._adapters: list[str] = []
+        self._folder = self._quantized = False
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
@@ -167,7 +166,7 @@ class QuantizeOptions(QWidget):
 
     def set_source(self, folder: bool) -> None:
         """Whether the source is a model folder: only then can an adapter be merged in, and NF4 be made."""
-        self._folder = folder
+        self._folder, self._quantized = folder, False
         self.target.set_text("")
         self._show_parts()
 
@@ -204,6 +203,12 @@ class QuantizeOptions(QWidget):
             return ""
         found = self.adapter.currentData()
         return self.adapter_folder.text() if found is None else str(found)
+
+    def set_quantized(self, quantized: bool) -> None:
+        """Whether the source is quantized already, which one has to insist on starting from."""
+        self._quantized = quantized
+        self.requantize.setChecked(quantized and self.requantize.isChecked())
+        self._show_parts()
 
     def show_types(self, needs_matrix: bool, llama: bool, several: bool, target: str) -> None:
         """What is chosen in the table: whether a matrix is needed, whether it is a type of llama.cpp's, whether there is more than one."""
@@ -248,7 +253,7 @@ class QuantizeOptions(QWidget):
         self.calibration.setVisible(kind == MINE)
         self.matrix_file.setVisible(kind == FILE)
         self.double.setVisible(self._folder)
-        self.requantize.setVisible(not self._folder)
+        self.requantize.setVisible(self._quantized)
 
     # -- what is asked for
 
@@ -314,4 +319,5 @@ def _check(name: str, said: str, tip: str) -> QCheckBox:
     box.setObjectName(name)
     box.setAccessibleName(said)
     box.setToolTip(tip)
+    theme.mark(box, compact=True)
     return box

@@ -190,7 +190,8 @@ class QuantizePanel(QWidget):
         before = self.types.names()
         fresh = self.plan is None
         self.plan = plan
-        self.model.show_rows(plan.rows, plan.kind != "gguf")
+        self.options.set_quantized(bool(plan.problem))
+        self.model.show_rows(plan.rows, "" if plan.kind == "gguf" else plan.quantization)
         self._stack.setCurrentIndex(0)
         best = self.model.recommended()
         if not fresh and before:
@@ -225,9 +226,16 @@ class QuantizePanel(QWidget):
     def _show_chosen(self) -> None:
         rows = self.chosen()
         llama = not rows or any(row.name not in FOLDER_TYPES for row in rows)
-        target = f"{_stem(self.source)}-{rows[0].name}{'.gguf' if llama else ''}" if len(rows) == 1 else ""
+        target = self._target(rows[0].name, ".gguf" if llama else "") if len(rows) == 1 else ""
         self.options.show_types(any(row.needs_imatrix for row in rows), llama, len(rows) > 1, target)
         self._show_foot()
+
+    def _target(self, kind: str, ending: str) -> str:
+        """How the result will be called, unless that is taken."""
+        from playground.session.workshop_chain import short_name
+
+        adapter = self.options.adapter_path()
+        return "-".join([short_name(self.source), *([short_name(adapter)] if adapter else []), kind]) + ending
 
     def _steps(self, row: TypeRow) -> list[str]:
         assert self.plan is not None
@@ -361,8 +369,3 @@ class QuantizePanel(QWidget):
             if making.state == "cancelled" and all(self._makings[each].ended for each in self._jobs[self.source]):
                 self._put_away |= set(self._jobs[self.source])
                 self._show_foot()
-
-
-def _stem(path: str) -> str:
-    where = Path(path)
-    return where.stem if where.suffix.lower() == ".gguf" else where.name

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStyledItemDelegat
 from playground.gui import theme
 from playground.gui.widgets import fit_chip
 from playground.gui.widgets.amounts import size
+from playground.gui.widgets.table_head import TableHead
 
 if TYPE_CHECKING:
     from playground.session.workshop_jobs import TypeRow
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 Index = QModelIndex | QPersistentModelIndex
 FIRST = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M")
 """what is shown of a GGUF file before all types are asked for, with the recommended one"""
-FIRST_OF_FOLDER = ("F16", "BF16", "NF4")
-"""and of a folder besides: the plain conversion, and the type for transformers and QLoRA"""
+FIRST_OF_FOLDER = "NF4"
+"""and of a folder, beside the plain conversion: the type for transformers and QLoRA"""
 HEADS = (
     ("Type", "The number format: the digit says about how many bits a weight takes", False),
     ("Size", "Of the file that will be made", True),
@@ -37,8 +38,8 @@ HEADS = (
     ("What to expect", "In words; the quality report measures it for this model", False),
 )
 TYPE, SIZE, BITS, FIT, LOSS, QUALITY = range(len(HEADS))
-_WIDTHS = (128, 88, 68, 116, 108, 200)
-_NEEDED = ((LOSS, 620), (BITS, 480))
+_WIDTHS = (124, 92, 68, 112, 108, 200)
+_NEEDED = ((LOSS, 780), (BITS, 480))
 
 
 class TypesModel(QAbstractTableModel):
@@ -51,11 +52,12 @@ class TypesModel(QAbstractTableModel):
         self._everything = False
         self._first = frozenset(FIRST)
 
-    def show_rows(self, rows: Sequence[TypeRow], folder: bool) -> None:
-        """The types of a plan, the largest first."""
+    def show_rows(self, rows: Sequence[TypeRow], folder: str = "") -> None:
+        """The types of a plan, the largest first. `folder`: the number format of a model folder, empty for a file."""
         self.beginResetModel()
         self._all = tuple(sorted(rows, key=lambda row: -row.size))
-        self._first = frozenset(FIRST + (FIRST_OF_FOLDER if folder else ()))
+        plain = "BF16" if folder == "BF16" else "F16"
+        self._first = frozenset((*FIRST, FIRST_OF_FOLDER, plain) if folder else FIRST)
         self._choose()
         self.endResetModel()
 
@@ -134,7 +136,8 @@ class TypesModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             if column == FIT:
                 return row.why or None
-            return "\n".join(row.notes) or None
+            loss = f"Perplexity {self.text(row, LOSS)} on a model of 8 billion weights." if row.loss >= 0 else ""
+            return "\n".join(each for each in (f"{row.quality}.", loss, *row.notes) if each)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _side(HEADS[column][2])
         return None
@@ -201,10 +204,9 @@ class TypesTable(QTableView):
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(36)
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        head = self.horizontalHeader()
-        head.setHighlightSections(False)
+        head = TableHead(self)
+        self.setHorizontalHeader(head)
         head.setSectionsClickable(False)
-        head.setFixedHeight(36)
         for place, wide in enumerate(_WIDTHS):
             head.setSectionResizeMode(place, QHeaderView.ResizeMode.Fixed)
             self.setColumnWidth(place, wide)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QFileDialog,
     QLabel,
@@ -30,10 +31,14 @@ if TYPE_CHECKING:
 
 SHIPPED, FILE, PASTED = "shipped", "file", "pasted"
 TEXTS = ((SHIPPED, "The text that ships with it"), (FILE, "A text file"), (PASTED, "Text pasted here"))
+KINDS = ("gguf", "safetensors")
 WINDOWS = 32
+TYPES = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
+"""what can be made for the measurement where it is not there yet"""
 LEAST_TEXT = 2000
 """characters of a pasted text, below which its figures would be mostly noise"""
 _PATH = Qt.ItemDataRole.UserRole
+_TYPE = Qt.ItemDataRole.UserRole + 1
 
 
 class ReportForm(QWidget):
@@ -63,16 +68,23 @@ class ReportForm(QWidget):
         self.models.setAccessibleName("Models to compare")
         self.models.setToolTip("Versions of the same model; those with a tick are measured")
         self.models.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.models.setMinimumHeight(120)
-        theme.mark(self.models, well=True)
-        self.models.itemChanged.connect(lambda _item: self.changed.emit())
+        self.models.setMinimumHeight(72)
+        theme.mark(self.models, well=True, checks=True)
+        self.models.itemChanged.connect(self._ticked)
         column.addWidget(self.models, 1)
         self.add_button = QPushButton("Add a file…")
         self.add_button.setObjectName("report.add")
         self.add_button.setToolTip("A GGUF file that is not among the models here")
         theme.mark(self.add_button, role="link")
         self.add_button.clicked.connect(self._ask_for_file)
-        column.addLayout(line(self.add_button, 1))
+        self.keep = QCheckBox("Keep what is made")
+        self.keep.setObjectName("report.keep")
+        self.keep.setAccessibleName("Keep what is made")
+        self.keep.setToolTip(
+            "Types that are made for the measurement stay in the folder of models; else they go when it is over"
+        )
+        theme.mark(self.keep, compact=True)
+        column.addLayout(line(self.add_button, 1, self.keep))
         self._text_part(column)
         terms = line(known("kl_divergence"), known("perplexity"), 1, spacing=16)
         column.addSpacing(4)
@@ -98,7 +110,7 @@ class ReportForm(QWidget):
         self.pasted.setAccessibleName("Pasted text")
         self.pasted.setPlaceholderText("Paste a page or more…")
         self.pasted.setTabChangesFocus(True)
-        self.pasted.setFixedHeight(96)
+        self.pasted.setFixedHeight(72)
         self.pasted.textChanged.connect(self.changed)
         for widget in (self.text, self.file, self.pasted):
             column.addWidget(widget)
@@ -116,7 +128,7 @@ class ReportForm(QWidget):
 
     def show_rows(self, rows: Iterable[Row], original: str, chosen: Sequence[str] | None = None) -> None:
         """The library, the path of the original, and which others have a tick (None: all that are versions of it)."""
-        self._rows = {row.path: row for row in rows if row.kind == "gguf" and not row.problem}
+        self._rows = {row.path: row for row in rows if row.kind in KINDS and not row.problem}
         first = self._rows.get(original)
         family = [row for row in self._rows.values() if first is not None and same_model(first, row)]
         family.sort(key=lambda row: -row.size)
@@ -129,35 +141,52 @@ class ReportForm(QWidget):
 
     def best_original(self, rows: Iterable[Row], path: str) -> str:
         """Of the versions of a model, the one in the most bits: what the others were made of."""
-        rows = [row for row in rows if row.kind == "gguf" and not row.problem]
+        rows = [row for row in rows if row.kind in KINDS and not row.problem]
         first = next((row for row in rows if row.path == path), None)
         family = [row for row in rows if first is not None and same_model(first, row)]
-        return max(family, key=lambda row: row.size).path if family else path
+        return max(family, key=lambda row: (row.size, row.kind == "gguf")).path if family else path
 
     def _list_models(self, chosen: Sequence[str] | None = None) -> None:
         original = self._rows.get(self.original_path())
         ticked = None if chosen is None else set(chosen)
         self.models.blockSignals(True)
         self.models.clear()
-        for row in sorted(self._rows.values(), key=lambda row: -row.size):
-            if original is not None and row.path != original.path and same_model(original, row):
-                self._add(f"{row.name}  {size(row.size)}", row.path, ticked is None or row.path in ticked)
+        versions = [
+            row
+            for row in sorted(self._rows.values(), key=lambda row: -row.size)
+            if original is not None and row.path != original.path and same_model(original, row)
+        ]
+        for row in versions:
+            usual = row.kind == "gguf"  # a folder takes transformers, which is slow: only if it is wanted
+            where = "" if usual else "  folder"
+            self._add(
+                f"{row.name}  {size(row.size)}{where}", row.path, usual if ticked is None else row.path in ticked, row.path
+            )
+        there = {row.quantization for row in versions} | ({original.quantization} if original is not None else set())
+        for kind in TYPES if original is not None and original.quantization not in TYPES else ():
+            if kind not in there:
+                self._add(f"{kind}  is made for it", "", not versions and ticked is None, "Made, measured and removed", kind)
         self.models.blockSignals(False)
-        self.changed.emit()
+        self._ticked()
 
-    def _add(self, text: str, path: str, ticked: bool) -> None:
+    def _add(self, text: str, path: str, ticked: bool, tip: str, kind: str = "") -> None:
         item = QListWidgetItem(text)
         item.setData(_PATH, path)
-        item.setToolTip(path)
+        item.setData(_TYPE, kind)
+        item.setToolTip(tip)
         item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsSelectable)
         item.setCheckState(Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked)
         self.models.addItem(item)
 
+    def _ticked(self, *_: object) -> None:
+        self.keep.setEnabled(bool(self.types()))
+        self.changed.emit()
+
     def add_file(self, path: str) -> None:
         """A file that the library does not list."""
-        if path not in [self.models.item(place).data(_PATH) for place in range(self.models.count())]:
-            self._add(path.rpartition("/")[2], path, True)
-            self.changed.emit()
+        if path not in [item.data(_PATH) for item in self._items()]:
+            self._add(path.rpartition("/")[2], path, True, path)
+            self._ticked()
 
     def _ask_for_file(self) -> None:
         dialog = QFileDialog(self.window(), "A model to compare", "", "GGUF (*.gguf);;All files (*)")
@@ -182,8 +211,14 @@ class ReportForm(QWidget):
 
     def chosen(self) -> list[str]:
         """Paths with a tick."""
-        items = [self.models.item(place) for place in range(self.models.count())]
-        return [str(item.data(_PATH)) for item in items if item.checkState() == Qt.CheckState.Checked]
+        return [str(item.data(_PATH)) for item in self._items() if item.data(_PATH) and _is_ticked(item)]
+
+    def types(self) -> list[str]:
+        """Types with a tick, which are made for the measurement."""
+        return [str(item.data(_TYPE)) for item in self._items() if item.data(_TYPE) and _is_ticked(item)]
+
+    def _items(self) -> list[QListWidgetItem]:
+        return [self.models.item(place) for place in range(self.models.count())]
 
     def chunks(self) -> int:
         return round(self.windows.value())
@@ -191,9 +226,9 @@ class ReportForm(QWidget):
     def missing(self) -> str:
         """What has to be given before it can start; empty if nothing has."""
         if not self.original_path():
-            return "There is no GGUF file to measure: convert the folder first."
-        if not self.chosen():
-            return "Tick at least one model to compare, or quantize one first."
+            return "Choose the original."
+        if not self.chosen() and not self.types():
+            return "Tick at least one model to compare, or add a file."
         if self.text.currentData() == FILE and not self.file.text():
             return "Choose the text file."
         if self.text.currentData() == PASTED and len(self.pasted.toPlainText()) < LEAST_TEXT:
@@ -205,6 +240,10 @@ def same_model(one: Row, other: Row) -> bool:
     """Whether two files can be versions of one model: the same layers, widths and vocabulary."""
     facts = lambda row: (row.architecture, row.layers, row.embedding, row.heads, row.vocabulary)  # noqa: E731
     return facts(one) == facts(other)
+
+
+def _is_ticked(item: QListWidgetItem) -> bool:
+    return item.checkState() == Qt.CheckState.Checked
 
 
 def _small(text: str) -> QLabel:

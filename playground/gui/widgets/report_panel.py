@@ -139,8 +139,9 @@ class ReportPanel(QWidget):
         splitter.setChildrenCollapsible(False)
         splitter.addWidget(above)
         splitter.addWidget(below)
-        splitter.setStretchFactor(0, 3)
-        splitter.setStretchFactor(1, 2)
+        splitter.setSizes([272, 224])
+        for place in (0, 1):
+            splitter.setStretchFactor(place, 1)
         below.setMinimumHeight(112)
         self._stack = QStackedWidget()
         self._stack.addWidget(splitter)
@@ -261,29 +262,37 @@ class ReportPanel(QWidget):
 
     def _show_ready(self) -> None:
         missing = self.form.missing()
-        count = len(self.form.chosen())
-        what = f"Reads the text with the original and with {count} model{'s' if count != 1 else ''}, one after the other."
+        models, types = len(self.form.chosen()), len(self.form.types())
+        made = f"Makes {types} type{'s' if types != 1 else ''}, then reads" if types else "Reads"
+        count = models + types
+        what = f"{made} the text with the original and {count} model{'s' if count != 1 else ''}, one after the other."
         detail = missing or "Speed is measured too: let the machine rest meanwhile."
         tip = missing or "Starts; the window goes on meanwhile"
-        start = Press("start", "Measure", tip, self._start, True, enabled=not missing and self._workshop is not None)
+        enabled = not missing and self._workshop is not None
         row = next((row for row in self._shown if row.path == self._chosen), None)
         if row is None:
+            text = "Measure again" if self._shown else "Measure"
+            start = Press("start", text, tip, self._start, True, enabled=enabled)
             self.foot.show_ready(what if not missing else "Nothing to measure yet", detail, start)
             return
-        said = (
-            f"{row.name}: {size(row.size)}, KL {loss_text(row.kl_divergence)}, {row.top1_agreement * 100:.1f} % the same token"
-        )
-        show = Press("show", "Show in library", "Selects it among the models", lambda: self.library_wanted.emit(row.path))
-        chat = Press("chat", "Chat with it", "Loads it and opens the chat", lambda: self.chat_wanted.emit(row.path))
-        start = Press("start", "Measure again", tip, self._start, True, enabled=start.enabled)
-        self.foot.show_ready(said, _tip(row).replace("\n", "  ·  ").partition("  ·  ")[2], show, chat, start)
+        kl = f"KL {loss_text(row.kl_divergence)} ± {loss_text(row.kl_error)}"
+        said = f"{size(row.size)}  ·  {kl}  ·  {row.top1_agreement * 100:.1f} % the same token"
+        presses = [Press("start", "Measure again", tip, self._start, enabled=enabled)]
+        if Path(row.path).exists():  # not one that was made for the measurement only
+            show = lambda: self.library_wanted.emit(row.path)  # noqa: E731
+            chat = lambda: self.chat_wanted.emit(row.path)  # noqa: E731
+            presses.append(Press("show", "Show in library", "Selects it among the models", show))
+            presses.append(Press("chat", "Chat with it", "Loads it and opens the chat", chat, True))
+        self.foot.show_ready(row.name, said, *presses)
 
     def _start(self) -> None:
         if self._workshop is None or self.form.missing() or self._at_work() is not None:
             return
         try:
             text = self._text()
-            self._job = self._workshop.report(self.form.original_path(), self.form.chosen(), text, chunks=self.form.chunks())
+            more = {"types": tuple(self.form.types()), "keep": self.form.keep.isChecked()}
+            original, models, chunks = self.form.original_path(), self.form.chosen(), self.form.chunks()
+            self._job = self._workshop.report(original, models, text, chunks=chunks, **more)
         except (PlaygroundError, OSError) as error:
             self._desk.notify(getattr(error, "message", str(error)), getattr(error, "hint", ""), "error", key="report")
             return

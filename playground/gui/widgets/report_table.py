@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStyledItemDelegat
 from playground.gui import theme
 from playground.gui.widgets.amounts import amount, size
 from playground.gui.widgets.report_plot import loss_text
+from playground.gui.widgets.table_head import TableHead
 from playground.protocol import QualityRow
 
 Index = QModelIndex | QPersistentModelIndex
@@ -251,10 +252,9 @@ class ReportTable(QTableView):
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(32)
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        head = self.horizontalHeader()
-        head.setHighlightSections(False)
+        head = TableHead(self)
+        self.setHorizontalHeader(head)
         head.setMinimumSectionSize(48)
-        head.setFixedHeight(36)
         for place, column in enumerate(COLUMNS):
             self.setColumnWidth(place, column.width)
         head.setSectionResizeMode(MODEL, QHeaderView.ResizeMode.Stretch)
