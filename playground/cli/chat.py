@@ -9,6 +9,7 @@ from typing import Any
 from playground import events
 from playground.cli.common import Conversation, add_json, add_settings, emit, note, opened, settings_from
 from playground.errors import Cancelled, PlaygroundError
+from playground.history.records import GenerationRow, MessageRow
 from playground.params import ContextSettings, SamplingSettings, to_dict
 
 
@@ -18,7 +19,9 @@ def add(verbs: Any) -> None:
     verb.add_argument("--prompt", help="what to say; without it, lines are read from the terminal or a pipe")
     verb.add_argument("--system", default="", help="the system prompt")
     verb.add_argument("--reply-start", default="", help="how the reply has to begin")
-    verb.add_argument("--adapter", default="", metavar="A", help="a LoRA to put on: a name, a folder in PEFT layout, or a GGUF file")
+    verb.add_argument(
+        "--adapter", default="", metavar="A", help="a LoRA to put on: a name, a folder in PEFT layout, or a GGUF file"
+    )
     add_json(verb)
     add_settings(verb, SamplingSettings, "sampling")
     add_settings(verb, ContextSettings, "loading")
@@ -72,26 +75,29 @@ def _say(conversation: Conversation, chat_id: str, text: str, args: argparse.Nam
     if row.state == "context":
         note("The context window is full: start a new conversation, or load the model with a larger --context.")
     if args.json:
-        emit(
-            {
-                "text": message.content,
-                "token_ids": ids,
-                "logprobs": logprobs,
-                "settings": to_dict(row.settings),
-                "seed": row.seed,
-                "engine": row.engine,
-                "prompt_tokens": row.prompt_tokens,
-                "completion_tokens": row.completion_tokens,
-                "prefill_s": row.prefill_s,
-                "decode_s": row.decode_s,
-                "generation_id": row.id,
-                "finish_reason": row.state,
-                "cached_tokens": row.cached_tokens,
-                "session_id": row.session_id,
-                "model": row.model_name,
-                "adapter": row.adapter,
-            }
-        )
+        emit(reply_record(row, message, ids, logprobs))
+
+
+def reply_record(row: GenerationRow, message: MessageRow, ids: list[int], logprobs: list[float]) -> dict[str, Any]:
+    """A reply as `--json` prints it."""
+    return {
+        "text": message.content,
+        "token_ids": ids,
+        "logprobs": logprobs,
+        "settings": to_dict(row.settings),
+        "seed": row.seed,
+        "engine": row.engine,
+        "prompt_tokens": row.prompt_tokens,
+        "completion_tokens": row.completion_tokens,
+        "prefill_s": row.prefill_s,
+        "decode_s": row.decode_s,
+        "generation_id": row.id,
+        "finish_reason": row.state,
+        "cached_tokens": row.cached_tokens,
+        "session_id": row.session_id,
+        "model": row.model_name,
+        "adapter": row.adapter,
+    }
 
 
 def _lines(silent: bool) -> Any:

@@ -143,7 +143,11 @@ def _generation(row: GenerationRow, brief: bool = False) -> dict[str, Any]:
 def _chat(chat: Chat) -> dict[str, Any]:
     session = {field.name: getattr(chat.session, field.name) for field in dataclasses.fields(chat.session)}
     return {
-        "session": session | {"sampling": to_dict(chat.session.sampling)},
+        "session": session
+        | {
+            "sampling": to_dict(chat.session.sampling),
+            "columns": [dataclasses.asdict(column) for column in chat.session.columns],
+        },
         "messages": [dataclasses.asdict(message) for message in chat.messages],
         "generations": [_generation(row) for row in chat.generations.values()],
     }

@@ -1,0 +1,97 @@
+"""`playground compare`: columns from options, one JSON line with a record for each, and the log that can replay them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from playground import cli
+from playground.cli.compare import columns_from
+from playground.params import PRESETS
+
+from .test_cli import run
+
+PROMPT = "Tell me a story about a fox."
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def asked(*options: str) -> Any:
+    return cli.parser().parse_args(["compare", "starter", "--prompt", PROMPT, *options])
+
+
+def test_columns_come_from_every_option_in_order() -> None:
+    columns = columns_from(
+        asked(
+            "--with", "temperature=0.2 top_p=0.9",
+            "--with", "reply_start='Once upon' label=told seed=9 stop=.,!",
+            "--sweep", "top_k 1,2",
+            "--preset", "Precise",
+            "--seeds", "2",
+            "--max-tokens", "7", "--seed", "5", "--reply-start", "Well",
+        )
+    )  # fmt: skip
+    assert [column.label for column in columns] == [
+        "temperature=0.2 top_p=0.9", "told", "Top-k 1", "Top-k 2", "Precise", "Seed 5", "Seed 6",
+    ]  # fmt: skip
+    assert [column.reply_start for column in columns] == ["Well", "Once upon", *["Well"] * 5]
+    assert (columns[0].settings.temperature, columns[0].settings.top_p, columns[0].settings.seed) == (0.2, 0.9, 5)
+    assert (columns[1].settings.seed, columns[1].settings.stop) == (9, (".", "!"))
+    assert [column.settings.top_k for column in columns[2:4]] == [1, 2]
+    assert columns[4].settings.top_p == PRESETS["Precise"].top_p and columns[4].settings.seed == 5
+    assert {column.settings.max_tokens for column in columns} == {7}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "nothing to compare"),
+        (("--with", "temperatur=1"), "no setting called 'temperatur'"),
+        (("--with", "hot"), "not of the form"),
+        (("--with", "temperature=9"), "out of range"),
+        (("--with", "label='x"), "cannot be read"),
+        (("--sweep", "temperature 0..1 9"), "9 columns"),
+        (("--seeds", "5", "--sweep", "temperature 0..1 4"), "9 columns"),
+        (("--preset", "Wild"), "no preset called 'Wild'"),
+    ],
+)
+def test_columns_that_cannot_be(options: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["compare", "starter", "--prompt", "x", *options]) == 2
+    out, err = capsys.readouterr()
+    (line,) = err.splitlines()
+    assert not out and line.startswith("playground: ") and said in line
+
+
+def test_a_comparison_is_what_chats_would_say_and_is_on_record(home: Path) -> None:
+    four = ("temperature=0", "temperature=0.7", "temperature=1.3 top_k=0", "temperature=0 reply_start=Once")
+    options = [word for each in four for word in ("--with", each)]
+    status, out, err = run(
+        home, "compare", "starter", "--prompt", PROMPT, *options, "--seed", "3", "--max-tokens", "16", "--json"
+    )
+    assert status == 0, err
+    (line,) = out.splitlines()
+    found = json.loads(line)
+    assert found["prefill_count"] == 1 and found["decode_tokens_per_s"] > 0
+    sequences = found["sequences"]
+    assert [each["label"] for each in sequences] == list(four)
+    for each, options_of_chat in zip(sequences, (["--temperature", "0"], ["--temperature", "0.7"]), strict=False):
+        status, out, err = run(
+            home, "chat", "starter", "--prompt", PROMPT, *options_of_chat, "--seed", "3", "--max-tokens", "16", "--json"
+        )
+        alone = json.loads(out)
+        assert alone["token_ids"] == each["token_ids"] and alone["text"] == each["text"]
+        assert set(alone) | {"label", "column_id"} == set(each)
+    assert sequences[3]["text"].startswith("Once") and sequences[3]["settings"]["seed"] == 3
+    status, out, err = run(home, "log", "replay", sequences[2]["generation_id"], "--json")
+    assert status == 0 and json.loads(out)["identical"], out + err
+    status, out, err = run(home, "log", "show", found["session_id"], "--json")
+    shown = json.loads(out)
+    assert shown["session"]["kind"] == "compare" and len(shown["session"]["columns"]) == 4 and len(shown["generations"]) == 4
+    status, out, err = run(home, "log", "export", sequences[0]["generation_id"])
+    assert all(f"## {each}" in out and sequence["text"].strip() in out for each, sequence in zip(four, sequences, strict=True))
