@@ -6,6 +6,7 @@ written as random blocks with a fitting scale, so that a billion of them take se
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,27 +101,80 @@ def reciting_model(path: Path, pieces: Sequence[bytes], context: int = 512, shar
 
     No piece may occur twice: the last token alone decides. Single bytes are the tokens 0 to 255, 256 ends the text.
     """
-    vocabulary = [bytes([number]) for number in range(256)] + [b"<eos>"]
-    vocabulary += [piece for piece in pieces if len(piece) > 1]
-    ids = [vocabulary.index(piece) for piece in pieces]
-    if len(set(ids)) != len(ids):
-        raise ValueError("a piece occurs twice")
-    width = 128
-    rng = np.random.default_rng(0)
-    embedding = rng.normal(size=(len(vocabulary), width)).astype(np.float32)
-    embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
-    output = np.zeros_like(embedding)
-    for here, following in zip(ids, [*ids[1:], 256], strict=True):
-        output[following] = embedding[here] * sharpness / np.sqrt(width)
+    vocabulary, ids, embedding, output = _reciting(pieces, sharpness)
     layered = iter([embedding, output])
 
     def matrix(rows: int, columns: int, scale: float = 1.0) -> tuple[np.ndarray, Kind]:
         is_outer = rows == len(vocabulary)
         return (next(layered) if is_outer else np.zeros((rows, columns), np.float32)), Kind.F32
 
-    shape = Shape("llama", len(vocabulary), width, 1, 2, 2, 128, context)
+    shape = Shape("llama", len(vocabulary), _RECITING_WIDTH, 1, 2, 2, 128, context)
     _write(path, shape, matrix, vocabulary, None)
     return ids
+
+
+def reciting_folder(path: Path, pieces: Sequence[bytes], context: int = 512, sharpness: float = 30.0) -> list[int]:
+    """The same model as a folder of safetensors in Hugging Face layout."""
+    from safetensors.numpy import save_file
+
+    vocabulary, ids, embedding, output = _reciting(pieces, sharpness)
+    width = _RECITING_WIDTH
+    blocks = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
+    blocks += ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
+    tensors = {f"model.layers.0.{name}.weight": np.zeros((width, width), np.float32) for name in blocks}
+    norms = ("model.norm", "model.layers.0.input_layernorm", "model.layers.0.post_attention_layernorm")
+    tensors |= {f"{name}.weight": np.ones(width, np.float32) for name in norms}
+    tensors |= {"model.embed_tokens.weight": embedding, "lm_head.weight": output}
+    path.mkdir(parents=True)
+    save_file(tensors, path / "model.safetensors", {"format": "pt"})
+    config = {
+        "model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": len(vocabulary), "hidden_size": width,
+        "intermediate_size": width, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2,
+        "max_position_embeddings": context, "rms_norm_eps": 1e-5, "tie_word_embeddings": False, "eos_token_id": 256,
+        "bos_token_id": None, "dtype": "float32",
+    }  # fmt: skip
+    (path / "config.json").write_text(json.dumps(config))
+    tokenizer = {
+        "version": "1.0",
+        "added_tokens": [
+            {
+                "id": 256,
+                "content": "<eos>",
+                "special": True,
+                "single_word": False,
+                "lstrip": False,
+                "rstrip": False,
+                "normalized": False,
+            }
+        ],
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+        "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+        "model": {"type": "BPE", "vocab": {_spelled(piece): number for number, piece in enumerate(vocabulary)}, "merges": []},
+    }
+    (path / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (path / "tokenizer_config.json").write_text(
+        json.dumps({"eos_token": "<eos>", "tokenizer_class": "PreTrainedTokenizerFast"})
+    )
+    return ids
+
+
+_RECITING_WIDTH = 128
+
+
+def _reciting(pieces: Sequence[bytes], sharpness: float) -> tuple[list[bytes], list[int], np.ndarray, np.ndarray]:
+    vocabulary = [bytes([number]) for number in range(256)] + [b"<eos>"]
+    vocabulary += [piece for piece in pieces if len(piece) > 1]
+    ids = [vocabulary.index(piece) for piece in pieces]
+    if len(set(ids)) != len(ids):
+        raise ValueError("a piece occurs twice")
+    width = _RECITING_WIDTH
+    rng = np.random.default_rng(0)
+    embedding = rng.normal(size=(len(vocabulary), width)).astype(np.float32)
+    embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
+    output = np.zeros_like(embedding)
+    for here, following in zip(ids, [*ids[1:], 256], strict=True):
+        output[following] = embedding[here] * sharpness / np.sqrt(width)
+    return vocabulary, ids, embedding, output
 
 
 def _words(vocabulary: int) -> list[bytes]:

@@ -1,14 +1,16 @@
-"""Workers to talk to. One per module where tests only read from it, one per test where they break it."""
+"""Workers to talk to. One per engine where tests only read from it, one per test where they break it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from playground.paths import starter
-from tests.models_made import random_model, reciting_model
+from tests.models_made import random_model, reciting_folder, reciting_model
 from tests.workers.talk import Talk
 
 
@@ -20,11 +22,61 @@ def talk() -> Iterator[Talk]:
     talk.close()
 
 
+ROLES = {"llama.cpp": "playground.workers.llama", "transformers": "playground.workers.torch_engine"}
+
+
+@dataclass
+class Engines:
+    """A worker of each engine, started when it is first wanted (torch takes seconds to import), with one model at a time."""
+
+    talks: dict[str, Talk] = field(default_factory=dict)
+    there: dict[str, tuple[Path, dict[str, Any]]] = field(default_factory=dict)
+
+    def talk(self, engine: str, path: Path, **context: Any) -> Talk:
+        """The engine's worker, with this model loaded."""
+        talk = self.talks.get(engine)
+        if talk is None or talk.exit is not None:
+            talk = self.talks[engine] = Talk(ROLES[engine])
+            self.there.pop(engine, None)
+        if self.there.get(engine) != (path, context):
+            self.there.pop(engine, None)
+            talk.load(path, **context)
+            self.there[engine] = (path, context)
+        return talk
+
+
+@pytest.fixture(scope="session")
+def engines() -> Iterator[Engines]:
+    found = Engines()
+    yield found
+    for talk in found.talks.values():
+        talk.close()
+
+
+@pytest.fixture(scope="module", params=list(ROLES))
+def engine(request: pytest.FixtureRequest) -> str:
+    if request.param == "transformers":
+        pytest.importorskip("transformers", reason="the engine is not installed")
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def talking() -> Iterator[Talk]:
-    """A llama.cpp worker with the starter model, shared by the module's tests."""
-    talk = Talk()
-    talk.load(starter())
+def model(engine: str) -> tuple[Path, dict[str, Any]]:
+    """The starter model for an engine; of the folder in f32, where a row says the same alone and among others."""
+    return (starter(), {}) if engine == "llama.cpp" else (starter().parent, {"precision": "f32"})
+
+
+@pytest.fixture
+def talking(engines: Engines, engine: str, model: tuple[Path, dict[str, Any]]) -> Talk:
+    """Each engine's worker with the starter model."""
+    return engines.talk(engine, model[0], **model[1])
+
+
+@pytest.fixture
+def other(engine: str, model: tuple[Path, dict[str, Any]]) -> Iterator[Talk]:
+    """The same in another process, with nothing in its cache."""
+    talk = Talk(ROLES[engine])
+    talk.load(model[0], **model[1])
     yield talk
     talk.close()
 
@@ -49,14 +101,19 @@ PIECES = (
 
 
 @pytest.fixture(scope="module")
-def reciting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Talk]:
+def recited(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    if engine == "transformers":
+        reciting_folder(folder / "reciting", PIECES)
+        return folder / "reciting"
+    reciting_model(folder / "reciting.gguf", PIECES)
+    return folder / "reciting.gguf"
+
+
+@pytest.fixture
+def reciting(engines: Engines, engine: str, recited: Path) -> Talk:
     """A worker with a model that says `PIECES` after the prompt `[257]`, and then ends."""
-    path = tmp_path_factory.mktemp("models") / "reciting.gguf"
-    reciting_model(path, PIECES)
-    talk = Talk()
-    talk.load(path)
-    yield talk
-    talk.close()
+    return engines.talk(engine, recited)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What the llama.cpp worker writes: greedy and drawn, steered while it speaks, replayed, stopped, several at once."""
+"""What a worker writes, by either engine: greedy and drawn, steered while it speaks, replayed, stopped, several at once."""
 
 from __future__ import annotations
 
@@ -91,33 +91,26 @@ def test_the_draw_goes_on_whatever_changes(talking: Talk) -> None:
     assert touched.changes[0].settings.seed == 5
 
 
-def test_the_cache_is_reused_between_turns_and_a_replay_is_identical(talking: Talk) -> None:
+def test_the_cache_is_reused_between_turns_and_a_replay_is_identical(talking: Talk, other: Talk) -> None:
     first = talking.generate(greedy(20), messages=ASK)
     assert first.prefilled is not None
     follow = user("Tell me a story about a fox.", first.text(), "And then?")
     second = talking.generate(SamplingSettings(seed=4, max_tokens=30, temperature=1.0), messages=follow)
     assert second.prefilled is not None
-    # All but the last drawn token were in the cache, and the prompt's end is read alone.
+    # All but the last drawn token were in the cache.
     assert second.prefilled.cached == len(first.prefilled.prompt) + len(first.ids()) - 1
     again = talking.generate(*second.prefilled.samplings, messages=follow)
     assert again.prefilled is not None
-    assert again.prefilled.cached == len(second.prefilled.prompt) - 1
+    assert len(second.prefilled.prompt) - again.prefilled.cached <= 1  # llama.cpp reads the prompt's end anew
     assert again.ids() == second.ids()
     assert sum(each.size * each.count for each in second.prefilled.batches) == len(second.prefilled.prompt)
     assert again.prefilled.batches == second.prefilled.batches
 
-    other = Talk()  # another process, nothing cached
-    try:
-        from playground.paths import starter
-
-        other.load(starter())
-        replay = other.generate(
-            *second.prefilled.samplings,
-            prompt_ids=[token.token_id for token in second.prefilled.prompt],
-            batches=second.prefilled.batches,
-        )
-    finally:
-        other.close()
+    replay = other.generate(
+        *second.prefilled.samplings,
+        prompt_ids=[token.token_id for token in second.prefilled.prompt],
+        batches=second.prefilled.batches,
+    )
     assert replay.prefilled is not None and replay.prefilled.cached == 0
     assert replay.ids() == second.ids()
     assert [token.logprob for token in replay.tokens[0]] == [token.logprob for token in second.tokens[0]]
@@ -135,7 +128,7 @@ def test_several_sequences_say_what_each_would_say_alone(talking: Talk) -> None:
         alone = talking.generate(each, messages=ASK)
         assert together.ids(number) == alone.ids() and together.ends[number].reason == alone.ends[0].reason
     after = talking.generate(greedy(20), messages=ASK)
-    assert after.prefilled is not None and after.prefilled.cached == len(after.prefilled.prompt) - 1
+    assert after.prefilled is not None and len(after.prefilled.prompt) - after.prefilled.cached <= 1
     assert after.ids() == together.ids(0)
 
 
