@@ -2,12 +2,11 @@
 
 A file has for each matrix `<tensor>.lora_a` [rank, inputs] and `<tensor>.lora_b` [outputs, rank], in float32, and one alpha; llama.cpp computes
 W x + scale * (alpha / rank) * B (A x). B's rows are ordered as those of the model's own matrix. Where modules have alphas of their own, or
-ranks that make no common alpha, what is missing is multiplied into B.
+ranks that make no common alpha, what is missing is multiplied into B. All of an adapter is in memory at once.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-from ..errors import Cancelled, ModelFileError, NotFoundError, PlaygroundError, StorageError
+from ..errors import Cancelled, ModelFileError, NotFoundError, PlaygroundError
 from ..models.gguf_header import GgufHeader, open_gguf
 from ..models.lora import Floats, Lora, Pair
 from ..models.safetensors_header import open_safetensors
@@ -24,6 +23,7 @@ from ..paths import existing
 from .architectures import TABLE, Architecture, architecture_of
 from .config import Config, read_config
 from .tensors import gguf_name, row_order
+from .whole_file import whole_file
 
 _OTHER = "Take the model that the adapter was made for."
 _EXPERT = re.compile(r"\.experts\.(\d+)\.")
@@ -50,7 +50,8 @@ def named_base(source: Path) -> Path:
     if named and (path := existing(named)) is not None:
         return path
     raise NotFoundError(
-        f"The model that {source.name} was made for{f' ({named[:100]})' if named else ''} is not known here.", "Name its folder or GGUF file."
+        f"The model that {source.name} was made for{f' ({named[:100]})' if named else ''} is not known here.",
+        "Name its folder or GGUF file.",
     )
 
 
@@ -111,34 +112,25 @@ def convert_adapter(
     # The commonest scaling at the commonest rank becomes the file's alpha: B is then what it was, bit for bit, in nearly every adapter.
     alphas = [pair.scaling * pair.rank for pair in lora.pairs]
     alpha = max(alphas, key=alphas.count) or 1.0
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    writer = gguf.GGUFWriter(str(part), gguf.MODEL_ARCH_NAMES[base.architecture.arch])
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        writer.add_type("adapter")
-        writer.add_name(source.name)
-        writer.add_string("adapter.type", "lora")
-        writer.add_float32("adapter.lora.alpha", float(np.float32(alpha)))
-        for done, (name, pairs) in enumerate(grouped.items()):
-            if not on_progress(done / len(grouped)):
-                raise Cancelled("Stopped while the adapter was being converted.")
-            a, b = _matrices(lora, base, name, pairs, alpha)
-            writer.add_tensor(f"{name}.lora_a", a)
-            writer.add_tensor(f"{name}.lora_b", b)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(part, target)
-    except OSError as error:
-        raise StorageError(
-            f"{target} could not be written: {error.strerror or error}.", "Make room on the disk, or choose another folder."
-        ) from None
-    finally:
-        writer.close()
-        part.unlink(missing_ok=True)
+    size = 4 * sum(pair.a.elements + pair.b.elements for pair in lora.pairs)
+    with whole_file(target, size) as part:
+        writer = gguf.GGUFWriter(str(part), gguf.MODEL_ARCH_NAMES[base.architecture.arch])
+        try:
+            writer.add_type("adapter")
+            writer.add_name(source.name)
+            writer.add_string("adapter.type", "lora")
+            writer.add_float32("adapter.lora.alpha", float(np.float32(alpha)))
+            for done, (name, pairs) in enumerate(grouped.items()):
+                if not on_progress(done / len(grouped)):
+                    raise Cancelled("Stopped while the adapter was being converted.")
+                a, b = _matrices(lora, base, name, pairs, alpha)
+                writer.add_tensor(f"{name}.lora_a", a)
+                writer.add_tensor(f"{name}.lora_b", b)
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_tensors_to_file()
+        finally:
+            writer.close()
     return target.stat().st_size
 
 

@@ -26,7 +26,6 @@ from .hyperparameters import (
     granite,
     olmo,
     olmo2,
-    phi3,
     shared_expert,
 )
 
@@ -158,7 +157,6 @@ TABLE: dict[str, Architecture] = {
         Arch.PHI3,
         (*_FUSED, "ffn_norm", "ffn_up", "ffn_down"),
         scalings=("longrope",),
-        extra=(phi3,),
         checks=(checks.heads_fill_the_width,),
         ignores_window=True,
     ),

@@ -9,6 +9,10 @@ import gguf
 
 from .config import Config
 from .hyperparameters import Header
+from .vocabulary import Vocabulary
+
+_PHI_KEEP = ("<unk>", "<s>", "<|endoftext|>")
+"""Phi-3's special tokens that leave the spaces after them alone"""
 
 _CACHE = re.compile(r"^models--(.+?)--(.+)$")
 
@@ -35,6 +39,22 @@ def write_card(header: Header, folder: Path, config: Config, parameters: int) ->
         found.set_gguf_meta_model(header.writer)
     except Exception as error:
         header.notes.append(f"Some of the model card (README.md) was left out ({str(error)[:80]}).")
+
+
+def settle_name(header: Header, vocabulary: Vocabulary) -> bool:
+    """Gives a model the name that makes llama.cpp treat the spaces after its special tokens as the tokenizer does; whether there is one.
+
+    llama.cpp takes the strip flags of Phi-3's tokens from the words "phi-3" or "phi3" in a model's name, and fails without these tokens.
+    """
+    name = header.writer.kv_data[0][gguf.Keys.General.NAME]
+    flags = {token["content"]: bool(token.get("rstrip")) for token in vocabulary.added}
+    is_phi = {"</s>", *_PHI_KEEP} <= set(flags) and all(flags[text] != (text in _PHI_KEEP) for text in flags)
+    is_named = re.search(r"phi-?3", name.value, re.IGNORECASE) is not None
+    if is_phi and not is_named:
+        name.value += " (Phi-3)"
+    elif is_named and not is_phi:
+        name.value = re.sub(r"(phi)-?3", r"\1 3", name.value, flags=re.IGNORECASE)
+    return is_phi
 
 
 def _is_hash(text: str) -> bool:

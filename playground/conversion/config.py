@@ -29,6 +29,13 @@ _ALIASES: dict[str, tuple[str, ...]] = {
     "rotary_part": ("partial_rotary_factor", "rotary_pct"),
 }
 
+_OWN: dict[str, dict[str, tuple[str, ...]]] = {
+    "gpt2": {"hidden": ("n_inner",), "kv_heads": ()},
+    "gpt_neox": {"kv_heads": ()},
+    "falcon": {"hidden": ("ffn_hidden_size",), "kv_heads": ("num_kv_heads",)},
+}
+"""Kinds of models (`model_type`) whose classes read some keys alone, whatever else stands in the file."""
+
 
 @dataclass(frozen=True)
 class Rope:
@@ -65,7 +72,8 @@ class Config:
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value under `key` or one of its other spellings; `default` where it is missing or null."""
-        for name in (key, *_ALIASES.get(key, ())):
+        own = _OWN.get(str(self.values.get("model_type")), {})
+        for name in (key, *own.get(key, _ALIASES.get(key, ()))):
             value = self.values.get(name)
             if value is not None:
                 return value

@@ -194,10 +194,6 @@ def olmo2(header: Header, config: Config) -> None:
         write_window(header, config, 4)
 
 
-def phi3(header: Header, config: Config) -> None:
-    header.writer.add_rope_scaling_orig_ctx_len(config.integer("original_max_position_embeddings", config.context))
-
-
 def granite(header: Header, config: Config) -> None:
     writer = header.writer
     writer.add_attention_scale(config.number("attention_multiplier", 1.0))

@@ -45,7 +45,6 @@ def from_bpe(header: Header, data: dict[str, Any], model: dict[str, Any]) -> Voc
     unknown = model.get("unk_token")
     if unknown in vocab:
         vocabulary.types[vocab[unknown]] = int(Type.UNKNOWN)
-    vocabulary.note_flags(header.notes)
     closed = scores is not None and _is_closed(vocab, pairs)
     if not closed and not prefix and not any("\n" in token and token.strip("\n") for token in vocab):
         return _as_merges(header, vocabulary, pairs)
@@ -175,7 +174,6 @@ def from_unigram(header: Header, data: dict[str, Any], model: dict[str, Any]) ->
     if isinstance(unknown, int) and unknown in vocabulary.types:
         vocabulary.types[unknown] = int(Type.UNKNOWN)
         header.writer.add_unk_token_id(unknown)
-    vocabulary.note_flags(header.notes)
     _write_unigram(header, True, True, charsmap)
     return vocabulary
 
@@ -223,7 +221,6 @@ def from_model_file(header: Header, folder: Path, settings: dict[str, Any]) -> V
             if vocabulary.types.get(token["id"]) not in (int(Type.UNKNOWN), int(Type.BYTE)):
                 vocabulary.types[token["id"]] = int(Type.CONTROL if token.get("special") else Type.USER_DEFINED)
             vocabulary.added.append(token)
-    vocabulary.note_flags(header.notes)
     prefix, merges_spaces = bool(normalizer.get(3, 1)), bool(normalizer.get(4, 1))
     if trainer.get(3, 1) == 2:
         if any(token not in vocabulary.texts.values() for token in _BYTES):

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import ModelFileError
 from . import merges, pre_tokenizers, sentencepiece
+from .card import settle_name
 from .config import Config, read_json
 from .hyperparameters import Header
 from .vocabulary import Vocabulary
@@ -46,6 +47,7 @@ def write_tokenizer(header: Header, folder: Path, config: Config, rows: int) -> 
         vocabulary = sentencepiece.from_model_file(header, folder, settings.own)
     else:
         raise ModelFileError(f"{folder.name} has no tokenizer.", "Download tokenizer.json of the model as well.")
+    vocabulary.note_flags(header.notes, strips=not settle_name(header, vocabulary))
     _write_vocabulary(header, vocabulary, rows)
     _write_special(header, settings, vocabulary, data)
     _write_template(header, settings)
@@ -92,7 +94,6 @@ def _byte_level(header: Header, data: dict[str, Any], model: dict[str, Any]) -> 
             "Use the folder with the transformers engine.",
         )
     vocabulary = Vocabulary.of(model["vocab"], data.get("added_tokens") or [])
-    vocabulary.note_flags(header.notes)
     header.writer.add_tokenizer_model("gpt2")
     header.writer.add_tokenizer_pre(name)
     header.writer.add_token_merges(merges.spelled(pairs) or ["a b"])  # a list there must be

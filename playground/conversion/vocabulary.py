@@ -74,9 +74,9 @@ class Vocabulary:
             types.append(self.types.get(number, int(Type.UNUSED)))
         return texts, types
 
-    def note_flags(self, notes: list[str]) -> None:
-        """Says what added tokens ask for that llama.cpp does not do."""
-        if any(token.get("lstrip") or token.get("rstrip") for token in self.added):
+    def note_flags(self, notes: list[str], strips: bool) -> None:
+        """Says what added tokens ask for that llama.cpp does not do; `strips`: their flags about spaces are among it."""
+        if strips and any(token.get("lstrip") or token.get("rstrip") for token in self.added):
             notes.append(
                 "Some special tokens swallow the spaces beside them in the Hugging Face tokenizer; llama.cpp leaves the spaces."
             )

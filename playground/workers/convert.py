@@ -1,4 +1,7 @@
-"""The conversion worker: one GGUF file of one model folder, or of one adapter. How a file is made is `conversion`; here are the messages and the cancel."""
+"""The conversion worker: one GGUF file of one model folder, or of one adapter.
+
+How a file is made is `conversion`; here are the messages and the cancel.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from playground import conversion
-from playground.conversion import adapter as conversion_of_adapters
-from playground.protocol import Convert, ConvertAdapter, Finished, Made, Progress
+from playground.conversion import adapter as adapters
+from playground.protocol import Convert, ConvertAdapter, Made, Progress
 
 
 class ConvertRole:
@@ -33,18 +36,17 @@ class ConvertRole:
             lambda: self._link.pending and self._link.cancelled(request),
         )
         self._link.send(Made(request, str(report.path), report.bytes, report.seconds, report.notes))
-        self._link.send(Finished(request))
 
     def _convert_adapter(self, command: ConvertAdapter) -> None:
         request, began = command.request, time.perf_counter()
         source, target = Path(command.source).absolute(), Path(command.target).absolute()
-        base = conversion_of_adapters.base_of(Path(command.base) if command.base else conversion_of_adapters.named_base(source))
+        base = adapters.base_of(Path(command.base) if command.base else adapters.named_base(source))
 
         def going(fraction: float) -> bool:
             self._link.send(Progress(request, fraction, "converting"))
             return not (self._link.pending and self._link.cancelled(request))
 
-        size = conversion_of_adapters.convert_adapter(source, target, base, going)
+        size = adapters.convert_adapter(source, target, base, going)
         self._link.send(Made(request, str(target), size, time.perf_counter() - began))
 
 
