@@ -34,6 +34,9 @@ TABLE: tuple[Action, ...] = (
     Action("chat.regenerate", "Regenerate", "Ctrl+R", "chat", "regenerate_last", "Chat", "Another version of the last reply"),
     Action("model.open", "Open model file…", "Ctrl+O", "window", "open_model", "Model", "Loads a GGUF file"),
     Action(
+        "model.open_folder", "Open model folder…", "", "window", "open_model_folder", "Model", "Loads a folder of safetensors"
+    ),
+    Action(
         "model.choose", "Choose model…", "Ctrl+M", "window", "ask_for_model", "Model", "The starter and the models used lately"
     ),
     Action("model.reload", "Load again", "", "window", "reload_model", "Model", "Loads the last model again"),

@@ -187,18 +187,20 @@ class Window(QMainWindow):
         assert self.session is not None
         if self.session.model.state == "none":
             last = self.preferences.get("last_model")
-            self.load_model(last if last and Path(last).is_file() else "starter")
+            self.load_model(last if last and Path(last).exists() else "starter")
 
     def _model_changed(self, state: Any) -> None:
         from playground.gui.widgets.job_strip import Job
-        from playground.gui.widgets.model_picker import ModelPicker
+        from playground.gui.widgets.model_picker import STARTED, ModelPicker, is_folder
 
         for picker in self.findChildren(ModelPicker):
             picker.handle(state)
 
         if state.state == "loading":
             assert self.session is not None
-            self.jobs.put(Job("model", f"Loading {state.name}", state.fraction, cancel=self.session.unload))
+            starting = "starting transformers" if is_folder(state.path) and state.fraction < STARTED else ""
+            fraction = -1.0 if starting else state.fraction
+            self.jobs.put(Job("model", f"Loading {state.name}", fraction, starting, cancel=self.session.unload))
         else:
             self.jobs.remove("model")
         if state.state == "ready":
@@ -311,6 +313,20 @@ class Window(QMainWindow):
         from playground.gui.widgets.model_picker import ask_for_file
 
         ask_for_file(self, self.preferences, self.load_model)
+
+    def open_model_folder(self) -> None:
+        """Asks for a folder in Hugging Face layout."""
+        from playground.gui.widgets.model_picker import ask_for_folder
+
+        ask_for_folder(self, self.preferences, self.load_model)
+
+    def put_on_adapter(self, path: str) -> None:
+        """Loads the model that is loaded anew, with this adapter on."""
+        from playground.gui.widgets.model_picker import ModelPicker
+
+        self.open("chat")
+        for picker in self.pages["chat"].findChildren(ModelPicker):
+            picker.put_on(path)
 
     def ask_for_model(self) -> None:
         self.open("chat")
@@ -428,8 +444,12 @@ class Window(QMainWindow):
     def dropEvent(self, event: QDropEvent) -> None:
         self._show_drop_sign(False)
         file = _dropped(event)
-        if file is not None:
-            event.acceptProposedAction()
+        if file is None:
+            return
+        event.acceptProposedAction()
+        if is_adapter(file):
+            self.put_on_adapter(str(file))
+        else:
             self.load_model(str(file))
 
     def _show_drop_sign(self, shown: bool) -> None:
@@ -474,10 +494,22 @@ def _application() -> QApplication:
 
 
 def _dropped(event: QDropEvent) -> Path | None:
+    """The model or adapter among what is dropped: a GGUF file, or a folder that has what makes one (or a file of such a folder)."""
     for url in event.mimeData().urls():
-        if url.isLocalFile() and url.toLocalFile().lower().endswith(".gguf"):
-            return Path(url.toLocalFile())
+        if not url.isLocalFile():
+            continue
+        path = Path(url.toLocalFile())
+        if path.suffix.lower() == ".gguf":
+            return path
+        folder = path.parent if path.suffix.lower() in (".json", ".safetensors") else path
+        if (folder / "config.json").is_file() or is_adapter(folder):
+            return folder
     return None
+
+
+def is_adapter(path: Path) -> bool:
+    """Whether a folder holds an adapter in PEFT layout, and no model."""
+    return (path / "adapter_config.json").is_file() and not (path / "config.json").is_file()
 
 
 def _summary(info: Any) -> str:

@@ -41,6 +41,14 @@ def resolve(home: Home, name: str) -> Path:
     )
 
 
+def known(home: Home) -> list[Path]:
+    """Every adapter on this computer: those in the folder of adapters, and those of the library. Reads folders and headers."""
+    from playground.models import library
+
+    listed = [Path(row.path) for row in library.scan(home).rows if row.kind == "adapter" and not row.problem]
+    return list(dict.fromkeys([*_own(home), *listed]))
+
+
 def _own(home: Home) -> list[Path]:
     try:
         return sorted(

@@ -25,6 +25,7 @@ from playground import events
 from playground.gui import theme
 from playground.gui.form import Form, line
 from playground.gui.preferences import Preferences, is_starter
+from playground.gui.widgets.adapter_choice import AdapterChoice
 
 WIDTH = 400
 ROW = 48
@@ -33,6 +34,8 @@ PATH = Qt.ItemDataRole.UserRole
 DETAIL = Qt.ItemDataRole.UserRole + 1
 CURRENT = Qt.ItemDataRole.UserRole + 2
 SETTINGS = ("context", "gpu_layers", "threads", "flash_attention", "kv_type_k", "kv_type_v", "batch", "ubatch")
+FOLDER_SETTINGS = ("context", "precision", "threads")
+"""of a model folder, which transformers runs"""
 
 
 class _Delegate(QStyledItemDelegate):
@@ -69,10 +72,15 @@ class _Delegate(QStyledItemDelegate):
 
 
 class ModelMenu(QFrame):
-    """`load_wanted(path or "starter")`, `file_wanted`, `unload_wanted`, `reload_wanted`. Closes by itself."""
+    """`load_wanted(path or "starter")`, `file_wanted`, `folder_wanted`, `unload_wanted`, `reload_wanted`, and for the adapter of the loaded
+    model `adapter_wanted(path)` (empty: none) and `adapter_folder_wanted`. Closes by itself.
+    """
 
     load_wanted = Signal(str)
+    adapter_wanted = Signal(str)
+    adapter_folder_wanted = Signal()
     file_wanted = Signal()
+    folder_wanted = Signal()
     unload_wanted = Signal()
     reload_wanted = Signal()
 
@@ -92,6 +100,10 @@ class ModelMenu(QFrame):
         self.list = self._make_list()
         column.addWidget(self.list)
         column.addLayout(self._buttons())
+        self.adapter = AdapterChoice()
+        self.adapter.chosen.connect(lambda path: (self.close(), self.adapter_wanted.emit(path)))
+        self.adapter.other_wanted.connect(lambda: (self.close(), self.adapter_folder_wanted.emit()))
+        column.addWidget(self.adapter)
         self._settings_button = self._make_settings_button()
         column.addWidget(self._settings_button)
         self._settings: QWidget | None = None
@@ -130,7 +142,7 @@ class ModelMenu(QFrame):
         theme.mark(view, floating=True)
         current = self._state.path
         for path in ("starter", *self._preferences.get("recent_models")):
-            item = QListWidgetItem("Starter" if path == "starter" else Path(path).stem)
+            item = QListWidgetItem("Starter" if path == "starter" else _name(path))
             item.setData(PATH, path)
             item.setData(DETAIL, _detail(path))
             same = is_starter(current) if path == "starter" else path == current
@@ -148,6 +160,13 @@ class ModelMenu(QFrame):
         self._unload = QPushButton("Unload")
         for button, name, icon, tip, signal in (
             (QPushButton("Open GGUF file…"), "models.open", "folder-open", "Any GGUF file on this machine", self.file_wanted),
+            (
+                QPushButton("Open model folder…"),
+                "models.open_folder",
+                "boxes",
+                "A folder in Hugging Face layout (safetensors), run by transformers",
+                self.folder_wanted,
+            ),
             (self._unload, "models.unload", "power", "Frees the model's memory", self.unload_wanted),
         ):
             button.setObjectName(name)
@@ -194,7 +213,7 @@ class ModelMenu(QFrame):
         inner.setProperty("scrolled", True)
         inner_column = QVBoxLayout(inner)
         inner_column.setContentsMargins(0, 0, 8, 0)
-        form = Form(self._preferences.context_for(target), "load", SETTINGS, sliders=False)
+        form = Form(self._preferences.context_for(target), "load", _settings_of(target), sliders=False)
         form.changed.connect(lambda settings: self._preferences.set_context_for(target, settings))
         inner_column.addWidget(form)
         scroll = QScrollArea()
@@ -233,6 +252,9 @@ class ModelMenu(QFrame):
         if broken:
             self._sentence.setText(f"{state.message} {state.hint}".strip())
         self._unload.setEnabled(state.state in ("ready", "loading"))
+        self.adapter.setVisible(state.state == "ready")
+        if state.info is not None:
+            self.adapter.show_adapters(self.adapter.paths(), state.info.adapter)
         self.adjustSize()
 
     def _choose(self, item: QListWidgetItem) -> None:
@@ -249,10 +271,23 @@ class ModelMenu(QFrame):
         super().keyPressEvent(event)
 
 
+def _name(path: str) -> str:
+    where = Path(path)
+    if where.parent.name == "snapshots":  # of the Hugging Face cache
+        return where.parent.parent.name.removeprefix("models--").rpartition("--")[2]
+    return where.stem if where.suffix.lower() == ".gguf" else where.name
+
+
+def _settings_of(target: str) -> tuple[str, ...]:
+    return FOLDER_SETTINGS if target != "starter" and not target.lower().endswith(".gguf") else SETTINGS
+
+
 def _detail(path: str) -> str:
     if path == "starter":
         return "Small, comes with the program"
     try:
+        if Path(path).is_dir():
+            return f"Folder  ·  {Path(path).parent}"
         size = Path(path).stat().st_size
     except OSError:
         return f"Not there any more  ·  {Path(path).parent}"

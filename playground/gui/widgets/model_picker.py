@@ -5,7 +5,9 @@ Knows the session only as something that loads; shows the five states of a model
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,8 @@ from PySide6.QtWidgets import QFileDialog, QPushButton, QSizePolicy, QWidget
 from playground import events
 from playground.errors import PlaygroundError
 from playground.gui import theme
+from playground.gui.preferences import is_starter
+from playground.gui.widgets.adapter_choice import adapter_name
 
 if TYPE_CHECKING:
     from playground.gui.pages import Desk
@@ -24,6 +28,10 @@ if TYPE_CHECKING:
 
 DOT = 8
 STATE_COLORS = {"none": "faint", "loading": "accent", "ready": "good", "failed": "bad", "lost": "bad"}
+STARTING = "Starting transformers…"
+"""of a model folder: its libraries take some seconds to be imported"""
+STARTED = 0.1
+"""the fraction of a load from which weights are being read"""
 EMPTY = {"none": "Choose a model", "loading": "Loading", "failed": "Could not be loaded", "lost": "Stopped"}
 
 
@@ -60,8 +68,13 @@ class ModelPicker(QPushButton):
         """What the button says: the model's name, and what is known of it in this state."""
         state = self._state
         if state.state == "ready" and state.info is not None:
-            return state.name, f"{state.info.engine}  ·  {state.info.device}"
+            info = state.info
+            name = f"{state.name} + {adapter_name(info.adapter)}" if info.adapter else state.name
+            precision = info.quantization if info.engine != "llama.cpp" else ""
+            return name, "  ·  ".join(each for each in (info.engine, precision, info.device) if each)
         if state.state == "loading":
+            if is_folder(state.path) and state.fraction < STARTED:
+                return state.name, STARTING
             percent = f" {state.fraction:.0%}" if state.fraction >= 0 else "…"
             return state.name, f"Loading{percent}"
         if state.state == "none":
@@ -87,6 +100,10 @@ class ModelPicker(QPushButton):
         menu = ModelMenu(self._state, self._desk.preferences, self)
         menu.load_wanted.connect(self._load)
         menu.file_wanted.connect(lambda: ask_for_file(self, self._desk.preferences, self._load))
+        menu.folder_wanted.connect(lambda: ask_for_folder(self, self._desk.preferences, self._load))
+        menu.adapter_wanted.connect(self.put_on)
+        menu.adapter_folder_wanted.connect(self._ask_for_adapter)
+        self._list_adapters(menu)
         menu.unload_wanted.connect(self._desk.session.unload)
         menu.reload_wanted.connect(self._reload)
         self._opened += 1
@@ -104,6 +121,42 @@ class ModelPicker(QPushButton):
 
     def _load(self, model: str) -> None:
         self._try(lambda: self._desk.session.load(model, self._desk.preferences.context_for(model)))
+
+    def put_on(self, adapter: str) -> None:
+        """Loads the model anew with an adapter on, or without one if the path is empty."""
+        path = self._state.path
+        if not path:
+            self._desk.notify("An adapter needs a model that it is put on.", "Load its model first.", "warning", key="model")
+            return
+        context = self._desk.preferences.context_for("starter" if is_starter(path) else path)
+        if adapter:
+            self._try(lambda: self._desk.session.load(path, context, adapter))
+        else:
+            self._try(lambda: self._desk.session.load(path, context))
+
+    def _ask_for_adapter(self) -> None:
+        dialog = QFileDialog(self.window(), "Open an adapter folder", str(self._desk.home.adapters))
+        dialog.setObjectName("models.adapter_folder")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.fileSelected.connect(self.put_on)
+        dialog.open()
+
+    def _list_adapters(self, menu: ModelMenu) -> None:
+        """Looks for adapters off this thread; the card shows them when they are found."""
+        home, found = self._desk.home, Future[list[str]]()
+
+        def look() -> None:
+            try:
+                from playground.models import adapters  # reads folders
+
+                found.set_result([str(path) for path in adapters.known(home)])
+            except Exception as error:
+                found.set_exception(error)
+
+        threading.Thread(target=look, name="adapters", daemon=True).start()
+        show = lambda paths: menu.adapter.show_adapters(paths, menu.adapter.on())  # noqa: E731
+        self._desk.when_done(found, menu, show, lambda error: None)
 
     def _reload(self) -> None:
         self._try(self._desk.session.reload)
@@ -169,6 +222,23 @@ class ModelPicker(QPushButton):
             painter.drawText(QRectF(left + for_name + 12, 0, room - for_name - 12, self.height()), flags, elided)
         arrow = theme.icon("chevrons-up-down", "muted", 14)
         arrow.paint(painter, self.width() - 26, round(middle) - 7, 14, 14)
+
+
+def is_folder(path: str) -> bool:
+    """Whether a path is that of a model folder, told without looking."""
+    return bool(path) and path != "starter" and not path.lower().endswith(".gguf")
+
+
+def ask_for_folder(parent: QWidget, preferences: Preferences, then: Callable[[str], None]) -> None:
+    """Asks for a model folder in Hugging Face layout."""
+    recent = preferences.get("recent_models")
+    folder = str(Path(recent[0]).parent) if recent else str(Path.home())
+    dialog = QFileDialog(parent.window(), "Open a model folder", folder)
+    dialog.setObjectName("models.folder")
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.setFileMode(QFileDialog.FileMode.Directory)
+    dialog.fileSelected.connect(then)
+    dialog.open()
 
 
 def ask_for_file(parent: QWidget, preferences: Preferences, then: Callable[[str], None]) -> None:

@@ -207,6 +207,10 @@ class ReportPlot(QWidget):
         """Names beside the marks: the front's first, each where it covers nothing, none where there is no room."""
         colors = theme.palette()
         taken = [QRectF(frame.place(each).x() - 6, frame.place(each).y() - 6, 12, 12) for each in self._points]
+        front = [frame.place(each) for each in self._points if each.front]
+        for before, after in itertools.pairwise(front):
+            taken.append(QRectF(before.x(), before.y() - 1, after.x() - before.x(), 2))
+            taken.append(QRectF(after.x() - 1, before.y(), 2, after.y() - before.y()))
         for each in sorted(self._points, key=lambda point: (point.key != self._chosen, not point.front)):
             font = QFont(theme.font("small"))
             font.setWeight(QFont.Weight.DemiBold if each.front else QFont.Weight.Normal)
@@ -215,13 +219,14 @@ class ReportPlot(QWidget):
             wide, high = metrics.horizontalAdvance(each.label) + 2, 15.0
             at = frame.place(each)
             spots = (
-                QPointF(at.x() + 9, at.y() - 15),
+                QPointF(at.x() + 9, at.y() - 17),
                 QPointF(at.x() + 10, at.y() - 7),
                 QPointF(at.x() + 9, at.y() + 3),
                 QPointF(at.x() - wide - 9, at.y() + 3),
                 QPointF(at.x() - wide - 10, at.y() - 7),
                 QPointF(at.x() - wide / 2, at.y() - 24),
                 QPointF(at.x() - wide / 2, at.y() + 10),
+                QPointF(at.x() - wide - 6, at.y() + 8),
             )
             room = frame.inner.adjusted(2, -14, _RIGHT - 4, -1)
             for spot in spots:
