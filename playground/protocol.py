@@ -381,6 +381,15 @@ class CollectImatrix:
 
 
 @dataclass(frozen=True)
+class DryRun:
+    """Ask llama.cpp what loading a GGUF file would take, without reading weights or allocating anything; answered by `DryRunDone`."""
+
+    request: int
+    path: str
+    context: ContextSettings = ContextSettings()
+
+
+@dataclass(frozen=True)
 class QuantizeFolder:
     """Write a model folder with its linear layers in bitsandbytes' `nf4` or `int8`. Answered as `Convert`."""
 
@@ -595,6 +604,16 @@ class Made:
     bytes: int
     seconds: float
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DryRunDone:
+    """Answer to `DryRun`: the buffers that the engine would allocate, and the context window it would have, in tokens."""
+
+    request: int
+    memory: tuple[MemoryTerm, ...]
+    context: int
+    gpu_layers: int
 
 
 @dataclass(frozen=True)

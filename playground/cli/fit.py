@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from playground.cli.common import add_json, emit
@@ -29,6 +30,7 @@ def add(verbs: Any) -> None:
     run.add_argument("--flash-attention", default="auto", metavar="MODE", help="auto, on or off")
     run.add_argument("--experts-on-cpu", default="0", metavar="N", help="layers whose experts stay in main memory")
     run.add_argument("--split-kv", action="store_true", help="a cache of its own for every sequence")
+    run.add_argument("--dry-run", action="store_true", help="also ask the engine itself, which counts and allocates nothing")
     run.add_argument(
         "--load",
         choices=("f32", "bf16", "f16", "nf4", "nf4-double"),
@@ -50,6 +52,7 @@ def add(verbs: Any) -> None:
 def run_fit(args: argparse.Namespace) -> int:
     from playground.session import fitting  # the readers and the arithmetic are not needed by other verbs
 
+    file = _file_to_count(args) if args.dry_run else None
     what = fitting.subject(home(), args.model)
     if args.train:
         result = _training(args, what)
@@ -58,12 +61,28 @@ def run_fit(args: argparse.Namespace) -> int:
     else:
         found, largest = fitting.estimate(what, _context(args), runtime=_learned())
         result = found.to_dict() | {"largest_context": largest}
+        if file is not None:
+            from playground.session.dry_run import dry_run
+
+            settings = replace(_context(args), context=found.context, gpu_layers=found.gpu_layers)
+            result["dry_run"] = dry_run(file, settings).to_dict()
     result |= {"model": what.name, "bytes_read": what.bytes_read}
     if args.json:
         emit(result)
     else:
         _print(result)
     return 0
+
+
+def _file_to_count(args: argparse.Namespace) -> Path:
+    """The file to ask the engine about, found before anything is computed."""
+    from playground.session.dry_run import local_file
+
+    if args.train:
+        raise SettingError(
+            "The engine's dry run is for running a model, not for training it.", "Leave --dry-run or --train out."
+        )
+    return local_file(home(), args.model)
 
 
 def _learned() -> dict[str, int]:
@@ -132,9 +151,11 @@ def _training(args: argparse.Namespace, what: Any) -> dict[str, Any]:
 
 def _print(result: dict[str, Any]) -> None:
     print(f"{result['model']}: {result['verdict']}. {result['why']}")
+    counted = result.get("dry_run", {}).get("terms", {})
     for name, nbytes in result["terms"].items():
         note = result["basis"].get(name, "")
-        print(f"  {name:<12} {nbytes / MIB:12,.1f} MiB   {note}")
+        beside = f"engine {counted[name] / MIB:12,.1f} MiB   " if name in counted else " " * 26 if counted else ""
+        print(f"  {name:<12} {nbytes / MIB:12,.1f} MiB   {beside}{note}")
     print(f"  {'total':<12} {result['total'] / MIB:12,.1f} MiB")
     if len(result["devices"]) > 1:
         for one in result["devices"]:

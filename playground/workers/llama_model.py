@@ -54,6 +54,9 @@ _BUFFERS = {"model": "weights", "KV": "kv_cache", "RS": "kv_cache", "compute": "
 class Model:
     """`handle`, `context_handle` and `vocab` are the library's pointers. Close it, or its memory stays taken."""
 
+    dry = False
+    """whether memory is only counted and no weights are read: nothing can be decoded then"""
+
     def __init__(
         self,
         path: Path,
@@ -224,6 +227,8 @@ class Model:
         params.check_tensors = check_tensors
         if llama_lib.system().get("AMX_INT8") == "1":
             params.use_extra_bufts = False  # its repacked kernels crash where some compilers drop stores: see findings.md
+        if self.dry:
+            params.no_alloc, params.load_mode = True, C.LLAMA_LOAD_MODE_NONE
         self.gpu_layers = self._choose_gpu_layers(settings)
         params.n_gpu_layers = self.gpu_layers
         overrides = _experts_on_cpu(settings.experts_on_cpu) if self.gpus else None
