@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from playground.errors import HubError, ModelFileError, NotFoundError
 from playground.history.records import FitRow
@@ -28,6 +29,9 @@ from playground.protocol import ModelInfo
 from playground.session import fitting
 from playground.session.fitting import Subject
 from playground.session.shelf_lane import Lane
+
+if TYPE_CHECKING:
+    from playground.session.dry_run import Counted
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +133,16 @@ class Fits:
             lambda: training_fit(subject.shape, plan, self.devices(), held=held or {}, runtime=None), "training"
         )
 
+    def dry_run(self, path: str, settings: ContextSettings) -> Future[Counted]:
+        """What the engine itself would allocate for a GGUF file on this disk: a second or two, in a worker."""
+
+        def work() -> Counted:
+            from playground.session.dry_run import dry_run
+
+            return dry_run(Path(path), settings)
+
+        return self._readers.submit(work, "dry run")
+
     # -- verdicts
 
     def verdicts(self, rows: Sequence[Row], held: Held | None = None) -> None:
@@ -169,8 +183,6 @@ class Fits:
         key = (row.path, row.size, row.changed)
         found = self._subjects.get(key)
         if found is None:
-            from pathlib import Path
-
             found = fitting.of_path(Path(row.path))
             self._keep(key, found)
         return found

@@ -236,7 +236,7 @@ class LibraryView(QWidget):
 
         def take(subject: Any) -> None:
             if request == self._request:
-                self.detail.fit.show_subject(subject, self._held)
+                self.detail.fit.show_subject(subject, self._held, row.path)
 
         def fail(error: BaseException) -> None:
             if request == self._request:

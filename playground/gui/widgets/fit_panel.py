@@ -28,6 +28,7 @@ from playground.gui.form import line
 from playground.gui.widgets.amounts import amount
 from playground.gui.widgets.fit_bar import FitBar
 from playground.gui.widgets.fit_chip import FitChip
+from playground.gui.widgets.fit_engine import FitEngine
 from playground.gui.widgets.fit_rows import RunRows, TrainRows
 from playground.gui.widgets.fit_sharing import FitSharing
 from playground.gui.widgets.fit_terms import FitTerms
@@ -46,6 +47,7 @@ class FitPanel(QWidget):
         self._fits, self._name = fits, name
         self._subject: Any = None
         self._held: Mapping[str, int] = {}
+        self._path = ""
         self._base = ContextSettings()
         self._asked = self._shown = 0
         self._has_gpu = False
@@ -153,6 +155,9 @@ class FitPanel(QWidget):
         self.measured_terms.setObjectName(f"{self._name}.measured.terms")
         notes.addLayout(line(self.largest, self.take_largest, 1, spacing=4))
         notes.addWidget(self.thumb)
+        self.engine = FitEngine(f"{self._name}.engine")
+        self.engine.wanted.connect(self._ask_engine)
+        notes.addWidget(self.engine)
         notes.addSpacing(4)
         notes.addWidget(self.measured)
         notes.addWidget(self.measured_terms)
@@ -184,12 +189,12 @@ class FitPanel(QWidget):
         self._message.setText(text)
         self._stack.setCurrentIndex(0)
 
-    def show_subject(self, subject: Any, held: Mapping[str, int] | None = None) -> None:
-        """Another model to estimate (`fitting.Subject`); `held` is what the loaded one gives back, by device."""
+    def show_subject(self, subject: Any, held: Mapping[str, int] | None = None, path: str = "") -> None:
+        """Another model to estimate (`fitting.Subject`); `held` is what the loaded one gives back, by device; `path` of a file here."""
         from playground.session.shelf_fit import usual  # the arithmetic comes with the first model, not with the page
 
         self._build()
-        self._subject, self._held = subject, held or {}
+        self._subject, self._held, self._path = subject, held or {}, path if subject.format == "gguf" else ""
         self.largest.setText(" ")
         self.take_largest.hide()
         shape = subject.shape
@@ -271,6 +276,7 @@ class FitPanel(QWidget):
             return
         self._asked += 1
         number, training = self._asked, self.training
+        self.engine.offer(bool(self._path) and not training)
         if training:
             answer = self._fits.training(self._subject, self.plan(), self._held)
         else:
@@ -291,6 +297,23 @@ class FitPanel(QWidget):
             )
             self.chip.show_verdict("", self.why.text())
             self._stack.setCurrentIndex(1)
+
+    def _ask_engine(self) -> None:
+        """The engine's own count, for the settings as they stand."""
+        number, ours = self._asked, self.terms.terms()
+
+        def take(counted: Any) -> None:
+            if number == self._asked:
+                self.engine.show_counted(ours, counted.terms)
+
+        def fail(error: BaseException) -> None:
+            if number == self._asked:
+                self.engine.say(
+                    f"{getattr(error, 'message', '') or 'The engine gave no figures.'} {getattr(error, 'hint', '')}".strip()
+                )
+
+        self.engine.say("The engine is counting…")
+        when_done(self._fits.dry_run(self._path, self.settings()), self, take, fail)
 
     def _ask_largest(self) -> None:
         if self.training or self._subject is None:

@@ -19,8 +19,9 @@ _AMOUNT = 76
 class FitTerms(QWidget):
     """`show_terms(terms, basis, measured)`: bytes by term over all devices; hovering a row says what its figure rests on."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, heads: tuple[str, str] = ("Predicted", "Measured")) -> None:
         super().__init__(parent)
+        self._heads = heads
         self._terms: dict[str, int] = {}
         self._measured: dict[str, int] = {}
         self._basis: Mapping[str, str] = {}
@@ -69,7 +70,7 @@ class FitTerms(QWidget):
         middle = Qt.AlignmentFlag.AlignVCenter
         if both:
             painter.setPen(QColor(colors.muted))
-            for text, edge in (("Predicted", right), ("Measured", self.width())):
+            for text, edge in zip(self._heads, (right, self.width()), strict=True):
                 painter.drawText(QRectF(edge - _AMOUNT, y, _AMOUNT, _ROW), middle | Qt.AlignmentFlag.AlignRight, text)
             y += _ROW
         largest = max([*self._terms.values(), 1])

@@ -61,6 +61,9 @@ class FakeFits:
     def largest(self, *arguments: Any) -> Future[Any]:
         return self._ask("largest", *arguments)
 
+    def dry_run(self, *arguments: Any) -> Future[Any]:
+        return self._ask("dry_run", *arguments)
+
     def training(self, *arguments: Any) -> Future[Any]:
         return self._ask("training", *arguments)
 

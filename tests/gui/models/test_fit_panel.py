@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from PySide6.QtWidgets import QAbstractButton, QLabel
 
+from playground.errors import ModelFileError
 from playground.gui.widgets.amounts import amount
 from playground.gui.widgets.fit_bar import FitBar
 from playground.gui.widgets.fit_panel import FitPanel
 from playground.history.records import FitRow
 from playground.memory.fit import fit, rule_of_thumb
 from playground.memory.training_fit import training_fit
+from playground.session.dry_run import Counted
 from playground.session.shelf import usual
 from tests.gui.models.conftest import FakeFits
 
@@ -147,6 +149,34 @@ def test_a_run_too_large_for_one_device_is_shared_out(panel: FitPanel, fits: Fak
     panel.findChild(QAbstractButton, "models.fit.run").click()
     answer(fits, subject)
     qtbot.waitUntil(lambda: not panel.sharing.isVisible())
+
+
+def test_the_engine_is_asked_when_it_is_wanted(panel: FitPanel, fits: FakeFits, subject: Any, qtbot: Any) -> None:
+    answer(fits, subject)
+    qtbot.waitUntil(lambda: bool(bars(panel)))
+    assert not panel.engine.button.isVisible()  # a model that is not on this disk
+    panel.show_subject(subject.subject, {}, "/models/one.gguf")
+    found = answer(fits, subject)
+    qtbot.waitUntil(lambda: panel.terms.terms() == found.terms.to_dict() and panel.engine.button.isVisible())
+
+    def asked() -> Any:
+        return [(a, f) for kind, a, f in fits.asked if kind == "dry_run"][-1]
+
+    panel.engine.button.click()
+    (path, settings), future = asked()
+    assert (path, settings) == ("/models/one.gguf", panel.settings())
+    counted = Counted({"CPU": {"weights": 5 << 20, "kv_cache": 3 << 20, "compute": 1 << 20}}, settings.context, 0)
+    future.set_result(counted)
+    qtbot.waitUntil(panel.engine.terms.isVisible)
+    assert panel.engine.terms.measured() == counted.terms
+    assert panel.engine.terms.terms() == {name: found.terms.to_dict()[name] for name in counted.terms}
+    panel.run.context.slider.setValue(2048)  # other settings: the count was for those before
+    assert not panel.engine.terms.isVisible()
+    panel.engine.button.click()
+    asked()[1].set_exception(ModelFileError("The file is damaged.", "Download it again."))
+    qtbot.waitUntil(lambda: panel.engine.said.text() == "The file is damaged. Download it again.")
+    panel.findChild(QAbstractButton, "models.fit.train").click()
+    assert not panel.engine.isVisible()
 
 
 def test_gpu_layers_are_offered_where_there_is_a_gpu(panel: FitPanel, fits: FakeFits, subject: Any, qtbot: Any) -> None:
