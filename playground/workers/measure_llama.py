@@ -30,7 +30,7 @@ BATCH = 512
 PROMPT = 512
 DECODED = 32
 """tokens of a timed decode"""
-TIMED_S = 4.0
+TIMED_S = 2.0
 """seconds after which no further repetition is begun"""
 
 

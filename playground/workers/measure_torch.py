@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from playground.errors import Cancelled, ModelFileError, WorkerError
 
-PROMPT, DECODED, TIMED_S = 512, 32, 4.0
+PROMPT, DECODED, TIMED_S = 512, 32, 2.0
 """as in `measure_llama`, so that speeds can be held beside each other"""
 CHUNK = 128
 """tokens of a forward pass: a cancel is heard between two"""

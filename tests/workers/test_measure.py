@@ -1,0 +1,207 @@
+"""Measuring quality with the real library: against an independent calculation, in order, and with what cannot be measured."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from playground import protocol
+from playground.errors import DataError, ModelFileError, PlaygroundError, SettingError, from_kind
+from playground.paths import starter
+from tests.models_made import random_model
+from tests.workers.talk import Talk
+
+TYPES = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
+TEXT = starter().parent / "evaluation.txt"
+CHUNKS = 4
+FIGURES = ("perplexity", "perplexity_error", "kl_divergence", "kl_error", "kl_p99", "top1_agreement")
+
+
+class Measuring:
+    """A worker that measures. `ask` gives the rows, or raises what the worker named."""
+
+    def __init__(self) -> None:
+        self.talk = Talk("playground.workers.measure", "measurement")
+
+    def ask(
+        self, original: Path, *models: Path, text: Path = TEXT, special: bool = True, **more: Any
+    ) -> list[protocol.QualityRow]:
+        command = protocol.MeasureQuality(
+            self.talk.number(), str(original), tuple(map(str, models)), str(text), special=special, **more
+        )
+        self.talk.send(command)
+        rows = []
+        while True:
+            event = self.talk.until((protocol.QualityMeasured, protocol.Finished, protocol.Failed))
+            if isinstance(event, protocol.QualityMeasured):
+                rows.append(event.row)
+            elif isinstance(event, protocol.Failed):
+                raise from_kind(event.kind, event.message, event.hint) if event.kind != "Bug" else AssertionError(event.details)
+            else:
+                return rows
+
+
+@pytest.fixture
+def measuring() -> Iterator[Measuring]:
+    found = Measuring()
+    yield found
+    found.talk.close()
+
+
+@pytest.fixture(scope="module")
+def quantizations(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The starter in every type of the report."""
+    folder = tmp_path_factory.mktemp("quantized")
+    talk = Talk("playground.workers.quantize", "quantization")
+    made = {}
+    for kind in TYPES:
+        made[kind] = folder / f"starter-{kind}.gguf"
+        talk.send(protocol.QuantizeGguf(talk.number(), str(starter()), str(made[kind]), kind))
+        assert isinstance(talk.until((protocol.Made, protocol.Failed)), protocol.Made)
+    talk.close()
+    return made
+
+
+@pytest.fixture(scope="module")
+def rows(quantizations: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> list[protocol.QualityRow]:
+    """The original and every type, by way of the original's kept logits."""
+    measuring = Measuring()
+    base = tmp_path_factory.mktemp("base") / "original"
+    found = measuring.ask(starter(), *quantizations.values(), chunks=CHUNKS, base=str(base))
+    measuring.talk.close()
+    return found
+
+
+def test_the_figures_are_those_of_an_independent_calculation(
+    rows: list[protocol.QualityRow], quantizations: dict[str, Path]
+) -> None:
+    kinds = ("Q8_0", "Q4_K_M", "Q2_K")
+    script = Path(__file__).with_name("independent_quality.py")
+    files = [str(starter()), *(str(quantizations[kind]) for kind in kinds)]
+    said = subprocess.run(
+        [sys.executable, str(script), str(TEXT), "512", str(CHUNKS), "1", *files],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=200,
+    )
+    expected = [json.loads(line) for line in said.stdout.splitlines()]
+    mine = [rows[0], *(rows[1 + TYPES.index(kind)] for kind in kinds)]
+    assert len(expected) == len(mine)
+    for row, other in zip(mine, expected, strict=True):
+        assert row.tokens == other["tokens"] == CHUNKS * 255
+        for name in FIGURES:
+            assert getattr(row, name) == pytest.approx(other[name], rel=1e-4, abs=1e-9), (row.path, name)
+    assert [row.log_ratio for row in mine] == pytest.approx(
+        [np.log(other["perplexity"] / expected[0]["perplexity"]) for other in expected], abs=1e-9
+    )
+
+
+def test_the_divergence_rises_from_type_to_type(rows: list[protocol.QualityRow]) -> None:
+    original, *others = rows
+    assert [row.quantization for row in others] == list(TYPES)
+    losses = [row.kl_divergence for row in others]
+    assert losses == sorted(losses)
+    for better, worse in itertools.pairwise(others):
+        gap = worse.kl_divergence - better.kl_divergence
+        assert gap > 2 * (better.kl_error**2 + worse.kl_error**2) ** 0.5, "the order is no accident of this text"
+        assert better.size > worse.size
+        assert better.top1_agreement > worse.top1_agreement
+    assert original.kl_divergence == 0.0
+    assert original.bits_per_weight == pytest.approx(16, rel=0.01)
+    for row in rows:
+        assert row.size == Path(row.path).stat().st_size
+        assert 2 < row.bits_per_weight < 17
+        assert row.prompt_tokens_per_s > 0
+        assert row.decode_tokens_per_s > 0
+
+
+def test_a_model_against_itself_has_lost_nothing(measuring: Measuring, tmp_path: Path) -> None:
+    """Exactly: by way of the kept logits, and with both loaded at once."""
+    for base in (str(tmp_path / "base"), ""):
+        original, same = measuring.ask(starter(), starter(), chunks=1, base=base)
+        assert same.kl_divergence == same.kl_error == same.kl_p99 == same.log_ratio == 0.0
+        assert same.top1_agreement == 1.0
+        assert same.perplexity == original.perplexity
+
+
+def test_the_three_ways_to_the_originals_logits_give_the_same_figures(
+    rows: list[protocol.QualityRow], quantizations: dict[str, Path], measuring: Measuring, tmp_path: Path
+) -> None:
+    """Kept in a folder by this worker, kept there by another before, or computed beside."""
+    model, base = quantizations["Q3_K_M"], str(tmp_path / "base")
+    _, beside = measuring.ask(starter(), model, chunks=2)
+    (original,) = measuring.ask(starter(), chunks=2, base=base)
+    (after,) = measuring.ask(starter(), model, chunks=2, base=base)
+    assert original.kl_divergence == 0.0
+    for name in (*FIGURES, "log_ratio", "log_ratio_error", "tokens"):
+        assert getattr(beside, name) == getattr(after, name)
+
+
+def test_a_window_longer_than_a_batch_is_measured_in_parts(measuring: Measuring, quantizations: dict[str, Path]) -> None:
+    long = measuring.ask(starter(), quantizations["Q8_0"], chunks=1, context=900)
+    assert long[0].tokens == 900 - 450 - 1
+    assert 0 < long[1].kl_divergence < 0.01
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "error", "says"),
+    [
+        ("too short", {}, DataError, r"too short to measure on: \d+ tokens, and a window has 512"),
+        ("", {}, DataError, "too short"),
+        (None, {}, DataError, "cannot be read"),
+        ("x" * 4000, {"context": 8}, SettingError, "too short to measure on"),
+    ],
+)
+def test_what_cannot_be_measured_on_is_said(
+    measuring: Measuring, tmp_path: Path, text: str | None, more: dict[str, Any], error: type[PlaygroundError], says: str
+) -> None:
+    file = tmp_path / "text.txt"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(error, match=says) as raised:
+        measuring.ask(starter(), text=file, **more)
+    assert raised.value.hint
+
+
+def test_other_tokens_cannot_be_compared(measuring: Measuring, tmp_path: Path) -> None:
+    other = random_model(tmp_path / "other.gguf", "Q8_0")
+    with pytest.raises(DataError, match=r"other\.gguf cannot be compared with starter\.gguf: 512 tokens in the vocabulary"):
+        measuring.ask(starter(), other, chunks=1)
+    twin = random_model(tmp_path / "twin.gguf", "Q8_0", vocabulary=2048)
+    with pytest.raises(DataError, match="the same text gives other tokens"):
+        measuring.ask(starter(), twin, chunks=1)
+
+
+def test_weights_that_are_no_numbers_are_said_by_name(
+    measuring: Measuring, quantizations: dict[str, Path], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.gguf"
+    data = bytearray(starter().read_bytes())
+    data[-4096:] = b"\xff" * 4096  # float NaNs in the last tensor
+    broken.write_bytes(data)
+    with pytest.raises(ModelFileError, match=r"broken\.gguf gives no usable numbers") as raised:
+        measuring.ask(starter(), broken, chunks=1)
+    assert raised.value.hint
+    with pytest.raises(ModelFileError, match=r"broken\.gguf gives no usable numbers"):
+        measuring.ask(broken, quantizations["Q8_0"], chunks=1)
+
+
+def test_a_cancel_is_answered_at_once(measuring: Measuring) -> None:
+    number = measuring.talk.number()
+    measuring.talk.send(protocol.MeasureQuality(number, str(starter()), (str(starter()),) * 50, str(TEXT), special=True))
+    measuring.talk.until(protocol.Progress)
+    measuring.talk.send(protocol.Cancel(number))
+    finished = measuring.talk.until((protocol.Finished, protocol.QualityMeasured))
+    while isinstance(finished, protocol.QualityMeasured):
+        finished = measuring.talk.until((protocol.Finished, protocol.QualityMeasured))
+    assert finished == protocol.Finished(number, "cancelled")
+    assert measuring.ask(starter(), chunks=1), "the worker goes on"
