@@ -22,6 +22,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from fake_workshop import FakeWorkshop
+
 from playground import events
 from playground.errors import ModelFileError, NotFoundError
 from playground.history.records import Chat, GenerationRow, MessageRow, SearchHit, SessionRow, TimelineEntry, TokenRow, new_id
@@ -134,6 +136,7 @@ class FakeSession:
         self._kill: str = ""
         self._script: list[str] = []
         self._fail_next: tuple[str, str] | None = None
+        self.workshop = FakeWorkshop(self.emit)
         self._model = events.ModelState("ready", model.path, model.name, 1.0, model) if model else events.ModelState("none")
         self._sampling = SamplingSettings()
         self._pace = 0.0
@@ -272,13 +275,13 @@ class FakeSession:
 
     # -- model
 
-    def load(self, model: str | Path, context: ContextSettings | None = None) -> Future[Any]:
-        self._call("load", str(model), context)
+    def load(self, model: str | Path, context: ContextSettings | None = None, adapter: str | Path = "") -> Future[Any]:
+        self._call("load", str(model), context, *((str(adapter),) if str(adapter) else ()))
         future: Future[Any] = Future()
-        self._post(lambda: self._begin(self._load(str(model), context or ContextSettings(), future)))
+        self._post(lambda: self._begin(self._load(str(model), context or ContextSettings(), future, str(adapter))))
         return future
 
-    def _load(self, path: str, context: ContextSettings, future: Future[Any]) -> Iterator[float]:
+    def _load(self, path: str, context: ContextSettings, future: Future[Any], adapter: str = "") -> Iterator[float]:
         name = "starter" if path == "starter" else Path(path).stem
         for step in range(11):
             self._set_model(events.ModelState("loading", path, name, step / 10))
@@ -288,13 +291,17 @@ class FakeSession:
                 future.cancel()
                 return
             yield self.load_s / 10
-        if path != "starter" and not (Path(path).is_file() and Path(path).read_bytes()[:4] == b"GGUF"):
+        folder = (Path(path) / "config.json").is_file()
+        if path != "starter" and not folder and not (Path(path).is_file() and Path(path).read_bytes()[:4] == b"GGUF"):
             error = ModelFileError(f"{Path(path).name} is not a GGUF file.", "Choose a file that ends in .gguf.")
             self._set_model(events.ModelState("failed", path, name, message=error.message, hint=error.hint))
             self._tell(events.Notice("error", error.message, error.hint, "choose_model", "model"))
             future.set_exception(error)
             return
-        info = dataclasses.replace(MODEL, path=path, name=name, context=context.context or MODEL.context)
+        info = dataclasses.replace(MODEL, path=path, name=name, context=context.context or MODEL.context, adapter=adapter)
+        if folder:
+            precision = "bf16" if context.precision == "auto" else context.precision
+            info = dataclasses.replace(info, engine="transformers", quantization=precision.upper())
         self._set_model(events.ModelState("ready", path, name, 1.0, info))
         self._tell(events.Notice("info", "", key="model"))
         future.set_result(info)

@@ -121,7 +121,11 @@ class Bench:
         self.session, self.qtbot = session, qtbot
         self.notices: list[str] = []
         self.opened: list[str] = []
+        self.offers: dict[str, Any] = {}
+        """what the buttons of notices do, by their text"""
         desk = Desk(session, preferences, home, self._notify, lambda name, **more: self.opened.append(name), lambda: None)
+        self.workshop = session.workshop
+        self.workshop._tell = lambda event: self.page.handle(event)
         self.page = ModelsPage(desk)
         qtbot.addWidget(self.page)
         self.page.resize(1200, 700)
@@ -129,9 +133,21 @@ class Bench:
         qtbot.waitExposed(self.page)
         qtbot.waitUntil(lambda: ("refresh",) in self.shelf.calls)
 
-    def _notify(self, message: str, *_: Any, **__: Any) -> None:
+    def _notify(
+        self, message: str, hint: str = "", level: str = "info", action: str = "", key: str = "", run: Any = None
+    ) -> None:
         if message:
             self.notices.append(message)
+        if run is not None:
+            self.offers[action] = run
+
+    def find(self, name: str) -> Any:
+        """A control by its object name."""
+        from PySide6.QtWidgets import QWidget
+
+        found = self.page.findChild(QWidget, name)
+        assert found is not None, name
+        return found
 
     def rows(self, *rows: Row, complete: bool = True, notices: tuple[str, ...] = ()) -> None:
         from playground.session.shelf import LibraryChanged
