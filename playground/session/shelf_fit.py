@@ -15,12 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from playground.errors import HubError, ModelFileError, NotFoundError
+from playground.errors import GatedError, HubError, ModelFileError, NotFoundError
 from playground.history.records import FitRow
 from playground.memory.devices import Device, find_devices
 from playground.memory.fit import Fit, Situation, fit, largest_context
 from playground.memory.shape import ModelShape
 from playground.memory.training_fit import TrainingFit, TrainingPlan, training_fit
+from playground.memory.words import amount
 from playground.models.files import Choice, Recommendation, recommend
 from playground.models.hub import ModelPage
 from playground.models.library import Row
@@ -69,11 +70,32 @@ class ChoiceVerdicts:
 
     verdicts: dict[str, Verdict]
     recommended: Recommendation
+    note: str = ""
+    """what the verdicts lack, in a sentence; empty where headers were read"""
 
 
 def usual(shape: ModelShape) -> ContextSettings:
     """The settings that a verdict is given for: those a model is loaded with, at a context of everyday size."""
     return replace(ContextSettings(), context=min(USUAL_CONTEXT, shape.context_train or USUAL_CONTEXT))
+
+
+def by_size(size: int, devices: Sequence[Device]) -> Verdict:
+    """What a file's size alone allows to say: that its weights are too many, or that there is room for any context of everyday size.
+
+    Beside the weights, cache and buffers of known models take less than half as much again and 1 GiB at `USUAL_CONTEXT` tokens.
+    """
+    room, whole = max((device.free for device in devices), default=0), sum(device.free for device in devices)
+    if size > whole:
+        return Verdict("does not fit", f"Its weights alone take {amount(size)}; {amount(whole)} are free.", size)
+    if size * 1.5 + (1 << 30) <= room:
+        return Verdict(
+            "fits",
+            f"Its weights take {amount(size)} of the {amount(room)} free, which leaves room for any usual context.",
+            size,
+        )
+    return Verdict(
+        "", f"Its weights take {amount(size)} of the {amount(room)} free; what the context takes beside, the header says.", size
+    )
 
 
 def held_by(info: ModelInfo | None) -> dict[str, int]:
@@ -231,6 +253,7 @@ class Fits:
     def _judge_choices(self, page: ModelPage, held: Held) -> ChoiceVerdicts:
         shapes: dict[str, Subject | None] = {}
         verdicts: dict[str, Verdict] = {}
+        note = ""
         for choice in page.choices:
             if choice.kind not in ("gguf", "safetensors") or not choice.complete:
                 continue
@@ -240,13 +263,23 @@ class Fits:
                 except (HubError, ModelFileError, NotFoundError) as error:
                     log.debug("no header of %s: %s", page.repo, error)
                     shapes[choice.kind] = None
+                    why = (
+                        "this repository gives the header only after a login and an agreement"
+                        if isinstance(error, GatedError) or page.access == "gated"
+                        else error.message.rstrip(".")
+                    )
+                    note = f"Judged by size alone: {why}."
             subject = shapes[choice.kind]
             if subject is not None:
                 scaled = replace(subject, shape=fitting.with_weights(subject.shape, choice.size))
                 verdicts[choice.path] = self._verdict(scaled, held)
+            else:
+                freed = [device.with_freed(held.get(device.name, 0)) for device in self.devices()]
+                verdicts[choice.path] = by_size(choice.size, freed)
 
         def verdict(choice: Choice) -> str:
             found = verdicts.get(choice.path)
             return "" if found is None else found.verdict
 
-        return ChoiceVerdicts(verdicts, recommend(page.choices, verdict if verdicts else None))
+        known = any(each.verdict for each in verdicts.values())
+        return ChoiceVerdicts(verdicts, recommend(page.choices, verdict if known else None), note)

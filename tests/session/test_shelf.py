@@ -28,6 +28,7 @@ from playground.session.shelf import (
     held_by,
     usual,
 )
+from playground.session.shelf_fit import by_size
 from playground.session.shelf_lane import Lane
 from tests.loopback_hub import LoopbackHub
 from tests.models.tiny import write_gguf
@@ -216,6 +217,19 @@ def test_a_model_with_card_verdicts_and_the_one_to_take(hub: LoopbackHub, shelf:
     verdicts = shelf.fits.choices(page).result(PATIENCE)
     assert verdicts.verdicts[FILE].verdict == "fits"
     assert verdicts.recommended.choice == page.choices[0]
+
+
+def test_a_gated_model_is_judged_by_its_size(hub: LoopbackHub, shelf: Shelf, model: bytes) -> None:
+    hub.add("acme/closed-GGUF", {FILE: model}, gated="manual")
+    page = shelf.page("acme/closed-GGUF").result(PATIENCE)
+    verdicts = shelf.fits.choices(page).result(PATIENCE)
+    assert "login" in verdicts.note
+    found = verdicts.verdicts[FILE]
+    assert (found.verdict, found.total) == ("fits", len(model))
+    free = sum(device.free for device in shelf.fits.devices())
+    assert by_size(free + 1, shelf.fits.devices()).verdict == "does not fit"
+    between = by_size(free * 9 // 10, shelf.fits.devices())
+    assert (between.verdict, bool(between.why)) == ("", True)
 
 
 def test_that_nobody_answers_is_one_kind_of_error(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -375,7 +375,7 @@ class FitPanel(QWidget):
         """A plan for a run that one device is too small for, or for as many devices as were asked about."""
         wanted = self.train.devices.value() if found is not None else 1
         visible = found is not None and (wanted > 1 or found.verdict == "does not fit")
-        if visible:
+        if found is not None and visible:
             from playground.memory.training_fit import enough_devices, sharding_plan
 
             shape, free = self._subject.shape, found.device.free

@@ -194,7 +194,8 @@ class HubModel(QFrame):
         """`ChoiceVerdicts` of the page that is shown."""
         self._verdicts = verdicts
         best = verdicts.recommended
-        self.why.setText(best.why if verdicts.verdicts else "Whether it fits is not known: its header cannot be read.")
+        said = best.why if verdicts.verdicts else "Whether it fits is not known: its header cannot be read."
+        self.why.setText(f"{said} {verdicts.note}".strip())
         for row in self.rows.values():
             self._judge(row)
         if best.choice is not None and not any(row.chosen for row in self.rows.values()):
