@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from playground.history.records import FitRow, GenerationRow, MessageRow, SessionRow, VoteRow
+from playground.history.records import FitRow, GenerationRow, MessageRow, ResultRow, SessionRow, VoteRow
 from playground.params import SamplingSettings
 from playground.protocol import ModelInfo, TokenInfo
 
@@ -92,6 +92,29 @@ class ComparisonFinished:
     @property
     def tokens_per_s(self) -> float:
         return self.tokens / self.decode_s if self.decode_s > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class PromptSetProgress:
+    """How far a set of prompts is, in cells (a prompt in a column). `paused` with a message: it could not go on; `failed`: a bug."""
+
+    session_id: str
+    state: Literal["running", "paused", "done", "failed"]
+    done: int
+    total: int
+    tokens_per_s: float = 0.0
+    seconds_left: float = -1.0
+    """-1 when it cannot be said"""
+    message: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class PromptResult:
+    """A column has replied to a prompt of a set."""
+
+    session_id: str
+    result: ResultRow
 
 
 @dataclass(frozen=True)

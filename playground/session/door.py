@@ -32,6 +32,7 @@ from playground.session.tree import Tree, title_of
 
 if TYPE_CHECKING:
     from playground.session.compare import Comparisons
+    from playground.session.prompt_sets import PromptSets
     from playground.session.shelf import Shelf
     from playground.session.workshop import Workshop
 
@@ -57,6 +58,7 @@ class Session:
         self._trees: dict[str, Tree] = {}
         self._last_load: tuple[Path, ContextSettings, str] | None = None
         self._compare: Comparisons | None = None
+        self._prompt_sets: PromptSets | None = None
         self._shelf: Shelf | None = None
         self._workshop: Workshop | None = None
         self._measured = ""
@@ -82,6 +84,8 @@ class Session:
             return True
         self._closed = True
         running = self._replies.running
+        if self._prompt_sets is not None:
+            self._prompt_sets.pause(wait_s=2.0)
         self._measuring.close()
         if self._shelf is not None:
             self._shelf.close()
@@ -123,6 +127,16 @@ class Session:
 
                 self._compare = Comparisons(self._lock, self._ledger, self._engine, self._replies, self._trees, self._with_tree)
             return self._compare
+
+    @property
+    def prompt_sets(self) -> PromptSets:
+        """Many prompts through the columns of a comparison, in the background. Made when it is first wanted."""
+        with self._lock:
+            if self._prompt_sets is None:
+                from playground.session.prompt_sets import PromptSets
+
+                self._prompt_sets = PromptSets(self._ledger, self._engine, self.compare)
+            return self._prompt_sets
 
     @property
     def workshop(self) -> Workshop:
