@@ -23,7 +23,10 @@ from .vocabulary import Type, Vocabulary
 _SPACE = "▁"
 _BYTES = [f"<0x{number:02X}>" for number in range(256)]
 _ELSEWHERE = "Use the folder with the transformers engine."
-_FIRST_ONLY = "After a special token inside a text llama.cpp puts a space before the next word; the Hugging Face tokenizer only at the start."
+_PREFIX_DIFFERS = (
+    "llama.cpp puts a space before a text and after every special token; the Hugging Face tokenizer not where there is one already, "
+    "and with some models at the very beginning only."
+)
 _MERGES_DIFFER = "The tokenizer's merges are fewer than its tokens allow, and llama.cpp goes by tokens here: rare words may be cut otherwise."
 
 
@@ -53,8 +56,8 @@ def from_bpe(header: Header, data: dict[str, Any], model: dict[str, Any]) -> Voc
         scores = scores or _first_scores(pairs)
     assert scores is not None
     vocabulary.scores = {number: scores.get(text, -1e6) for text, number in vocab.items()}
-    if prefix == "first":
-        header.notes.append(_FIRST_ONLY)
+    if prefix in ("first", "unless there"):
+        header.notes.append(_PREFIX_DIFFERS)
     header.writer.add_tokenizer_model("llama")
     header.writer.add_tokenizer_pre("default")
     header.writer.add_add_space_prefix(bool(prefix))
@@ -71,7 +74,8 @@ def _as_merges(header: Header, vocabulary: Vocabulary, pairs: list[Pair]) -> Voc
 
 
 def _spaces(data: dict[str, Any]) -> tuple[str, bool]:
-    """Where a space is put in front (`each` part between special tokens, the `first`, or nowhere), and whether words are cut apart at spaces.
+    """Where a space is put in front (`each` part between special tokens, each `unless there` is one, the `first` so, or nowhere), and
+    whether words are cut apart at spaces.
 
     Raises ModelFileError for steps that are not SentencePiece's.
     """
@@ -86,7 +90,7 @@ def _spaces(data: dict[str, Any]) -> tuple[str, bool]:
             pass  # no space is left to cut at
         elif kind == "Metaspace" and step.get("replacement") == _SPACE:
             scheme = step.get("prepend_scheme", "always" if step.get("add_prefix_space") else "never")
-            prefix = {"always": "each", "first": "first", "never": prefix}.get(scheme, prefix)
+            prefix = {"always": "unless there", "first": "first", "never": prefix}.get(scheme, prefix)
             replaced, splits = True, bool(step.get("split", True))
         else:
             raise ModelFileError(f"The tokenizer changes text in a way that llama.cpp has not ({str(kind)[:40]}).", _ELSEWHERE)
@@ -153,7 +157,7 @@ def from_unigram(header: Header, data: dict[str, Any], model: dict[str, Any]) ->
             scheme = step.get("prepend_scheme", "always" if step.get("add_prefix_space", True) else "never")
             prefix = "" if scheme == "never" else "each"
             if scheme == "first":
-                header.notes.append(_FIRST_ONLY)
+                header.notes.append(_PREFIX_DIFFERS)
         elif kind == "Replace" and pattern.get("Regex") == " {2,}" and step.get("content") in (" ", _SPACE):
             pass  # said by WhitespaceSplit again
         else:
@@ -161,6 +165,10 @@ def from_unigram(header: Header, data: dict[str, Any], model: dict[str, Any]) ->
     if not prefix or not merges_spaces:
         raise ModelFileError(
             "The tokenizer keeps several spaces apart, which llama.cpp's unigram tokenizer does not.", _ELSEWHERE
+        )
+    if not charsmap:
+        header.notes.append(
+            "llama.cpp takes line breaks and tabs for characters of their own; the Hugging Face tokenizer for spaces."
         )
     try:
         pieces = [(str(text), float(score)) for text, score in model["vocab"]]

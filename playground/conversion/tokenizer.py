@@ -58,7 +58,7 @@ def _from_json(header: Header, data: dict[str, Any]) -> Vocabulary:
     if not isinstance(model, dict) or not model.get("vocab"):
         raise ModelFileError("tokenizer.json is damaged: it has no vocabulary.", "Download the model again.")
     kind = model.get("type") or ("Unigram" if isinstance(model.get("vocab"), list) else "BPE" if "merges" in model else "")
-    if kind == "BPE" and "bytes" in pre_tokenizers.signature(data):
+    if kind == "BPE" and pre_tokenizers.is_byte_level(data):
         return _byte_level(header, data, model)
     if kind == "BPE":
         return sentencepiece.from_bpe(header, data, model)
@@ -93,6 +93,8 @@ def _byte_level(header: Header, data: dict[str, Any], model: dict[str, Any]) -> 
             "The tokenizer has words that its merges do not lead to, and llama.cpp has no tokenizer that cuts so.",
             "Use the folder with the transformers engine.",
         )
+    if name in pre_tokenizers.INEXACT:
+        header.notes.append(pre_tokenizers.INEXACT[name])
     vocabulary = Vocabulary.of(model["vocab"], data.get("added_tokens") or [])
     header.writer.add_tokenizer_model("gpt2")
     header.writer.add_tokenizer_pre(name)

@@ -30,7 +30,7 @@ def logits(model: Any, tokens: list[int], adapter: str = "", scale: float = 1.0)
     """[tokens, vocabulary] in one batch, with nothing that rounds; with a LoRA file on if one is named."""
     settings = C.llama_context_default_params()
     settings.n_ctx = settings.n_batch = settings.n_ubatch = 512
-    settings.n_threads = settings.n_threads_batch = 2
+    settings.n_threads = settings.n_threads_batch = 1
     settings.flash_attn_type = 0
     settings.type_k = settings.type_v = 0  # f32
     context = C.llama_init_from_model(model, settings)
@@ -71,11 +71,7 @@ def main() -> None:
         if not model:
             continue
         if "texts" in job:
-            answer = {
-                "plain": [token_ids(model, text, False) for text in job["texts"]],
-                "special": [token_ids(model, text, True) for text in job["texts"]],
-            }
-            Path(job["out"]).write_text(json.dumps(answer))
+            Path(job["out"]).write_text(json.dumps({"special": [token_ids(model, text, True) for text in job["texts"]]}))
         else:
             np.save(job["out"], logits(model, job["tokens"], job.get("adapter", ""), job.get("scale", 1.0)))
         C.llama_model_free(model)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
-from playground.conversion.adapter import base_of, convert_adapter
+from playground.conversion.adapter import base_of, convert_adapter, named_base
 from playground.conversion.convert import convert
+from playground.errors import Cancelled, ModelFileError, NotFoundError
+from playground.models.gguf_header import open_gguf
+from playground.models.lora import Lora
 from tests.conversion import zoo
 
 TOKENS = [1, *np.random.default_rng(3).integers(5, 250, 60).tolist()]
@@ -40,6 +45,12 @@ def adapted(model: Any, folder: Path, seed: int = 1, **settings: Any) -> Any:
     return whole
 
 
+def loaded(case: Case) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(case.folder / "model")
+
+
 def scaled(whole: Any, scale: float) -> Any:
     from peft.tuners.lora import LoraLayer
 
@@ -47,23 +58,6 @@ def scaled(whole: Any, scale: float) -> Any:
         if isinstance(each, LoraLayer):
             each.set_scale("default", scale)
     return whole
-
-
-@pytest.fixture(scope="session")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[dict[str, Any]]], list[np.ndarray]]:
-    """llama.cpp's logits for jobs of `asked`."""
-
-    def ask(jobs: list[dict[str, Any]]) -> list[np.ndarray]:
-        folder = tmp_path_factory.mktemp("asked")
-        outs = [str(folder / f"{number}.npy") for number in range(len(jobs))]
-        written = folder / "jobs.json"
-        written.write_text(json.dumps([{**job, "out": out} for job, out in zip(jobs, outs, strict=True)]))
-        subprocess.run(
-            [sys.executable, "-m", "tests.conversion.asked", str(written)], check=True, capture_output=True, timeout=300
-        )
-        return [np.load(out) for out in outs]
-
-    return ask
 
 
 def spell(folder: Path) -> None:
@@ -84,7 +78,6 @@ CASES: dict[str, dict[str, Any]] = {
     "llama": PATTERNS,
     "llama-head-and-biases": {"use_rslora": True},
     "qwen2": {},
-    "gemma": {},
     "gemma2": {"r": 2, "use_rslora": True, "rank_pattern": {"o_proj": 5}},
     "phi3": {"target_modules": ["qkv_proj", "o_proj", "gate_up_proj"]},
     "gpt2": {"target_modules": ["c_attn", "c_proj", "c_fc"]},
@@ -95,24 +88,154 @@ GELU = ("gemma", "gpt")
 """llama.cpp looks this function up in a table of half precision"""
 
 
+@dataclass
+class Case:
+    """A model of the zoo with an adapter: what transformers and llama.cpp make of `TOKENS`, by scale; None: without the adapter."""
+
+    folder: Path
+    theirs: dict[float | None, np.ndarray]
+    ours: dict[float | None, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
+    """All of them, so that llama.cpp and torch are started once."""
+    found, jobs = {}, []
+    for name, settings in CASES.items():
+        folder = tmp_path_factory.mktemp(name)
+        model = zoo.make(next(each for each in zoo.ANIMALS if each.name == name), folder / "model")
+        spell(folder / "model")
+        convert(folder / "model", folder / "model.gguf", "f32")
+        bare = zoo.logits(model, TOKENS)
+        whole = adapted(model, folder / "adapter", **settings)
+        convert_adapter(folder / "adapter", folder / "adapter.gguf", base_of(folder / "model"))
+        found[name] = Case(folder, {None: bare, **{scale: zoo.logits(scaled(whole, scale), TOKENS) for scale in SCALES}}, {})
+        for scale in (None, *SCALES):
+            job = {"model": str(folder / "model.gguf"), "tokens": TOKENS, "out": str(folder / f"{scale}.npy")}
+            jobs.append(job if scale is None else {**job, "adapter": str(folder / "adapter.gguf"), "scale": scale})
+    written = tmp_path_factory.mktemp("jobs") / "jobs.json"
+    written.write_text(json.dumps(jobs))
+    subprocess.run([sys.executable, "-m", "tests.conversion.asked", str(written)], check=True, capture_output=True, timeout=300)
+    for case in found.values():
+        case.ours = {scale: np.load(case.folder / f"{scale}.npy") for scale in (None, *SCALES)}
+    return found
+
+
 @pytest.mark.parametrize("name", CASES)
-def test_llama_cpp_adds_it_as_peft_does(name: str, tmp_path: Path, asked: Any) -> None:
-    animal = next(each for each in zoo.ANIMALS if each.name == name)
-    model = zoo.make(animal, tmp_path / "model")
-    spell(tmp_path / "model")
-    convert(tmp_path / "model", tmp_path / "model.gguf", "f32")
-    whole = adapted(model, tmp_path / "adapter", **CASES[name])
-    by_folder, by_file = tmp_path / "a.gguf", tmp_path / "b.gguf"
-    assert convert_adapter(tmp_path / "adapter", by_folder, base_of(tmp_path / "model")) == by_folder.stat().st_size
-    jobs = [
-        {"model": str(tmp_path / "model.gguf"), "tokens": TOKENS, "adapter": str(by_folder), "scale": scale} for scale in SCALES
-    ]
-    base, *found = asked([{"model": str(tmp_path / "model.gguf"), "tokens": TOKENS}, *jobs])
-    for scale, ours in zip(SCALES, found, strict=True):
-        theirs = zoo.logits(scaled(whole, scale), TOKENS)
-        assert np.abs(ours - theirs).max() <= (1e-3 if name.startswith(GELU) else 1e-4) * np.ptp(theirs), scale
-    assert np.abs(found[0] - base).max() == 0
-    assert np.abs(found[2] - base).max() > 0.1 * np.ptp(base), "the adapter does something"
-    if name != "gemma2":  # whose scale of queries is not on record in the file
-        convert_adapter(tmp_path / "adapter", by_file, base_of(tmp_path / "model.gguf"))
-        assert by_file.read_bytes() == by_folder.read_bytes()
+def test_llama_cpp_adds_it_as_peft_does(name: str, cases: dict[str, Case]) -> None:
+    case = cases[name]
+    bar = 1e-3 if name.startswith(GELU) else 1e-4
+    for scale, theirs in case.theirs.items():
+        assert np.abs(case.ours[scale] - theirs).max() <= bar * np.ptp(theirs), scale
+    assert (case.ours[0.0] == case.ours[None]).all()
+    assert np.abs(case.ours[1.0] - case.ours[None]).max() > 0.1 * np.ptp(case.ours[None]), "the adapter does something"
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen2", "phi3", "gpt-neox"])
+def test_the_model_may_be_named_by_its_folder_or_its_file(name: str, cases: dict[str, Case], tmp_path: Path) -> None:
+    folder = cases[name].folder
+    size = convert_adapter(folder / "adapter", tmp_path / "a.gguf", base_of(folder / "model.gguf"))
+    assert (tmp_path / "a.gguf").read_bytes() == (folder / "adapter.gguf").read_bytes()
+    assert size == (tmp_path / "a.gguf").stat().st_size
+
+
+def test_the_model_is_found_where_the_adapter_says(cases: dict[str, Case], tmp_path: Path) -> None:
+    adapter = changed(cases["llama"].folder / "adapter", tmp_path, base_model_name_or_path=str(cases["llama"].folder / "model"))
+    assert named_base(adapter) == cases["llama"].folder / "model"
+    nowhere = changed(adapter, tmp_path, base_model_name_or_path="somebody/a-model")
+    with pytest.raises(NotFoundError, match=r"somebody/a-model\) is not known here"):
+        named_base(nowhere)
+
+
+def test_a_table_of_tokens_and_an_output_layer_of_their_own(cases: dict[str, Case], tmp_path: Path) -> None:
+    model = loaded(cases["llama"])
+    adapted(model, tmp_path / "outer", target_modules=["embed_tokens", "lm_head", "v_proj"])
+    convert_adapter(tmp_path / "outer", tmp_path / "outer.gguf", base_of(cases["llama"].folder / "model"))
+    # llama.cpp's shapes of these two are the other way round than everywhere else
+    shapes = {each.name: each.shape for each in open_gguf(tmp_path / "outer.gguf").tensors}
+    assert shapes["token_embd.weight.lora_a"] == (4, zoo.VOCABULARY)
+    assert shapes["token_embd.weight.lora_b"] == (4, 48)
+    assert shapes["output.weight.lora_b"] == (4, zoo.VOCABULARY)
+
+
+def changed(adapter: Path, tmp_path: Path, **config: Any) -> Path:
+    """A copy of an adapter with another configuration."""
+    copy = tmp_path / f"copy-{len(list(tmp_path.iterdir()))}"
+    shutil.copytree(adapter, copy)
+    told = json.loads((copy / "adapter_config.json").read_text()) | config
+    (copy / "adapter_config.json").write_text(json.dumps(told))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({"peft_type": "IA3"}, "of the kind IA3; only LoRA"),
+        ({"use_dora": True}, "magnitudes of its own"),
+        ({"bias": "all"}, "with biases"),
+        ({"modules_to_save": ["lm_head"]}, r"whole layers beside the pairs \(lm_head\)"),
+        ({"trainable_token_indices": [1]}, "rows of the token table"),
+        ({"layer_replication": [[0, 2], [1, 3]]}, "layers used several times"),
+        ({"target_parameters": ["experts.gate_up_proj"]}, "target_parameters"),
+        ({"init_lora_weights": "pissa"}, "changed weights"),
+        ({"alpha_pattern": {"(": 1}}, "a pattern that makes no sense"),
+        ({"lora_alpha": "many"}, "its alpha is 'many'"),
+    ],
+)
+def test_what_is_not_plain_lora_is_a_sentence(
+    config: dict[str, Any], sentence: str, cases: dict[str, Case], tmp_path: Path
+) -> None:
+    with pytest.raises(ModelFileError, match=sentence) as caught:
+        Lora(changed(cases["llama"].folder / "adapter", tmp_path, **config))
+    assert caught.value.hint
+
+
+def test_damaged_adapters(cases: dict[str, Case], tmp_path: Path) -> None:
+    whole, base = cases["llama"].folder / "adapter", base_of(cases["llama"].folder / "model")
+    with pytest.raises(NotFoundError, match="no adapter"):
+        Lora(tmp_path / "nothing")
+    with pytest.raises(ModelFileError, match="is no adapter"):
+        Lora(cases["llama"].folder / "model")
+    pickled = changed(whole, tmp_path)
+    (pickled / "adapter_model.safetensors").rename(pickled / "adapter_model.bin")
+    with pytest.raises(ModelFileError, match="pickle"):
+        Lora(pickled)
+    cut = changed(whole, tmp_path)
+    (cut / "adapter_model.safetensors").write_bytes((whole / "adapter_model.safetensors").read_bytes()[:-100])
+    with pytest.raises(ModelFileError, match="cut short"):
+        Lora(cut)
+    tensors = load_file(whole / "adapter_model.safetensors")
+    name = sorted(tensors)[0]
+    for spoiled, sentence in (
+        ({**tensors, name: tensors[name] * np.float32("nan")}, "not finite"),
+        ({each: tensors[each] for each in tensors if each != name}, "do not fit"),
+        ({**tensors, "base_model.model.lm_head.weight": np.zeros((3, 3), np.float32)}, "more than pairs"),
+        ({}, "is empty"),
+    ):
+        bad = changed(whole, tmp_path)
+        save_file(spoiled, bad / "adapter_model.safetensors")
+        with pytest.raises(ModelFileError, match=sentence):
+            convert_adapter(bad, tmp_path / "out" / "bad.gguf", base)
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_adapters_of_other_models(cases: dict[str, Case], tmp_path: Path) -> None:
+    target = tmp_path / "out.gguf"
+    with pytest.raises(ModelFileError, match=r'does not belong to model: there is no "model\.layers\.0\.mlp\.'):
+        convert_adapter(cases["llama"].folder / "adapter", target, base_of(cases["phi3"].folder / "model"))
+    with pytest.raises(
+        ModelFileError, match=r"does not belong to model.gguf: blk.0.attn_k.weight is 32 x 48, and the adapter's 16 x 48"
+    ):
+        convert_adapter(
+            cases["llama"].folder / "adapter", target, base_of(cases["llama-head-and-biases"].folder / "model.gguf")
+        )
+    model = loaded(cases["qwen2"])
+    adapted(model, tmp_path / "table", target_modules=["embed_tokens"])
+    with pytest.raises(ModelFileError, match="changes the token table, which is also the output layer"):
+        convert_adapter(tmp_path / "table", target, base_of(cases["qwen2"].folder / "model"))
+    with pytest.raises(Cancelled):
+        convert_adapter(
+            cases["llama"].folder / "adapter", target, base_of(cases["llama"].folder / "model"), lambda fraction: fraction < 0.5
+        )
+    assert not target.exists()
+    assert not list(tmp_path.glob("*.part"))

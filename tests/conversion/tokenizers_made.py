@@ -132,7 +132,7 @@ def _space(tokenizer: Tokenizer, layout: str) -> None:
         tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
 
 
-def unigram(folder: Path, size: int = 600) -> Tokenizer:
+def unigram(folder: Path, size: int = 3000) -> Tokenizer:
     """The likeliest way to cut, as T5 does it."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
@@ -163,7 +163,13 @@ def _edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     (folder / "tokenizer.json").write_text(json.dumps(data))
 
 
-_WORDS = ["the", "and", "was", "with", "house", "river", "ANSWER", "iPhone", "naïve", "Ünïcödé", "don't", "I'LL", "we've", "they'Re", "'tis", "it's", "résumé", "Москва", "привет", "Ελλάδα", "שלום", "مرحبا", "東京", "こんにちは", "カタカナ", "你好世界", "한국어", "हिन्दी", "ไทย", "naïve", "def", "return", "self.value()", "x_1", "snake_case", "camelCase", "https://example.org/a?b=c&d=1", "3.14159", "1,000,000", "2026-11-21", "0xFF", "12345678", "½", "Ⅷ", "²", "٣٤", "e=mc²", "<div>", "</p>", "{json:", "true}", "\\n", "$x$", "😀", "👩\u200d👩\u200d👧", "🏳️\u200d🌈", "é", "ﬁ", "ß", "İ", "ŉ", "…", "—", "“quoted”", "‘s", "’s"]
+_TEXT = (
+    "the and was with house river ANSWER iPhone naïve Ünïcödé don't I'LL we've they'Re 'tis it's résumé Москва привет Ελλάδα "
+    "שלום مرحبا 東京 こんにちは カタカナ 你好世界 한국어 हिन्दी ไทย naïve def return self.value() x_1 snake_case camelCase "
+    "https://example.org/a?b=c&d=1 3.14159 1,000,000 2026-11-21 0xFF 12345678 ½ Ⅷ ² ٣٤ e=mc² <div> </p> {json: true} \\n $x$ "
+    "😀 👩‍👩‍👧 🏳️‍🌈 e\u0301 ﬁ ß İ ŉ … — “quoted” ‘s ’s"
+)
+_WORDS = _TEXT.split(" ")
 _GLUE = [
     " ",
     "  ",
@@ -198,7 +204,7 @@ def strings(count: int, seed: int = 0, special: tuple[str, ...] = ()) -> list[st
     found = list(_BY_HAND)
     while len(found) < count:
         parts = []
-        for _ in range(source.randint(1, 14)):
+        for _ in range(source.randint(1, 7)):
             kind = source.random()
             if kind < 0.55:
                 parts.append(source.choice(_WORDS))

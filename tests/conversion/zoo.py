@@ -151,6 +151,11 @@ def logits(model: Any, tokens: list[int]) -> Any:
     """What transformers computes: [tokens, vocabulary], float32."""
     import torch
 
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return model(torch.tensor([tokens])).logits[0].float().numpy()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # waiting for one another costs more than these models' sums
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return model(torch.tensor([tokens])).logits[0].float().numpy()
+    finally:
+        torch.set_num_threads(threads)
