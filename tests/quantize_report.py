@@ -15,10 +15,14 @@ from pathlib import Path
 from playground import protocol
 from playground.process import Exit
 from tests.models_made import GROUPED_1B, Shape, shaped_model
+from tests.workers import talk as talking
 from tests.workers.talk import Talk, greedy
 
 SMALL = Shape("llama", 4096, 512, 4, 8, 2, 1536, 2048)
 ROLE = "playground.workers.quantize"
+
+talking.PATIENCE = 7200.0
+"""one matrix of a quarter of a billion weights may take many minutes"""
 
 
 def main() -> None:

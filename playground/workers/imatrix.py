@@ -113,7 +113,7 @@ class Collector:
     def __init__(self, stopped: Callable[[], bool]) -> None:
         self.sums: dict[str, Sums] = {}
         self.failed: Exception | None = None
-        self._stopped = stopped
+        self.stopped = stopped
         self._last: tuple[int, NDArray[np.float64]] | None = None
         self._names: dict[int, str] = {}
         self.callback = C.ggml_backend_sched_eval_callback(self._see)
@@ -124,7 +124,7 @@ class Collector:
             operation = self._operation(tensor.op)
             if asked:
                 return operation is not None and self._wanted(tensor, operation)
-            if self._stopped():
+            if self.stopped():
                 return False
             if operation == "MUL_MAT":
                 self._dense(tensor)
@@ -263,7 +263,7 @@ def _read(
             code = C.llama_decode(handle, batch)
             if collector.failed is not None:
                 raise collector.failed
-            if collector._stopped():
+            if collector.stopped():
                 raise Cancelled("Cancelled.")
             if code:
                 raise ModelFileError(f"{model.path.name} cannot be computed with (code {code}).", "It may be damaged.")

@@ -66,13 +66,13 @@ class _Log(llama_lib.Log):
     def _read_line(self) -> None:
         while self.lines:
             line = self.lines.popleft()
-            if found := _TENSOR.match(line):
+            if found := _FAILED.search(line):  # it may stand behind the tensor at which it happened
+                self.failed = found[1].strip()
+            elif found := _TENSOR.match(line):
                 result = _RESULT.search(line)
                 self.tensors.append((found[3], result[1] if result else ""))
             elif found := _FALLBACK.search(line):
                 self.fallbacks[found[1].upper(), found[2].upper()] += 1
-            elif found := _FAILED.search(line):
-                self.failed = found[1].strip()
             elif "will require an imatrix" in line:
                 self.needs_imatrix = True
 
