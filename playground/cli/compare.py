@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from playground import events
@@ -21,11 +24,14 @@ from playground.cli.common import (
     settings_from,
     words,
 )
-from playground.decoding import sweeps
+from playground.decoding import prompt_lists, sweeps
 from playground.errors import Cancelled, PlaygroundError, SettingError
 from playground.history.records import Column, new_id
 from playground.params import ContextSettings, SamplingSettings, from_pairs, to_dict
+from playground.session.set_export import FORMS, write_whole
 
+PROGRESS_S = 2.0
+"""seconds between two lines on how far a set is"""
 OF_A_COLUMN = ("reply_start", "label", "model")
 """what a column has besides settings"""
 
@@ -60,6 +66,15 @@ def add(verbs: Any) -> None:
         "--preset", action="append", default=[], type=words, metavar="NAME", help="a column with a preset's settings"
     )
     verb.add_argument("--seeds", type=count, metavar="N", help="the same settings with N seeds")
+    verb.add_argument(
+        "--prompts", type=Path, metavar="FILE", help="a prompt a line, JSON Lines or CSV: each asked of all columns"
+    )
+    verb.add_argument(
+        "--resume", type=words, metavar="ID", help="goes on with a set of prompts that was ended before it was done"
+    )
+    verb.add_argument(
+        "-o", "--output", type=Path, metavar="OUT", help="where the results of --prompts go: OUT.jsonl, OUT.csv or OUT.md"
+    )
     verb.add_argument("--reply-start", default="", type=words, help="how the replies have to begin")
     verb.add_argument(
         "--adapter", default="", metavar="A", help="a LoRA to put on: a name, a folder in PEFT layout, or a GGUF file"
@@ -71,16 +86,72 @@ def add(verbs: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if sum(each is not None for each in (args.prompt, args.prompts, args.resume)) != 1:
+        raise WrongUsage("It is not clear what to ask.", "Give one of --prompt, --prompts and --resume.")
+    if args.prompt is None:
+        return run_set(args)
     columns = columns_from(args)
     context = settings_from(args, ContextSettings)
-    if args.prompt is None:
-        raise WrongUsage("Nothing is asked.", "Give a --prompt.")
     with opened() as conversation:
         session = conversation.session
         session.load(args.model, context, args.adapter).result()
         comparison = session.compare.new(args.prompt, args.system, columns)
         _run(conversation, comparison, columns, args.json)
     return 0
+
+
+def run_set(args: argparse.Namespace) -> int:
+    """A set of prompts: asked, or gone on with, to its end; the results go to a file, to stdout as JSON Lines, or into one object."""
+    form = args.output.suffix.lower().removeprefix(".") if args.output else "jsonl"
+    if form not in FORMS:
+        raise WrongUsage(f"'{args.output}' names no form.", f"Let it end in one of: {', '.join(f'.{each}' for each in FORMS)}.")
+    columns = columns_from(args) if args.prompts else ()
+    prompts = prompt_lists.read(args.prompts) if args.prompts else []
+    context = settings_from(args, ContextSettings)
+    with opened() as conversation:
+        session = conversation.session
+        if args.resume:
+            known = session.chat(args.resume).result().session
+            if known.kind != "prompts":
+                raise PlaygroundError(f"'{args.resume}' is no set of prompts.", "Give the id that --prompts printed.")
+        session.load(args.model, context, args.adapter).result()
+        set_id = args.resume or session.prompt_sets.new(prompts, columns, args.system, args.prompts.name)
+        note(f"set {set_id}: go on with  playground compare {args.model} --resume {set_id}")
+        ended = _follow(conversation, set_id)
+        if args.output:
+            write_whole(args.output, session.prompt_sets.export(set_id, form).result())
+        if args.json:
+            lines = session.prompt_sets.export(set_id, "jsonl").result().splitlines()
+            emit(
+                {
+                    "session_id": set_id,
+                    "done": ended.done,
+                    "total": ended.total,
+                    "results": [json.loads(line) for line in lines],
+                }
+            )
+        elif not args.output:
+            print(session.prompt_sets.export(set_id, form).result(), end="")
+    return 0
+
+
+def _follow(conversation: Conversation, set_id: str) -> events.PromptSetProgress:
+    """Starts a set and says on stderr how far it is. PlaygroundError if it cannot go on, Cancelled on Ctrl+C."""
+    sets = conversation.session.prompt_sets
+    sets.start(set_id)
+    told = 0.0
+    try:
+        while not (isinstance(event := conversation.next(), events.PromptSetProgress) and event.state != "running"):
+            if isinstance(event, events.PromptSetProgress) and time.monotonic() - told > PROGRESS_S:
+                told = time.monotonic()
+                left = f", {event.seconds_left:.0f} s left" if event.seconds_left >= 0 else ""
+                note(f"{event.done:,} of {event.total:,}, {event.tokens_per_s:.0f} tokens/s{left}")
+    except KeyboardInterrupt:
+        sets.pause(wait_s=5)
+        raise Cancelled("Cancelled.") from None
+    if event.state != "done":
+        raise PlaygroundError(event.message or "The set was paused.", event.hint)
+    return event
 
 
 def columns_from(args: argparse.Namespace) -> tuple[Column, ...]:

@@ -24,11 +24,9 @@ from playground.history.store import Store
 from playground.session.compare import Comparisons
 from playground.session.engine import EngineHost
 from playground.session.ledger import Ledger
-from playground.session.set_export import as_csv, as_jsonl, as_markdown
+from playground.session.set_export import FORMS
 
 log = logging.getLogger(__name__)
-
-FORMS = {"md": as_markdown, "csv": as_csv, "jsonl": as_jsonl}
 
 T = TypeVar("T")
 State = Literal["running", "paused", "done", "failed"]

@@ -1,4 +1,4 @@
-"""A set of prompts with its results as Markdown to read, CSV for a spreadsheet, JSON Lines for a program. Text out; knows no database."""
+"""A set of prompts with its results as Markdown to read, CSV for a spreadsheet, JSON Lines for a program. Knows no database."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import csv
 import io
 import json
 import math
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
+from playground.errors import StorageError
 from playground.history.records import Column, PromptRow, ResultRow, SessionRow
 from playground.params import to_dict
 
@@ -93,3 +96,21 @@ def _field(value: object) -> str:
 
 def _quoted(text: str) -> str:
     return "\n".join(f"> {line}" if line else ">" for line in text.strip().splitlines()) or ">"
+
+
+FORMS = {"jsonl": as_jsonl, "csv": as_csv, "md": as_markdown}
+"""by the suffix of a file"""
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file that comes into being when it is whole. StorageError if it cannot be written."""
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}.", "Choose another place for it.") from None

@@ -95,3 +95,34 @@ def test_a_comparison_is_what_chats_would_say_and_is_on_record(home: Path) -> No
     assert shown["session"]["kind"] == "compare" and len(shown["session"]["columns"]) == 4 and len(shown["generations"]) == 4
     status, out, err = run(home, "log", "export", sequences[0]["generation_id"])
     assert all(f"## {each}" in out and sequence["text"].strip() in out for each, sequence in zip(four, sequences, strict=True))
+
+
+def test_a_set_of_prompts_goes_to_a_file_and_is_gone_on_with(home: Path, tmp_path: Path) -> None:
+    prompts, out = tmp_path / "prompts.jsonl", tmp_path / "out.csv"
+    prompts.write_text("".join(json.dumps({"prompt": f"Say {number}.", "id": number}) + "\n" for number in range(5)))
+    options = ("--with", "temperature=0", "--with", "temperature=1 label=warm", "--max-tokens", "3", "--seed", "2")
+    status, text, err = run(home, "compare", "starter", "--prompts", str(prompts), *options, "-o", str(out), "--json")
+    assert status == 0, err
+    found = json.loads(text)
+    assert (found["done"], found["total"]) == (10, 10) and len(found["results"]) == 10
+    assert [result["more"]["id"] for result in found["results"][::2]] == list(range(5))
+    rows = out.read_text().splitlines()
+    assert rows[0] == "index,prompt,system,id,temperature=0,warm" and rows[1].startswith("0,Say 0.,,0,")
+    status, text, err = run(home, "compare", "starter", "--resume", found["session_id"])
+    assert status == 0 and [json.loads(line) for line in text.splitlines()] == found["results"]
+
+
+def test_a_set_that_cannot_be(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"answer": 1}')
+    bad, column = str(tmp_path / "bad.jsonl"), ("--with", "temperature=0")
+    for options, said, code in (
+        (("--prompts", bad, *column), "bad.jsonl: In line 1 there is no prompt", 1),
+        (("--prompts", str(tmp_path / "none.txt"), *column), "no file", 1),
+        (("--prompts", bad, "--prompt", "x", *column), "not clear what to ask", 2),
+        (("--prompts", bad, "-o", "x.pdf", *column), "names no form", 2),
+        ((), "not clear what to ask", 2),
+    ):
+        assert cli.main(["compare", "starter", *options]) == code
+        out, err = capsys.readouterr()
+        (line,) = err.splitlines()
+        assert not out and said in line
