@@ -153,6 +153,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
 def _pairs(name: str, config: dict[str, Any], tensors: tuple[SafeTensor, ...]) -> tuple[Pair, ...]:
     sides: dict[str, dict[str, SafeTensor]] = {}
     for tensor in tensors:
+        if tensor.name.endswith(".base_layer.weight"):
+            continue  # PEFT saves the model's own table with an adapter that has a pair for it
         found = _KEY.match(tensor.name)
         if found is None:
             raise ModelFileError(
