@@ -87,7 +87,7 @@ class WorkerProcess:
             target=_child, args=(self.role_module, theirs, printed), name=self.role_module, daemon=False
         )
         try:
-            with _WithoutMain():
+            with WithoutMain():
                 self._process.start()
         except OSError as error:
             for end in (ours, theirs, output, printed):
@@ -310,7 +310,7 @@ def _memory_kills() -> int:
 _spawning = threading.Lock()
 
 
-class _WithoutMain:
+class WithoutMain:
     """While it holds, spawned children do not import the parent's `__main__`.
 
     A worker needs nothing of it, it may be slow (pytest) or unguarded (a script), and it would run in every worker.

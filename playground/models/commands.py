@@ -28,7 +28,7 @@ Fit = Callable[[Choice], str]
 
 def list_models(home: Home, on_row: Callable[[Row], None] | None = None) -> dict[str, Any]:
     """`{"models": [...], "notices": [...], "unfinished": [...]}`: what is here, what was in the way, downloads to go on with."""
-    found = library.scan(home, on_row=on_row)
+    found = library.scan(home, on_row=on_row, helped=True)
     return {
         "models": [dataclasses.asdict(row) for row in found.rows],
         "notices": list(found.notices),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 from playground import paths
 from playground.errors import ModelFileError, NotFoundError, StorageError
 from playground.models import download_plan, places, walk
+from playground.models.describing import Known, look_at, look_at_all
 from playground.models.details import Details, Kind, describe
 from playground.models.files import quantization_of
 from playground.models.places import Place
@@ -84,8 +85,12 @@ def scan(
     where: Sequence[Place] | None = None,
     on_row: Callable[[Row], None] | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    helped: bool = False,
 ) -> Scan:
-    """Lists every model in these places (by default all known ones), calling `on_row` for each as it is found. Never raises for a model."""
+    """Lists every model in these places (by default all known ones), calling `on_row` for each as it is found. Never raises for a model.
+
+    `helped`: where there are many to read, a second process reads some of them.
+    """
     where = places.known(home) if where is None else where
     cache = _Cache(home)
     ours = {os.path.realpath(path) for path in download_plan.ours(home)}
@@ -93,20 +98,24 @@ def scan(
     rows: list[Row] = []
     notices: list[str] = []
     files: dict[str, tuple[int, int]] = {}
-    for place in where:
-        if not place.path.exists():
-            notices.append(f"{place.path} is not there any more.")
+
+    def candidates() -> Iterator[walk.Candidate]:
+        for place in where:
+            if place.path.exists():
+                yield from walk.find(place, seen, notices.append, cancelled)
+            else:
+                notices.append(f"{place.path} is not there any more.")
+
+    for found, known in (_all_known if helped else _known_in_turn)(candidates(), cache, cancelled):
+        if cancelled():
+            break
+        row = _row(found, known, ours, notices.append)
+        if row is None:
             continue
-        for found in walk.find(place, seen, notices.append, cancelled):
-            if cancelled():
-                break
-            row = _row(found, cache, ours, notices.append)
-            if row is None:
-                continue
-            files.update((str(file), stamp) for file, stamp in zip(found.files, found.stamp, strict=True))
-            rows.append(row)
-            if on_row:
-                on_row(row)
+        files.update((str(file), stamp) for file, stamp in zip(found.files, found.stamp, strict=True))
+        rows.append(row)
+        if on_row:
+            on_row(row)
     complete = not cancelled()
     if complete:
         cache.save()
@@ -246,21 +255,47 @@ def _repo_names(row: Row) -> tuple[str, ...]:
     )
 
 
-def _row(found: walk.Candidate, cache: _Cache, ours: set[str], notice: walk.Notice) -> Row | None:
-    known = cache.get(found)
-    if known is None:
-        try:
-            if found.missing:
-                raise ModelFileError(f"{found.name} lacks {found.missing} of its files.", "Download the rest.")
-            details = describe(found.path)
-            known = {"details": {name: getattr(details, name) for name in _DETAILS}}
-        except ModelFileError as error:
-            if not os.path.exists(found.files[0]):
-                notice(f"{found.path} went away while it was looked at.")
-                return None
-            known = {"problem": error.message, "hint": error.hint}
-        cache.put(found, known)
+def _known_in_turn(
+    found: Iterable[walk.Candidate], cache: _Cache, cancelled: Callable[[], bool]
+) -> Iterator[tuple[walk.Candidate, Known]]:
+    for each in found:
+        if cancelled():
+            return
+        if (known := cache.get(each)) is None:
+            known = _lacking(each) or look_at(each.path, _DETAILS)
+            cache.put(each, known)
+        yield each, known
+
+
+def _all_known(
+    found: Iterable[walk.Candidate], cache: _Cache, cancelled: Callable[[], bool]
+) -> Iterator[tuple[walk.Candidate, Known]]:
+    """First what needs no reading, then the others, with help."""
+    unread: dict[Path, walk.Candidate] = {}
+    for each in found:
+        if (known := cache.get(each)) is not None:
+            yield each, known
+        elif (known := _lacking(each)) is not None:
+            cache.put(each, known)
+            yield each, known
+        else:
+            unread[each.path] = each
+    for path, known in look_at_all(list(unread), _DETAILS, cancelled):
+        cache.put(unread[path], known)
+        yield unread[path], known
+
+
+def _lacking(found: walk.Candidate) -> Known | None:
+    if not found.missing:
+        return None
+    return {"problem": f"{found.name} lacks {found.missing} of its files.", "hint": "Download the rest."}
+
+
+def _row(found: walk.Candidate, known: Known, ours: set[str], notice: walk.Notice) -> Row | None:
     if "problem" in known:
+        if not os.path.exists(found.files[0]):
+            notice(f"{found.path} went away while it was looked at.")
+            return None
         kind: Kind = "gguf" if found.files[0] == found.path else "safetensors"
         return _with(found, Details(kind), ours, known["problem"], known["hint"])
     return _with(found, Details(**known["details"]), ours)
@@ -309,6 +344,8 @@ class _Cache:
         return entry
 
     def put(self, found: walk.Candidate, known: dict[str, Any]) -> None:
+        if "problem" in known and not os.path.exists(found.files[0]):
+            return  # it may come back as it was
         self._used[str(found.path)] = {"stamp": [list(each) for each in found.stamp], **known}
         self._changed = True
 

@@ -18,7 +18,7 @@ from typing import Any
 from playground.models import library
 from playground.models.library import Row, Scan, Snapshot
 from playground.paths import Home
-from playground.process import _WithoutMain
+from playground.process import WithoutMain
 
 BATCH_S, BATCH = 0.2, 200
 
@@ -27,8 +27,9 @@ def scan_apart(home: Home, on_rows: Callable[[tuple[Row, ...]], None], cancelled
     """The listing, with rows in batches as they are found. None if it was cancelled, or the child ended without a word."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_child, args=(str(home.root), theirs), name="library", daemon=True)
-    with _WithoutMain():
+    # Not a daemon: it starts a helper of its own. It ends with the listing, or when nobody reads what it finds.
+    child = context.Process(target=_child, args=(str(home.root), theirs), name="library", daemon=False)
+    with WithoutMain():
         child.start()
     theirs.close()
     found: Scan | None = None
@@ -79,7 +80,7 @@ def _child(root: str, connection: Connection) -> None:
             send()
 
     try:
-        found = library.scan(Home(Path(root)), on_row=on_row)
+        found = library.scan(Home(Path(root)), on_row=on_row, helped=True)
         snapshot = found.snapshot
         send(notices=found.notices, folders=snapshot.folders, files=snapshot.files, places=snapshot.places)
     except OSError:

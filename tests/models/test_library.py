@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from playground.errors import ModelFileError, NotFoundError, StorageError
-from playground.models import details, library, places
+from playground.models import describing, details, library, places
 from playground.models.library import Row
 from playground.models.places import Place
 from playground.paths import Home
@@ -168,8 +168,8 @@ def test_the_second_listing_reads_no_model_file(home: Home, tmp_path: Path, monk
         write_gguf(folder / f"m{number}.gguf", weights=4, seed=number)
     first = library.scan(home, [Place("added", folder)])
     read: list[Path] = []
-    original = library.describe
-    monkeypatch.setattr(library, "describe", lambda path: read.append(path) or original(path))
+    original = describing.describe
+    monkeypatch.setattr(describing, "describe", lambda path: read.append(path) or original(path))
     assert library.scan(home, [Place("added", folder)]).rows == first.rows
     assert read == []
     write_gguf(folder / "m3.gguf", weights=8)
@@ -178,6 +178,48 @@ def test_the_second_listing_reads_no_model_file(home: Home, tmp_path: Path, monk
     (home.cache / "library.json").write_text("{broken")
     assert len(rows(home, folder)) == 20
     assert json.loads((home.cache / "library.json").read_text())["models"]
+
+
+def test_a_second_process_helps_to_read_and_changes_nothing(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "m"
+    for number in range(120):
+        write_gguf(folder / f"m{number}.gguf", weights=4, seed=number)
+    (folder / "m7.gguf").write_bytes(b"GGUF\3\0\0\0broken")
+    alone = {row.path: row for row in library.scan(Home(tmp_path / "a"), [Place("added", folder)]).rows}
+    monkeypatch.setattr(describing, "WORTH_IT", 50)
+    monkeypatch.setattr(describing, "STRETCH", 10)
+    asked: list[int] = []
+    ask = describing._Helper.ask
+    monkeypatch.setattr(describing._Helper, "ask", lambda self, paths: (asked.append(len(paths)), ask(self, paths))[1])
+    helped = library.scan(Home(tmp_path / "b"), [Place("added", folder)], helped=True)
+    assert asked
+    assert {row.path: row for row in helped.rows} == alone
+    assert alone[str(folder / "m7.gguf")].problem
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_helper_that_dies_costs_nothing(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    folder = tmp_path / "m"
+    for number in range(80):
+        write_gguf(folder / f"m{number}.gguf", weights=4, seed=number)
+    monkeypatch.setattr(describing, "WORTH_IT", 50)
+    monkeypatch.setattr(describing, "STRETCH", 10)
+    asked: list[int] = []
+    ask = describing._Helper.ask
+
+    def ask_and_kill(self: describing._Helper, paths: list[Path]) -> bool:
+        asked.append(len(paths))
+        if len(asked) == at:
+            self._process.kill()
+            self._process.join()
+        return ask(self, paths)
+
+    monkeypatch.setattr(describing._Helper, "ask", ask_and_kill)
+    found = library.scan(home, [Place("added", folder)], helped=True)
+    assert len(found.rows) == 80
+    assert found.complete
 
 
 def test_changes_are_noticed_without_reading(home: Home, tmp_path: Path) -> None:
