@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer, LinearAttentionCacheLayerMixin
 
 from playground.decoding.differences import common_prefix
 from playground.errors import Cancelled, ContextFullError, SettingError
@@ -122,6 +122,9 @@ class TorchCache:
         mark = self._mark
         if mark is not None and mark[0] == len(prompt) <= length:
             return self._back_to(mark[0], mark)
+        if not self._model.goes_on:
+            self.clear()
+            return 0
         kept = 0
         for size, count in self._sizes:
             whole = min(count, (min(length, len(prompt) - 1) - kept) // size)
@@ -230,7 +233,9 @@ def _kept(layer: Any, for_long: bool = True) -> Any:
     """What must be kept of a layer to come back to where it stands; None where it can be cropped (`for_long`: also once it has grown)."""
     if type(layer) is DynamicSlidingWindowLayer:
         return clone_layer(layer) if for_long or layer.cumulative_length >= layer.sliding_window else None
-    return None if getattr(layer, "is_croppable", False) else clone_layer(layer)
+    if isinstance(layer, LinearAttentionCacheLayerMixin) or not layer.is_croppable:
+        return clone_layer(layer)
+    return None
 
 
 @contextmanager

@@ -27,19 +27,21 @@ from playground.workers.torch_model import TorchModel
 
 @dataclass
 class _Group:
-    """Sequences in one cache. `rows`: in which row of it each stands, by number."""
+    """Sequences in one cache. `rows`: in which row of it each stands, by number. `width`: how many rows it has, 0 while it is empty."""
 
     past: Any
     rows: dict[int, int]
     scale: float
+    width: int
 
     def keep(self, numbers: Series[int]) -> None:
         """Makes the cache hold these sequences, a row each, in this order."""
         wanted = [self.rows[each] for each in numbers]
-        if self.past.get_seq_length() and wanted != list(range(self.past.batch_size)):
+        if self.width and wanted != list(range(self.width)):
             with torch.no_grad():
-                self.past.batch_select_indices(torch.tensor(wanted))
+                self.past.reorder_cache(torch.tensor(wanted))
         self.rows = {number: place for place, number in enumerate(numbers)}
+        self.width = len(numbers)
 
 
 class TorchDecoder:
@@ -89,7 +91,7 @@ class TorchDecoder:
                 past = self._repeated(scale, stop)
                 place = self._put(self._last)
                 self.places.update(dict.fromkeys(numbers, place))
-            self._groups.append(_Group(past, dict.fromkeys(numbers, 0), scale))
+            self._groups.append(_Group(past, dict.fromkeys(numbers, 0), scale, 1 if self._cache.tokens else 0))
 
     def extend(self, parts: Mapping[int, Series[int]], start: int, stop: Callable[[], bool]) -> bool:
         """Further prompt tokens of some sequences, behind the `start` tokens that all have: those of one length together."""
@@ -166,7 +168,7 @@ class TorchDecoder:
         """These sequences in a group of their own: the group itself if they are all of it."""
         if set(numbers) == set(group.rows):
             return group
-        other = _Group(clone(group.past), {number: group.rows.pop(number) for number in numbers}, group.scale)
+        other = _Group(clone(group.past), {number: group.rows.pop(number) for number in numbers}, group.scale, group.width)
         self._groups.append(other)
         return other
 

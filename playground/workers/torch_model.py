@@ -5,6 +5,7 @@ Imported once `torch_lib.start` has run. Decodes nothing by itself; `torch_decod
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -57,6 +58,9 @@ class TorchModel:
         torch.set_num_threads(self.threads)
         self.net = self._load(on_progress)
         self.net.requires_grad_(False)
+        takes = inspect.signature(self.net.forward).parameters
+        self._past_name = "cache_params" if "cache_params" in takes else "past_key_values"
+        self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
         self._adapted: list[Any] = []
         self._scale = 1.0
         self.adapter = self.adapter_sha256 = ""
@@ -66,10 +70,13 @@ class TorchModel:
         self.n_vocab = int(getattr(output, "out_features", 0) or self.config.vocab_size)
         self.layers = _layers(self.net)
         self.sequences = settings.sequences
-        self.chunk = settings.batch
+        self.goes_on = self._past_name == "past_key_values"
+        """several tokens can be read behind others; the first Mamba's layers cannot"""
+        self.chunk = settings.batch if self.goes_on else 1 << 30
         self.window = self._window(settings)
         if check_tensors:
             self._refuse_damaged()
+        self._refuse_other_memories()
 
     @property
     def has_adapter(self) -> bool:
@@ -93,7 +100,7 @@ class TorchModel:
         """The logits after the last token of each row [rows, vocabulary]; the tokens [rows, length] come into the cache."""
         with torch.no_grad():
             ids = torch.tensor(tokens, dtype=torch.long, device=self.device)
-            logits = self.net(input_ids=ids, past_key_values=past, use_cache=True, logits_to_keep=1).logits
+            logits = self.net(input_ids=ids, use_cache=True, **{self._past_name: past}, **self._last_only).logits
             return logits[:, -1].to(dtype=torch.float32, device="cpu", copy=True).numpy()
 
     def end_tokens(self) -> set[int]:
@@ -218,6 +225,20 @@ class TorchModel:
                     "Download it again.",
                 )
 
+    def _refuse_other_memories(self) -> None:
+        """Computes one token: it must work, and leave something in the cache that everything here counts on."""
+        past = self.new_cache()
+        empty = [_is_filled(each) for each in past.layers]
+        try:
+            self.forward([[0]], past)
+        except Exception as error:  # whatever a configuration that is wrong in itself makes the library raise
+            raise _explained(self.folder.path.name, error) from error
+        if [_is_filled(each) for each in past.layers] == empty:
+            raise ModelFileError(
+                f"{self.folder.path.name} is a model of the kind '{self.folder.model_type}', which this engine cannot steer token by token.",
+                "Take a GGUF file of this model.",
+            )
+
     # -- the context window
 
     def _trained(self) -> int:
@@ -280,6 +301,11 @@ def _precision(folder: Folder, asked: str) -> str:
             )
         return folder.quantized
     return folder.stored if asked == "auto" else asked
+
+
+def _is_filled(layer: Any) -> bool:
+    states = getattr(layer, "has_previous_state", None)
+    return bool(getattr(layer, "is_initialized", False)) or (isinstance(states, dict) and any(states.values()))
 
 
 def _layers(net: Any) -> list[Any]:
