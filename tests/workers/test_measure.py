@@ -146,6 +146,20 @@ def test_the_three_ways_to_the_originals_logits_give_the_same_figures(
         assert getattr(beside, name) == getattr(after, name)
 
 
+def test_a_folder_is_measured_beside_a_gguf_file(measuring: Measuring, tmp_path: Path) -> None:
+    """The same weights through transformers: the same tokens, and distributions that differ by rounding."""
+    original, folder = measuring.ask(starter(), starter().parent, chunks=1)
+    assert folder.quantization == "BF16"
+    assert 0 < folder.kl_divergence < 1e-3
+    assert folder.top1_agreement > 0.98
+    assert folder.perplexity == pytest.approx(original.perplexity, rel=0.01)
+    assert folder.bits_per_weight == pytest.approx(16, rel=0.01)
+    assert folder.decode_tokens_per_s > 0
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelFileError, match="cannot be loaded"):
+        measuring.ask(starter(), tmp_path, chunks=1)
+
+
 def test_a_window_longer_than_a_batch_is_measured_in_parts(measuring: Measuring, quantizations: dict[str, Path]) -> None:
     long = measuring.ask(starter(), quantizations["Q8_0"], chunks=1, context=900)
     assert long[0].tokens == 900 - 450 - 1
