@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -288,3 +290,47 @@ def test_closing_ends_what_runs(starter: Listening, home: Home) -> None:
     assert all(message.content for _, message in chat.latest())
     assert [entry for row in chat.generations.values() for entry in row.timeline] == list[TimelineEntry]()
     later.close()
+
+
+def test_a_column_with_a_model_of_its_own(starter: Listening, tmp_path: Path) -> None:
+    session, other = starter.session, tmp_path / "other.gguf"
+    shutil.copy(session.model.path, other)
+    here = str(session.model.path)
+    columns = (
+        FOUR[0],
+        replace(FOUR[0], id="guest", model=str(other)),
+        replace(FOUR[1], model=here),
+        replace(FOUR[2], id="hot", model=str(other)),
+    )
+    comparison = session.compare.new(ASK, columns=columns)
+    (sentence,) = session.compare.plan(comparison).result(PATIENCE)
+    assert "other is loaded beside" in sentence
+    for _ in range(2):
+        session.compare.run(comparison)
+        ends = [finish(starter) for _ in range(2)]
+        assert [end.last for end in ends] == [False, True] and not session.busy
+        assert {end.prefill_count for end in ends} == {1}
+        said = replies(session, comparison)
+        assert said["guest"] == said["cold"] and len(said["hot"]) == 40
+    assert session.compare.plan(comparison).result(PATIENCE) == ["other is loaded already."]
+    chat = chat_of(session, comparison)
+    made = {column.id: chat.generations[message.id] for column, message in chat.latest()}
+    assert made["hot"].model_path == str(other) and made["warm"].model_path == here
+    assert (made["hot"].sequence, made["hot"].group_id) == (1, made["guest"].group_id) != (1, made["cold"].group_id)
+    assert session.replay(made["hot"].id).result(PATIENCE).identical
+
+    session.set_pace(40)
+    session.compare.run(comparison)
+    starter.until(lambda event: isinstance(event, events.GenerationTokens))
+    session.compare.stop()
+    assert [finish(starter).last for _ in range(2)] == [False, True]
+    session.compare.set_columns(comparison, (FOUR[0], replace(FOUR[0], id="gone", model=str(tmp_path / "gone.gguf"))))
+    session.set_pace(0)
+    session.compare.run(comparison)
+    finish(starter)
+    notice = starter.until(lambda event: isinstance(event, events.Notice) and event.key == "reply")
+    assert "no model" in notice.message and finish(starter).tokens == 0
+    states = {column.id: message.state for column, message in chat_of(session, comparison).latest()}
+    assert states == {"cold": "complete"}
+    with pytest.raises(PlaygroundError, match="no model"):
+        session.compare.plan(comparison).result(PATIENCE)
