@@ -19,7 +19,7 @@ import psutil
 
 from playground.errors import ModelFileError, NotFoundError, SettingError, StorageError
 from playground.history.records import new_id
-from playground.models import quantization
+from playground.models import beside, quantization
 from playground.models.gguf_header import merge_splits, open_gguf, split_names
 from playground.models.safetensors_header import open_safetensors
 from playground.paths import Home, expanded, resources
@@ -169,7 +169,7 @@ def adapter(home: Home, source: str, base: str, out: str, work: Path) -> Chain:
 
 def imatrix(home: Home, model: str, text: str, out: str, work: Path) -> Chain:
     """An importance matrix of a GGUF file."""
-    source, target = there(model), expanded(out).absolute() if out else home.models / f"{short_name(model)}.imatrix.gguf"
+    source, target = there(model), expanded(out).absolute() if out else home.cache / MATRICES / f"{short_name(model)}.gguf"
     making = _Making(home, work)
     making.add(_collect(source, calibration(text), target), matrix_bytes(source))
     return making.whole
@@ -369,3 +369,5 @@ def tidy(home: Home) -> None:
         pid = folder.name.partition("-")[0]
         if not pid.isdigit() or not psutil.pid_exists(int(pid)):
             remove(folder)
+    for folder in (home.models, home.adapters, home.cache / MATRICES):
+        beside.tidy(folder)

@@ -131,7 +131,7 @@ class Plan:
     steps: tuple[str, ...] = ()
     disk_free: int = 0
     problem: str = ""
-    """why it cannot be quantized at all; empty if it can"""
+    """what speaks against it; without `rows` it cannot be quantized at all"""
     hint: str = ""
 
 

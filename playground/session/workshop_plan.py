@@ -51,8 +51,7 @@ def _gguf(home: Home, source: Path, plan: Plan, stop: Stop) -> Plan:
     if surveyed is None:
         raise WorkerError("The quantizer gave no answer.", "Try again.")
     shape, devices = _shape(source), find_devices()
-    already = open_gguf(source).get("general.file_type", 0)
-    quantized = already not in (0, 1, 32)
+    quantized = any(tensor.kind.quantized for tensor in open_gguf(source).tensors)
     rows = [_row(size, shape, devices, extra=0) for size in surveyed.sizes if size.type in quantization.TYPES]
     rows = [replace(row, disk=row.size) for row in rows]
     problem = "This model is quantized already: whatever is made of it loses twice." if quantized else ""

@@ -1,0 +1,253 @@
+"""The workshop with real workers: chains of steps, the line of jobs, cancelling, what is left on the disk, and plans."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from playground.errors import NotFoundError, SettingError, StorageError
+from playground.models import quantization
+from playground.models.gguf_header import open_gguf
+from playground.paths import Home, starter
+from playground.session import workshop_chain
+from playground.session.workshop import JobChanged, Making, QuantizeRequest
+from tests.models_made import Shape, shaped_model
+from tests.session.conftest import PATIENCE, Listening
+
+FOLDER = starter().parent
+SLOW = Shape("llama", 4096, 512, 4, 8, 2, 1536, 2048)
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Large enough that some types take seconds."""
+    return shaped_model(tmp_path_factory.mktemp("models") / "slow-F16.gguf", SLOW, "F16")
+
+
+@pytest.fixture(scope="module")
+def dead_pid() -> int:
+    """The number of a process that is gone."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def ended(listening: Listening, number: str) -> Making:
+    event = listening.until(lambda each: isinstance(each, JobChanged) and each.making.id == number and each.making.ended)
+    making: Making = event.making
+    return making
+
+
+def running(listening: Listening, number: str) -> None:
+    """Waits until a job is well under way."""
+    listening.until(lambda each: isinstance(each, JobChanged) and each.making.id == number and "tensor" in each.making.step)
+
+
+def left(home: Home) -> list[str]:
+    """What lies in the data folder that a finished job should have removed."""
+    return [str(path) for path in home.root.rglob("*") if ".part" in path.name or path.parent.name == "workshop"]
+
+
+def test_a_folder_becomes_a_quantized_file_in_one_job(listening: Listening, home: Home) -> None:
+    number = listening.session.workshop.quantize(QuantizeRequest(str(FOLDER), "q4_k_m"))
+    making = ended(listening, number)
+    assert (making.state, making.message) == ("done", "")
+    assert making.path == str(home.models / "starter-Q4_K_M.gguf")
+    assert making.steps == ("Converting to GGUF", "Quantizing to Q4_K_M")
+    assert making.bytes == Path(making.path).stat().st_size
+    assert open_gguf(Path(making.path)).metadata["general.file_type"] == quantization.NUMBERS["Q4_K_M"]
+    fractions = [each.making.fraction for each in listening.told if isinstance(each, JobChanged)]
+    assert fractions == sorted(fractions)
+    assert left(home) == []
+    listening.session.load(making.path).result(PATIENCE)
+    again = ended(listening, listening.session.workshop.quantize(QuantizeRequest(str(FOLDER), "Q4_K_M")))
+    assert again.path == str(home.models / "starter-Q4_K_M-2.gguf"), "what is there is not replaced unasked"
+
+
+def test_an_importance_matrix_is_computed_once(listening: Listening, home: Home, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("Once upon a time there was a little fox who lived in the wood. " * 60)
+    request = QuantizeRequest(str(starter()), "Q2_K", imatrix="auto", calibration=str(text))
+    first = ended(listening, listening.session.workshop.quantize(request))
+    assert (first.state, first.message) == ("done", "")
+    assert first.steps == ("Computing the importance matrix", "Quantizing to Q2_K")
+    assert open_gguf(Path(first.path)).metadata["quantize.imatrix.dataset"] == "text.txt"
+    second = ended(listening, listening.session.workshop.quantize(request))
+    assert second.steps == ("Quantizing to Q2_K",)
+    assert any("computed before" in note for note in second.notes)
+    assert Path(first.path).read_bytes() == Path(second.path).read_bytes()
+
+
+def test_jobs_wait_in_line_and_each_can_be_cancelled(listening: Listening, home: Home, slow: Path) -> None:
+    workshop = listening.session.workshop
+    first = workshop.quantize(QuantizeRequest(str(slow), "IQ4_XS"))
+    second = workshop.quantize(QuantizeRequest(str(slow), "Q6_K"))
+    third = workshop.quantize(QuantizeRequest(str(slow), "Q8_0"))
+    running(listening, first)
+    assert [each.state for each in workshop.list()] == ["queued", "queued", "running"]
+    workshop.cancel(second)
+    workshop.cancel(first)
+    assert ended(listening, first).state == "cancelled"
+    assert ended(listening, third).state == "done"
+    assert [each.state for each in workshop.list()] == ["done", "cancelled", "cancelled"]
+    assert [each.name for each in home.models.iterdir()] == ["slow-Q8_0.gguf"]
+    assert left(home) == []
+    workshop.forget(first)
+    assert [each.id for each in workshop.list()] == [third, second]
+    with pytest.raises(NotFoundError):
+        workshop.cancel(first)
+
+
+def test_closing_ends_what_runs(listening: Listening, home: Home, slow: Path) -> None:
+    running(listening, listening.session.workshop.quantize(QuantizeRequest(str(slow), "IQ4_XS")))
+    assert psutil.Process().children()
+    listening.session.close()
+    until = time.monotonic() + 10
+    while left(home) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert left(home) == []
+    assert not list(home.models.glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (QuantizeRequest("/nowhere/model.gguf", "Q8_0"), "no file"),
+        (QuantizeRequest(str(starter()), "Q9"), "no type Q9"),
+        (QuantizeRequest(str(starter()), "nf4"), "model folder"),
+        (QuantizeRequest(str(starter()), "Q8_0", adapter=str(FOLDER)), "model folder"),
+        (QuantizeRequest(str(starter()), "Q8_0", out=str(starter())), "replace the model"),
+        (QuantizeRequest(str(starter()), "IQ1_S"), "importance matrix"),
+        (QuantizeRequest(str(starter()), "Q8_0", output_type="Q77"), "no tensor type"),
+        (QuantizeRequest(str(starter()), "Q8_0", imatrix="auto", calibration="/nowhere"), "no file"),
+    ],
+)
+def test_what_cannot_be_done_is_a_failed_job_with_a_sentence(
+    listening: Listening, home: Home, request_: QuantizeRequest, words: str
+) -> None:
+    before = starter().stat()
+    making = ended(listening, listening.session.workshop.quantize(request_))
+    assert making.state == "failed"
+    assert words in making.message
+    assert making.hint
+    assert making.path == ""
+    assert left(home) == []
+    assert starter().stat() == before
+
+
+def test_a_folder_that_is_not_whole_is_said(listening: Listening, tmp_path: Path, home: Home) -> None:
+    for name, files in {
+        "bare": (),
+        "pickle": ("config.json", "tokenizer.json"),
+        "cut": ("config.json", "tokenizer.json"),
+    }.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        for file in files:
+            (folder / file).write_bytes((FOLDER / file).read_bytes())
+        if name == "pickle":
+            (folder / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+        if name == "cut":
+            (folder / "model.safetensors").write_bytes((FOLDER / "model.safetensors").read_bytes()[:-1000])
+        making = ended(listening, listening.session.workshop.quantize(QuantizeRequest(str(folder), "Q8_0")))
+        assert making.state == "failed", name
+        assert making.message, name
+        assert making.hint, name
+        assert left(home) == []
+
+
+def test_a_chain_that_does_not_fit_the_disk_is_refused_before_it_begins(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = workshop_chain.quantize(home, QuantizeRequest(str(FOLDER), "Q4_K_M"), workshop_chain.work_folder(home))
+    needed = sum(size for _, size in chain.disk)
+    assert needed > 14_000_000, "the conversion and the result"
+    usage = type("Usage", (), {"free": needed + workshop_chain.SPARE - 1})
+    monkeypatch.setattr(workshop_chain.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(StorageError, match="MiB"):
+        workshop_chain.check_disk(chain)
+    usage.free += 1
+    workshop_chain.check_disk(chain)
+
+
+def test_what_a_killed_program_left_on_its_way_goes_at_the_next_job(listening: Listening, home: Home, dead_pid: int) -> None:
+    folder = home.cache / "workshop" / f"{dead_pid}-abc"
+    folder.mkdir(parents=True)
+    (folder / "half.gguf").write_bytes(b"x" * 1000)
+    home.models.mkdir(parents=True)
+    (home.models / f"model.gguf.{dead_pid}.part").write_bytes(b"x")
+    ended(listening, listening.session.workshop.quantize(QuantizeRequest(str(starter()), "Q8_0")))
+    assert left(home) == []
+
+
+def test_a_plan_of_a_file_has_the_quantizers_own_sizes(listening: Listening, home: Home) -> None:
+    plan = listening.session.workshop.plan(starter()).result(PATIENCE)
+    assert (plan.kind, plan.quantization, plan.problem) == ("gguf", "F16", "")
+    rows = {row.name: row for row in plan.rows}
+    assert rows.keys() == quantization.TYPES.keys()
+    assert all(row.exact and row.size > 0 for row in plan.rows)
+    assert [row.size for row in plan.rows] == sorted((row.size for row in plan.rows), reverse=True)
+    assert {name for name, row in rows.items() if row.needs_imatrix} >= {"IQ1_S", "IQ2_XXS", "Q2_K_S", "IQ3_XXS"}
+    assert sum(row.recommended for row in plan.rows) == 1
+    making = ended(listening, listening.session.workshop.quantize(QuantizeRequest(str(starter()), "Q5_K_M")))
+    assert abs(making.bytes - rows["Q5_K_M"].size) < 256
+
+
+def test_a_plan_of_a_folder_comes_near_and_has_its_own_types(listening: Listening) -> None:
+    exact = {row.name: row for row in listening.session.workshop.plan(starter()).result(PATIENCE).rows}
+    plan = listening.session.workshop.plan(FOLDER).result(PATIENCE)
+    rows = {row.name: row for row in plan.rows}
+    assert rows.keys() == {*quantization.TYPES, "nf4", "int8"}
+    assert plan.steps == ("Converting to GGUF", "Quantizing")
+    for name, row in exact.items():
+        assert rows[name].size == pytest.approx(row.size, rel=0.06), name
+        assert rows[name].needs_imatrix == row.needs_imatrix, name
+
+
+def test_a_plan_of_what_is_quantized_already_says_so(listening: Listening, tmp_path: Path) -> None:
+    small = shaped_model(tmp_path / "small.gguf", Shape(), "Q8_0")
+    plan = listening.session.workshop.plan(small).result(PATIENCE)
+    assert "loses twice" in plan.problem
+    assert plan.rows
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/m/Qwen3-0.6B-Q4_K_M.gguf", "Qwen3-0.6B"),
+        ("/m/model-f16.gguf", "model"),
+        ("/m/big-BF16-00001-of-00003.gguf", "big"),
+        ("/c/models--owner--some-model/snapshots/abcdef/", "some-model"),
+        ("/m/IQ-tests", "IQ-tests"),
+    ],
+)
+def test_models_are_called_by_their_name_without_type_and_part(path: str, name: str) -> None:
+    assert workshop_chain.short_name(path) == name
+
+
+def test_an_adapter_is_merged_first(home: Home, tmp_path: Path) -> None:
+    adapter = tmp_path / "poet"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}")
+    work = workshop_chain.work_folder(home)
+    chain = workshop_chain.quantize(home, QuantizeRequest(str(FOLDER), "Q4_K_M", adapter=str(adapter), imatrix="auto"), work)
+    assert [step.what for step in chain.steps] == [
+        "Merging the adapter",
+        "Converting to GGUF",
+        "Computing the importance matrix",
+        "Quantizing to Q4_K_M",
+    ]
+    commands: list[Any] = [step.command for step in chain.steps]
+    assert commands[1].source == commands[0].target
+    assert commands[2].model == commands[3].source == commands[1].target
+    assert commands[3].imatrix == commands[2].target
+    assert commands[3].target == str(home.models / "starter-poet-Q4_K_M.gguf")
+    assert Path(commands[0].target).parent == Path(commands[1].target).parent == work
+    folder = workshop_chain.quantize(home, QuantizeRequest(str(FOLDER), "NF4", adapter=str(adapter)), work)
+    assert [step.module for step in folder.steps] == ["playground.workers.folders"] * 2
+    with pytest.raises(SettingError):
+        workshop_chain.merge(home, str(starter()), str(adapter), 1.0, "", work)
