@@ -64,6 +64,7 @@ class ModelsMaking(QObject):
             made.closed.connect(lambda: self._page.show_view("library"))
             made.chat_wanted.connect(self._page.chat)
             made.library_wanted.connect(self._show)
+            made.make_wanted.connect(self._make)
         return self._report
 
     # -- intents
@@ -106,10 +107,17 @@ class ModelsMaking(QObject):
         else:
             self._base_missing(row, name, "It is loaded beside its model")
 
-    def _open_quantize(self, row: Row, adapter: str = "") -> None:
+    def _make(self, original: str, kind: str) -> None:
+        row = self._page.library.model.row_at(original)
+        if row is not None:
+            self._open_quantize(row, kind=kind)
+        else:
+            self._desk.notify("The original is not among the models any more.", f"It was {original}.", "warning", key="report")
+
+    def _open_quantize(self, row: Row, adapter: str = "", kind: str = "") -> None:
         known = [(each.name, each.path) for each in self._rows() if each.kind == "adapter" and not each.problem]
         peft = [(name, path) for name, path in known if not path.endswith(".gguf")]
-        self.quantize_panel.open(row, peft, adapter)
+        self.quantize_panel.open(row, peft, adapter, kind)
         self._page.show_part(self.quantize_panel)
 
     def _convert_adapter(self, row: Row, base: Row) -> None:

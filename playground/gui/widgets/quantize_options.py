@@ -38,7 +38,7 @@ class QuantizeOptions(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._folder = self._quantized = False
+        self._folder = self._quantized = self._needed = self._turned_on = False
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
@@ -212,14 +212,15 @@ class QuantizeOptions(QWidget):
 
     def show_types(self, needs_matrix: bool, llama: bool, several: bool, target: str) -> None:
         """What is chosen in the table: whether a matrix is needed, whether it is a type of llama.cpp's, whether there is more than one."""
+        self._need_matrix(needs_matrix)
         self._matrix_term.setEnabled(llama)
         self.imatrix.setEnabled(llama)
-        if needs_matrix and self.imatrix.currentData() == OFF:
-            note = "This type is worth little without one."
+        if needs_matrix:
+            note = "llama.cpp does not make this type without one."
         elif not llama:
             note = "NF4 and int8 are made without one."
         elif self.imatrix.currentData() == SHIPPED:
-            note = "A mixed text in several languages, with code."
+            note = "A mixed text: prose, talk, code, tables."
         else:
             note = ""
         self.matrix_note.setText(note)
@@ -230,6 +231,19 @@ class QuantizeOptions(QWidget):
         for widget in (self.output_type, self.embedding_type, self.keep_output, self.requantize):
             widget.setEnabled(llama)
         self.double.setEnabled(self._folder)
+
+    def _need_matrix(self, needed: bool) -> None:
+        """A type that cannot do without a matrix turns the usual one on, and off again when another type is chosen."""
+        if needed == self._needed:
+            return
+        self._needed = needed
+        before, now = (OFF, SHIPPED) if needed else (SHIPPED, OFF)
+        if self.imatrix.currentData() == before and (needed or self._turned_on):
+            self.imatrix.blockSignals(True)
+            self.imatrix.setCurrentIndex(self.imatrix.findData(now))
+            self.imatrix.blockSignals(False)
+            self._show_parts()
+        self._turned_on = needed and self.imatrix.currentData() == SHIPPED and before == OFF
 
     def _adapter_chosen(self, _place: int) -> None:
         self._show_parts()
@@ -277,6 +291,8 @@ class QuantizeOptions(QWidget):
     def missing(self) -> str:
         """What has to be chosen before it can start; empty if nothing has."""
         kind = self.imatrix.currentData()
+        if self.imatrix.isEnabled() and self._needed and kind == OFF:
+            return "Choose an importance matrix: this type needs one."
         if self.imatrix.isEnabled() and kind == MINE and not self.calibration.text():
             return "Choose the text that the importance matrix is computed from."
         if self.imatrix.isEnabled() and kind == FILE and not self.matrix_file.text():

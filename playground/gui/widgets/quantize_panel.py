@@ -65,6 +65,8 @@ class QuantizePanel(QWidget):
         self._makings: dict[str, Making] = {}
         self._put_away: set[str] = set()
         self._asked = 0
+        self._wanted = ""
+        self._everything = False
         self._adapter_timer = QTimer(self)
         self._adapter_timer.setSingleShot(True)
         self._adapter_timer.setInterval(ADAPTER_MS)
@@ -139,8 +141,9 @@ class QuantizePanel(QWidget):
         if self.source:
             self._ask_plan()
 
-    def open(self, row: Any, adapters: Sequence[tuple[str, str]] = (), adapter: str = "") -> None:
-        """Shows a model of the library (a `Row`), and the adapters at hand as (name, path)."""
+    def open(self, row: Any, adapters: Sequence[tuple[str, str]] = (), adapter: str = "", kind: str = "") -> None:
+        """Shows a model of the library (a `Row`), the adapters at hand as (name, path), and the type that is wanted, if one is."""
+        self._wanted = kind
         same = row.path == self.source and adapter == self.options.adapter_path()
         self.source = row.path
         folder = row.kind == "safetensors"
@@ -191,21 +194,25 @@ class QuantizePanel(QWidget):
         fresh = self.plan is None
         self.plan = plan
         self.options.set_quantized(bool(plan.problem))
+        everything = self._everything and not fresh
+        self.model.show_all(everything)
         self.model.show_rows(plan.rows, "" if plan.kind == "gguf" else plan.quantization)
         self._stack.setCurrentIndex(0)
         best = self.model.recommended()
-        if not fresh and before:
-            self.types.choose(before[0])
-        elif best is not None:
-            self.types.choose(best.name)
+        names = [row.name for row in plan.rows]
+        candidates = (self._wanted, before[0] if before and not fresh else "", best.name if best is not None else "", names[0])
+        chosen = next(each for each in candidates if each in names)
+        self._wanted = ""
+        self.show_all(everything or self.model.place_of(chosen) < 0)
+        self.types.choose(chosen)
         why = WHY.get(best.name, "The largest kind that fits this machine.") if best is not None else ""
         said = [f"★ {best.name}: {why}" if best is not None else "", f"{plan.problem} {plan.hint}".strip()]
         self.reason.setText("\n".join(each for each in said if each))
         theme.mark(self.reason, role="warn" if plan.problem else "muted")
-        self.show_all(self.model.everything and self.model.total == self.model.rowCount() and not fresh)
 
     def show_all(self, everything: bool) -> None:
         """All types, or the few that are usually right."""
+        self._everything = everything
         chosen = self.types.names()
         self.model.show_all(everything)
         for name in chosen[:1]:

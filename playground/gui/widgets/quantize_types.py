@@ -38,6 +38,7 @@ HEADS = (
     ("What to expect", "In words; the quality report measures it for this model", False),
 )
 TYPE, SIZE, BITS, FIT, LOSS, QUALITY = range(len(HEADS))
+WRITTEN = {"nf4": "NF4"}
 _WIDTHS = (124, 92, 68, 112, 108, 200)
 _NEEDED = ((LOSS, 780), (BITS, 480))
 
@@ -96,7 +97,7 @@ class TypesModel(QAbstractTableModel):
     def text(self, row: TypeRow, column: int) -> str:
         """What a cell says."""
         if column == TYPE:
-            return row.name
+            return WRITTEN.get(row.name, row.name)
         if column == SIZE:
             return size(row.size) if row.exact else f"≈ {size(row.size)}"
         if column == BITS:

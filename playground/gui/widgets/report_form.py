@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
@@ -165,7 +166,7 @@ class ReportForm(QWidget):
         there = {row.quantization for row in versions} | ({original.quantization} if original is not None else set())
         for kind in TYPES if original is not None and original.quantization not in TYPES else ():
             if kind not in there:
-                self._add(f"{kind}  is made for it", "", not versions and ticked is None, "Made, measured and removed", kind)
+                self._add(f"{kind}  to be made", "", not versions and ticked is None, "Made, measured and removed", kind)
         self.models.blockSignals(False)
         self._ticked()
 
@@ -185,7 +186,7 @@ class ReportForm(QWidget):
     def add_file(self, path: str) -> None:
         """A file that the library does not list."""
         if path not in [item.data(_PATH) for item in self._items()]:
-            self._add(path.rpartition("/")[2], path, True, path)
+            self._add(Path(path).name, path, True, path)
             self._ticked()
 
     def _ask_for_file(self) -> None:

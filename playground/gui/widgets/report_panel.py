@@ -35,7 +35,7 @@ from playground.gui.widgets.job_foot import JobFoot, Press
 from playground.gui.widgets.part_head import PartHead
 from playground.gui.widgets.report_form import FILE, PASTED, ReportForm
 from playground.gui.widgets.report_plot import Point, ReportPlot, loss_text
-from playground.gui.widgets.report_table import ReportModel, ReportTable, to_csv, to_markdown
+from playground.gui.widgets.report_table import ReportModel, ReportTable, shown_name, to_csv, to_markdown
 from playground.gui.widgets.state_view import StateView
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class ReportPanel(QWidget):
     closed = Signal()
     chat_wanted = Signal(str)
     library_wanted = Signal(str)
+    make_wanted = Signal(str, str)
+    """the original's path, and a type that was made for the measurement only"""
 
     def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -165,7 +167,7 @@ class ReportPanel(QWidget):
         original = path if chosen is not None else self.form.best_original(rows, path)
         self.form.show_rows(rows, original, chosen)
         for each in chosen or ():
-            if each.lower().endswith(".gguf") and each not in self.form.chosen():
+            if each not in self.form.chosen():
                 self.form.add_file(each)  # just made: the library will list it in a moment
         name = next((row.name for row in rows if row.path == original), Path(original).name)
         self.head.show_title("Quality report", name)
@@ -278,12 +280,15 @@ class ReportPanel(QWidget):
         kl = f"KL {loss_text(row.kl_divergence)} ± {loss_text(row.kl_error)}"
         said = f"{size(row.size)}  ·  {kl}  ·  {row.top1_agreement * 100:.1f} % the same token"
         presses = [Press("start", "Measure again", tip, self._start, enabled=enabled)]
-        if Path(row.path).exists():  # not one that was made for the measurement only
+        if not Path(row.path).exists():  # made for the measurement only, or gone
+            make = lambda: self.make_wanted.emit(self._shown[0].path, row.quantization)  # noqa: E731
+            presses.append(Press("make", f"Quantize to {row.quantization}", "Opens the choice with this type", make, True))
+        else:
             show = lambda: self.library_wanted.emit(row.path)  # noqa: E731
             chat = lambda: self.chat_wanted.emit(row.path)  # noqa: E731
             presses.append(Press("show", "Show in library", "Selects it among the models", show))
             presses.append(Press("chat", "Chat with it", "Loads it and opens the chat", chat, True))
-        self.foot.show_ready(row.name, said, *presses)
+        self.foot.show_ready(shown_name(row), said, *presses)
 
     def _start(self) -> None:
         if self._workshop is None or self.form.missing() or self._at_work() is not None:
@@ -378,7 +383,7 @@ class ReportPanel(QWidget):
 def _tip(row: QualityRow) -> str:
     """All that is known of a row, a line each."""
     parts = (
-        row.name,
+        shown_name(row),
         f"{size(row.size)}, {row.bits_per_weight:.2f} bits a weight",
         f"KL {loss_text(row.kl_divergence)} ± {loss_text(row.kl_error)} nats, worst 1 % {loss_text(row.kl_p99)}",
         f"perplexity {row.perplexity:.3f} ± {row.perplexity_error:.3f}",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, QRectF, Qt, Signal
@@ -16,7 +17,6 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStyledItemDelegat
 
 from playground.gui import theme
 from playground.gui.widgets.amounts import amount, size
-from playground.gui.widgets.report_plot import loss_text
 from playground.gui.widgets.table_head import TableHead
 from playground.protocol import QualityRow
 
@@ -37,8 +37,8 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "Model",
         "Its file or folder; a full disc: nothing here is both smaller and nearer to the original",
-        lambda r: r.name,
-        lambda r: r.name.lower(),
+        lambda r: shown_name(r),
+        lambda r: shown_name(r).lower(),
         200,
         False,
     ),
@@ -61,14 +61,14 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "KL divergence",
         "How far its next-token distribution is from the original's, in nats, mean over the text: the loss to go by",
-        lambda r: loss_text(r.kl_divergence),
+        lambda r: _nats(r.kl_divergence),
         lambda r: r.kl_divergence,
         124,
     ),
     Column(
         "Worst 1 %",
         "The KL divergence that one position in a hundred exceeds, in nats",
-        lambda r: loss_text(r.kl_p99),
+        lambda r: _nats(r.kl_p99),
         lambda r: r.kl_p99,
         96,
     ),
@@ -98,6 +98,17 @@ COLUMNS: tuple[Column, ...] = (
 MODEL, TYPE, SIZE, BITS, PERPLEXITY, KL, WORST, TOP1, DECODE, PROMPT, MEMORY = range(len(COLUMNS))
 _NEEDED = ((WORST, 1160), (PROMPT, 1060), (MEMORY, 960), (BITS, 860), (DECODE, 760))
 """a column, and the width of the table that it is shown from"""
+
+
+def shown_name(row: QualityRow) -> str:
+    """What a model is called here: its file's name, since all versions have the same name inside; a folder's own."""
+    path = Path(row.path)
+    return path.stem if path.suffix.lower() == ".gguf" else row.name or path.name
+
+
+def _nats(value: float) -> str:
+    """With as many digits for all, so that they can be compared by eye."""
+    return "0" if value == 0 else "< 0.00001" if abs(value) < 0.000005 else f"{value:.5f}"
 
 
 def _pair(value: float, error: float) -> str:

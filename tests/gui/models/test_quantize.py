@@ -49,7 +49,13 @@ def test_a_newcomer_sees_few_types_with_the_recommended_one_chosen(opened: Bench
 def test_what_is_asked_for_is_what_the_controls_say(opened: Bench) -> None:
     opened.find("quantize.all").click()
     choose(opened, "IQ2_XS")
-    assert "worth little" in opened.find("quantize.imatrix.note").text()
+    assert opened.find("quantize.imatrix").currentData() == "shipped", "it cannot be made without one"
+    choose(opened, "Q4_0")
+    assert opened.find("quantize.imatrix").currentData() == "off"
+    choose(opened, "IQ2_XS")
+    opened.find("quantize.imatrix").setCurrentIndex(0)
+    assert opened.find("quantize.detail").text() == "Choose an importance matrix: this type needs one."
+    assert not opened.find("quantize.start").isEnabled()
     opened.find("quantize.imatrix").setCurrentIndex(2)
     assert not opened.find("quantize.start").isEnabled()
     assert "Choose the text" in opened.find("quantize.detail").text()

@@ -110,6 +110,24 @@ def test_a_click_on_a_point_selects_its_row_and_back(opened: Bench) -> None:
     assert panel.model.row(panel.table.place()).path == ROWS[2].path
 
 
+def test_what_was_made_for_the_measurement_only_can_be_made_to_stay(opened: Bench, tmp_path: Path) -> None:
+    kept = quality("kept", 5_000_000, 0.002, path=str(tmp_path / "kept.gguf"))
+    (tmp_path / "kept.gguf").write_bytes(b"GGUF")
+    gone = quality("one-IQ2_M", 2_500_000, 0.3, path="one-IQ2_M.gguf")
+    opened.find("report.start").click()
+    opened.workshop.finish("job0", rows=(ROWS[0], kept, gone))
+    panel = opened.page.making.report_panel
+    panel.table.selectRow(panel.model.place_of(kept.path))
+    assert opened.find("report.chat").isVisible()
+    panel.table.selectRow(panel.model.place_of(gone.path))
+    assert not opened.find("report.chat").isVisible()
+    opened.find("report.make").click()
+    quantize = opened.page.making.quantize_panel
+    opened.qtbot.waitUntil(lambda: quantize.isVisible() and quantize.plan is not None)
+    assert quantize.source == "/models/one-F16.gguf"
+    assert [each.name for each in quantize.chosen()] == ["IQ2_M"]
+
+
 def test_a_pasted_text_lies_in_a_file_while_it_is_read(opened: Bench) -> None:
     opened.find("report.text").setCurrentIndex(2)
     opened.find("report.text.pasted").setPlainText("Too short.")
