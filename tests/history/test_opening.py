@@ -159,3 +159,24 @@ print([name for name in slow if name in sys.modules])
 """
     Store(path).close()
     assert run_child(code, path) == ["[]", "[]"]
+
+
+def test_a_database_from_before_adapters_has_none_on_record(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as connection:
+        migrations.apply(Database(connection, execute_plugins=False), stop_before="m004_adapters")
+        connection.execute("INSERT INTO sessions (id, title, created, updated) VALUES ('s', 'Animals', 1, 1)")
+        connection.execute(
+            "INSERT INTO messages (id, session_id, role, created, content) VALUES ('m', 's', 'assistant', 1, 'a fox')"
+        )
+        connection.execute(
+            "INSERT INTO generations (id, session_id, message_id, started, settings, prompt_ids) "
+            "VALUES ('g', 's', 'm', 1, '{\"temperature\": 0.5}', '[1, 2]')"
+        )
+    connection.close()
+    with Store(path) as store:
+        row = store.generation("g")
+        assert (row.adapter, row.adapter_sha256) == ("", "")
+        assert (row.settings.temperature, row.settings.adapter_scale) == (0.5, 1.0)
+        store.update_generation("g", adapter="/adapters/one", adapter_sha256="ab")
+        assert store.generations(session_id="s")[0].adapter == "/adapters/one"
