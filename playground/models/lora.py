@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelFileError, NotFoundError
-from .adapters import CONFIG
 from .details import read_json
 from .safetensors_header import SafeTensor, open_safetensors
 
+CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 Floats = NDArray[np.float32]
 

@@ -125,7 +125,10 @@ def _write_quantized(folder: Folder, command: QuantizeFolder, part: Path, tell: 
         return True
 
     model = TorchModel(
-        folder, ContextSettings(precision=command.method, context=256), on_progress=loading, double=command.double
+        folder,
+        ContextSettings(precision="int8" if command.method == "int8" else "nf4", context=256),
+        on_progress=loading,
+        double=command.double,
     )
     quantized = sum(
         1 for each in model.net.modules() if type(each).__module__.startswith("bitsandbytes") and hasattr(each, "weight")
