@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from playground.cli.common import add_json, count, emit, looking_back, note, words
@@ -92,7 +93,8 @@ def run_show(args: argparse.Namespace) -> int:
     if args.json:
         emit(_generation(row) | {"tokens": [dataclasses.asdict(token) for token in tokens]})
         return 0
-    print(f"{row.model_name}  {row.engine} {row.engine_build}  {row.device}  seed {row.seed}  {row.state}")
+    on = f" + {Path(row.adapter).name}" if row.adapter else ""
+    print(f"{row.model_name}{on}  {row.engine} {row.engine_build}  {row.device}  seed {row.seed}  {row.state}")
     print("  ".join(f"{name}={value}" for name, value in to_dict(row.settings).items()))
     for change in row.timeline:
         print(f"from token {change.index}: " + "  ".join(f"{k}={v}" for k, v in to_dict(change.settings).items()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import PurePath
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
@@ -193,7 +194,8 @@ class LogDetail(QFrame):
         """A generation; its tokens follow with `show_tokens`."""
         same = self.row is not None and self.row.id == row.id
         self.row = row
-        self._title.setText(row.model_name or "No model")
+        on = f" + {PurePath(row.adapter).name}" if row.adapter else ""
+        self._title.setText((row.model_name or "No model") + on)
         self._state.setText(STATES.get(row.state, row.state))
         theme.mark(self._state, role="bad" if row.state in TROUBLE else "muted")
         self._state.setToolTip(row.error)
