@@ -49,7 +49,7 @@ What llama.cpp calls gpt-4o cuts before every combining mark, which GPT-4o's pat
 """
 
 INEXACT = {
-    "granite-embed-multi-97m": "llama.cpp tells capitals from small letters in Latin script only: words of mixed case in others may be cut otherwise.",
+    "granite-embed-multi-97m": "llama.cpp tells capitals from small letters in Latin script only: words of mixed case in others may be cut apart.",
     "tekken": "llama.cpp cuts words before combining marks (in Indic scripts, in decomposed accents); the Hugging Face tokenizer does not.",
 }
 """What is known to come out otherwise than with the Hugging Face tokenizer."""
