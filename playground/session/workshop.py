@@ -59,7 +59,7 @@ class _Job:
 
 
 class Workshop:
-    """See the module's docstring. Cheap to make: no thread and no folder before the first job.
+    """See the module's docstring. Cheap to make: no thread and no folder before the first job, unless a killed program left something.
 
     `arrived` hears of every new model; `memory` is what was measured before.
     """
@@ -78,6 +78,8 @@ class Workshop:
         self._planning: Stop | None = None
         self._closed = False
         self._tidied = False
+        if (home.cache / chains.WORK).is_dir():
+            self._plans.submit(lambda: chains.tidy(home))
 
     # -- intents
 

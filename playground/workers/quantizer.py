@@ -27,7 +27,7 @@ from playground.workers.imatrix import Matrix
 from playground.workers.llama_lib import C
 from playground.workers.llama_model import usable_cores
 
-ROWS_AT_ONCE = 512 << 20
+ROWS_AT_ONCE = 128 << 20
 """bytes of one tensor's rows that are in memory at a time"""
 _ALIGNMENT = 32
 

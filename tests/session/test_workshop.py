@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from playground.models import quantization
 from playground.models.gguf_header import open_gguf
 from playground.paths import Home, starter
 from playground.session import workshop_chain
-from playground.session.workshop import JobChanged, Making, QuantizeRequest
+from playground.session.workshop import JobChanged, Making, QuantizeRequest, Workshop
 from tests.models_made import Shape, shaped_model
 from tests.session.conftest import PATIENCE, Listening
 
@@ -174,14 +175,19 @@ def test_a_chain_that_does_not_fit_the_disk_is_refused_before_it_begins(home: Ho
     workshop_chain.check_disk(chain)
 
 
-def test_what_a_killed_program_left_on_its_way_goes_at_the_next_job(listening: Listening, home: Home, dead_pid: int) -> None:
+def test_what_a_killed_program_left_on_its_way_goes_when_the_workshop_opens(home: Home, dead_pid: int) -> None:
     folder = home.cache / "workshop" / f"{dead_pid}-abc"
     folder.mkdir(parents=True)
     (folder / "half.gguf").write_bytes(b"x" * 1000)
     home.models.mkdir(parents=True)
     (home.models / f"model.gguf.{dead_pid}.part").write_bytes(b"x")
-    ended(listening, listening.session.workshop.quantize(QuantizeRequest(str(starter()), "Q8_0")))
-    assert left(home) == []
+    (home.models / f"model.gguf.{os.getpid()}.part").write_bytes(b"x")
+    workshop = Workshop(home, lambda event: None)
+    until = time.monotonic() + 10
+    while len(left(home)) > 1 and time.monotonic() < until:
+        time.sleep(0.02)
+    workshop.close()
+    assert left(home) == [str(home.models / f"model.gguf.{os.getpid()}.part")], "what somebody is at stays"
 
 
 def test_a_plan_of_a_file_has_the_quantizers_own_sizes(listening: Listening, home: Home) -> None:
