@@ -12,7 +12,6 @@ import atexit
 import importlib
 import logging
 import multiprocessing
-import multiprocessing.spawn
 import os
 import queue
 import re
@@ -27,6 +26,7 @@ from typing import Any
 from playground import protocol
 from playground.errors import WorkerError
 from playground.protocol import Cancel, LogLine, Message, SetPace, SetSampling, Shutdown
+from playground.spawning import WithoutMain
 
 log = logging.getLogger(__name__)
 
@@ -248,6 +248,7 @@ _ANSWERS = (
     protocol.Loaded,
     protocol.Tokenized,
     protocol.Logits,
+    protocol.Scored,
     protocol.Made,
 )
 """Events after which nothing more of a request follows."""
@@ -305,30 +306,6 @@ def _memory_kills() -> int:
             return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
     except OSError:
         return 0
-
-
-_spawning = threading.Lock()
-
-
-class WithoutMain:
-    """While it holds, spawned children do not import the parent's `__main__`.
-
-    A worker needs nothing of it, it may be slow (pytest) or unguarded (a script), and it would run in every worker.
-    """
-
-    def __enter__(self) -> None:
-        _spawning.acquire()
-        self._original = multiprocessing.spawn.get_preparation_data
-
-        def shortened(name: str) -> dict[str, Any]:
-            data = self._original(name)
-            return {key: value for key, value in data.items() if not key.startswith("init_main")}
-
-        multiprocessing.spawn.get_preparation_data = shortened
-
-    def __exit__(self, *_: object) -> None:
-        multiprocessing.spawn.get_preparation_data = self._original
-        _spawning.release()
 
 
 def _child(role_module: str, connection: Connection, printed: Connection) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from playground.errors import ModelFileError
 from playground.models.details import Details, describe
-from playground.process import WithoutMain
+from playground.spawning import WithoutMain
 
 WORTH_IT = 300
 """Starting a process costs as much as reading so many headers."""

@@ -18,7 +18,7 @@ from typing import Any
 from playground.models import library
 from playground.models.library import Row, Scan, Snapshot
 from playground.paths import Home
-from playground.process import WithoutMain
+from playground.spawning import WithoutMain
 
 BATCH_S, BATCH = 0.2, 200
 
