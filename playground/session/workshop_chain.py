@@ -46,7 +46,7 @@ WORK, MATRICES = "workshop", "imatrix"
 """folders in the cache"""
 CHUNKS = 64
 """windows of the calibration text that a matrix is computed from, unless somebody asks for another number"""
-SPARE = 64 << 20
+SPARE = 1 << 20
 """bytes that a disk keeps free"""
 
 
@@ -314,7 +314,9 @@ def folder_bytes(folder: Path) -> int:
 def folder_size(folder: Path, kind: str) -> int:
     """About how large a GGUF file of that type will be."""
     table = ((tensor.name, tuple(reversed(tensor.shape))) for tensor in open_safetensors(folder).tensors)
-    return quantization.estimated_size(table, kind) + (16 << 20)
+    vocabulary = folder / "tokenizer.json"
+    head = vocabulary.stat().st_size if vocabulary.exists() else 4 << 20
+    return quantization.estimated_size(table, kind) + head
 
 
 def gguf_size(path: Path, kind: str) -> int:
@@ -344,7 +346,7 @@ def check_disk(chain: Chain) -> None:
         free = shutil.disk_usage(where).free
         if size + SPARE > free:
             raise StorageError(
-                f"This needs about {_size(size)} on the disk of {where}, and {_size(max(0, free))} are free.",
+                f"This needs about {_size(size + SPARE)} on the disk of {where}, and {_size(max(0, free))} are free.",
                 "Free some space, or choose another place.",
             )
 
