@@ -110,6 +110,13 @@ def recited(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "reciting.gguf"
 
 
+@pytest.fixture(scope="session")
+def recited_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "reciting"
+    reciting_folder(folder, PIECES)
+    return folder
+
+
 @pytest.fixture
 def reciting(engines: Engines, engine: str, recited: Path) -> Talk:
     """A worker with a model that says `PIECES` after the prompt `[257]`, and then ends."""
