@@ -37,6 +37,9 @@ _GATED = ("ffn_norm", "ffn_gate", "ffn_up", "ffn_down")
 _PLAIN = ("ffn_norm", "ffn_up", "ffn_down")
 _EXPERTS = ("ffn_norm", "ffn_gate_inp", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps")
 _QK_NORMS = ("attn_q_norm", "attn_k_norm")
+_QKV = ("attn_q", "attn_k", "attn_v", "attn_qkv")
+_NORMS = ("attn_norm", "attn_norm_2", "ffn_norm", "output_norm")
+_ALL = (*_QKV, *_NORMS, "attn_output", "ffn_gate", "ffn_up", "ffn_down", "output")
 _POST_NORMS = ("post_attention_norm", "post_ffw_norm")
 
 
@@ -51,6 +54,8 @@ class Architecture:
     """the tensors that every layer must have"""
     activations: tuple[str, ...] = ("silu", "swish")
     """what llama.cpp computes between the two halves of the feed-forward part, by transformers' names"""
+    biases: tuple[str, ...] = _QKV
+    """the tensors that may have one; any other makes a file that llama.cpp does not load"""
     layer_norm: bool = False
     """LayerNorm rather than RMSNorm"""
     interleaved: bool = False
@@ -83,6 +88,7 @@ _LLAMA = Architecture(
     "Llama",
     Arch.LLAMA,
     (*_ATTENTION, *_GATED),
+    biases=(*_QKV, "attn_output", "ffn_gate", "ffn_up", "ffn_down"),
     interleaved=True,
     scalings=("linear", "yarn", "llama3", "longrope"),
     checks=(checks.whole_rotation,),
@@ -102,14 +108,17 @@ _GEMMA = Architecture(
 TABLE: dict[str, Architecture] = {
     "LlamaForCausalLM": _LLAMA,
     "MistralForCausalLM": replace(_LLAMA, name="Mistral"),
-    "MixtralForCausalLM": replace(_LLAMA, name="Mixtral", blocks=(*_ATTENTION, *_EXPERTS), extra=(experts,)),
+    "MixtralForCausalLM": replace(
+        _LLAMA, biases=(*_QKV, "attn_output"), name="Mixtral", blocks=(*_ATTENTION, *_EXPERTS), extra=(experts,)
+    ),
     "SmolLM3ForCausalLM": replace(
         _LLAMA,
+        biases=_QKV,
         name="SmolLM 3",
         arch=Arch.SMOLLM3,
         scalings=("linear", "yarn"),
         tied=True,
-        checks=(checks.whole_rotation, checks.every_fourth_without_positions, checks.no_biases),
+        checks=(checks.whole_rotation, checks.every_fourth_without_positions),
     ),
     "Qwen2ForCausalLM": _QWEN2,
     "Qwen3ForCausalLM": replace(_QWEN2, name="Qwen 3", arch=Arch.QWEN3, blocks=(*_ATTENTION, *_QK_NORMS, *_GATED)),
@@ -165,6 +174,7 @@ TABLE: dict[str, Architecture] = {
         Arch.GPT2,
         (*_FUSED, *_PLAIN),
         activations=("gelu_new", "gelu_pytorch_tanh"),
+        biases=_ALL,
         layer_norm=True,
         rope=False,
         transposed=True,
@@ -199,6 +209,7 @@ TABLE: dict[str, Architecture] = {
     ),
     "GraniteMoeForCausalLM": replace(
         _LLAMA,
+        biases=(*_QKV, "attn_output"),
         name="Granite MoE",
         arch=Arch.GRANITE_MOE,
         blocks=(*_ATTENTION, *_EXPERTS),
@@ -215,7 +226,7 @@ TABLE: dict[str, Architecture] = {
         tied=True,
         output="never",
         extra=(cohere,),
-        checks=(checks.no_query_norms, checks.heads_fill_the_width, checks.no_biases),
+        checks=(checks.no_query_norms, checks.heads_fill_the_width),
     ),
     "Cohere2ForCausalLM": Architecture(
         "Command R7B",
@@ -225,12 +236,13 @@ TABLE: dict[str, Architecture] = {
         tied=True,
         output="never",
         extra=(cohere, cohere2),
-        checks=(checks.heads_fill_the_width, checks.no_biases),
+        checks=(checks.heads_fill_the_width,),
     ),
     "StableLmForCausalLM": Architecture(
         "StableLM",
         Arch.STABLELM,
         (*_ATTENTION, "ffn_gate", "ffn_up", "ffn_down"),
+        biases=(*_QKV, *_NORMS),
         layer_norm=True,
         output="needed",
         checks=(checks.no_query_norms, checks.heads_fill_the_width),
@@ -240,6 +252,7 @@ TABLE: dict[str, Architecture] = {
         Arch.STARCODER2,
         (*_ATTENTION, *_PLAIN),
         activations=("gelu_pytorch_tanh", "gelu_new"),
+        biases=_ALL,
         layer_norm=True,
         tied=True,
         checks=(checks.heads_fill_the_width, checks.with_biases),
@@ -250,6 +263,7 @@ TABLE: dict[str, Architecture] = {
         Arch.GPTNEOX,
         (*_FUSED, *_PLAIN),
         activations=("gelu", "gelu_new", "gelu_pytorch_tanh"),
+        biases=_ALL,
         layer_norm=True,
         fused_groups=True,
         output="needed",
@@ -260,6 +274,7 @@ TABLE: dict[str, Architecture] = {
         Arch.PHI2,
         (*_ATTENTION, "ffn_up", "ffn_down"),
         activations=("gelu_new", "gelu_pytorch_tanh"),
+        biases=_ALL,
         layer_norm=True,
         output="needed",
         checks=(checks.no_query_norms, checks.heads_fill_the_width),
@@ -269,10 +284,38 @@ TABLE: dict[str, Architecture] = {
         Arch.FALCON,
         (*_FUSED, "ffn_up", "ffn_down"),
         activations=("gelu", "gelu_new", "gelu_pytorch_tanh"),
+        biases=(*_QKV, *_NORMS),
         layer_norm=True,
         fused_groups=True,
         tied=True,
         checks=(checks.falcon_layout,),
+    ),
+    "ArceeForCausalLM": replace(
+        _LLAMA, biases=_QKV, name="Arcee", arch=Arch.ARCEE, blocks=(*_ATTENTION, *_PLAIN), activations=("relu2",)
+    ),
+    "Ernie4_5ForCausalLM": Architecture(
+        "ERNIE 4.5", Arch.ERNIE4_5, (*_ATTENTION, *_GATED), tied=True, checks=(checks.whole_rotation,)
+    ),
+    "NemotronForCausalLM": Architecture(
+        "Nemotron",
+        Arch.NEMOTRON,
+        (*_ATTENTION, *_PLAIN),
+        activations=("relu2",),
+        biases=_ALL,
+        layer_norm=True,
+        norms_plus_one=True,
+        output="needed",
+        checks=(checks.heads_fill_the_width,),
+    ),
+    "SeedOssForCausalLM": Architecture(
+        "Seed-OSS",
+        Arch.SEED_OSS,
+        (*_ATTENTION, "post_attention_norm", "ffn_gate", "ffn_up", "ffn_down"),
+    ),
+    "Glm4ForCausalLM": Architecture(
+        "GLM 4",
+        Arch.GLM4,
+        (*_ATTENTION, *_POST_NORMS, "ffn_norm", "ffn_up", "ffn_down"),
     ),
 }
 TABLE["Gemma3ForConditionalGeneration"] = TABLE["Gemma3ForCausalLM"]

@@ -28,11 +28,6 @@ def heads_fill_the_width(name: str, config: Config) -> None:
         raise unsupported(name, "heads that are not as wide together as the model")
 
 
-def no_biases(name: str, config: Config) -> None:
-    if config.get("attention_bias") or config.get("mlp_bias"):
-        raise unsupported(name, "biases")
-
-
 def with_biases(name: str, config: Config) -> None:
     if config.get("use_bias") is False:
         raise unsupported(name, "layers without biases")

@@ -15,6 +15,7 @@ import gguf
 from ..errors import ModelFileError
 from . import orders
 from .architectures import Architecture
+from .checks import unsupported
 from .config import Config
 from .hyperparameters import key_heads
 from .orders import Array
@@ -191,6 +192,10 @@ def _check(architecture: Architecture, config: Config, tensors: Mapping[str, Ten
     for name in needed:
         if name not in tensors:
             raise ModelFileError(f"The model is incomplete: nothing in it becomes {name}.", "Download the model again.")
+    for name in tensors:
+        base = re.sub(r"^blk\.\d+\.", "", name)
+        if base.endswith(".bias") and base.removesuffix(".bias") not in architecture.biases:
+            raise unsupported(architecture.name, f"a bias in {base.removesuffix('.bias')}")
     queries, keys = config.heads * config.head, key_heads(config) * config.head
     sizes = {
         "attn_q.weight": (queries, config.width),

@@ -42,7 +42,7 @@ def write_tokenizer(header: Header, folder: Path, config: Config, rows: int) -> 
     )
     data = read_json(folder / "tokenizer.json")
     if data is not None:
-        vocabulary = _from_json(header, data)
+        vocabulary = _from_json(header, settings, data)
     elif (folder / "tokenizer.model").exists():
         vocabulary = sentencepiece.from_model_file(header, folder, settings.own)
     else:
@@ -53,13 +53,13 @@ def write_tokenizer(header: Header, folder: Path, config: Config, rows: int) -> 
     _write_template(header, settings)
 
 
-def _from_json(header: Header, data: dict[str, Any]) -> Vocabulary:
+def _from_json(header: Header, settings: Settings, data: dict[str, Any]) -> Vocabulary:
     model = data.get("model")
     if not isinstance(model, dict) or not model.get("vocab"):
         raise ModelFileError("tokenizer.json is damaged: it has no vocabulary.", "Download the model again.")
     kind = model.get("type") or ("Unigram" if isinstance(model.get("vocab"), list) else "BPE" if "merges" in model else "")
     if kind == "BPE" and pre_tokenizers.is_byte_level(data):
-        return _byte_level(header, data, model)
+        return _byte_level(header, settings, data, model)
     if kind == "BPE":
         return sentencepiece.from_bpe(header, data, model)
     if kind == "Unigram":
@@ -70,7 +70,7 @@ def _from_json(header: Header, data: dict[str, Any]) -> Vocabulary:
     )
 
 
-def _byte_level(header: Header, data: dict[str, Any], model: dict[str, Any]) -> Vocabulary:
+def _byte_level(header: Header, settings: Settings, data: dict[str, Any], model: dict[str, Any]) -> Vocabulary:
     name, takes_words = pre_tokenizers.recognised(data)
     normalizer = data.get("normalizer")
     steps = normalizer.get("normalizers", [normalizer]) if isinstance(normalizer, dict) else []
@@ -80,7 +80,9 @@ def _byte_level(header: Header, data: dict[str, Any], model: dict[str, Any]) -> 
             f"The tokenizer changes text before it cuts it ({', '.join(kinds)[:60]}), which llama.cpp does not.",
             "Use the folder with the transformers engine.",
         )
-    if kinds:
+    if kinds or str(settings.own.get("tokenizer_class", "")).startswith(
+        "Qwen2"
+    ):  # its class in transformers composes in any case
         header.notes.append(_NFC)
     if model.get("continuing_subword_prefix") or model.get("end_of_word_suffix") or model.get("byte_fallback"):
         raise ModelFileError(

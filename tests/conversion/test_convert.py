@@ -181,6 +181,13 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a weight missing": (lambda f: folders.make(f, tensors=without("model.layers.1.mlp.up_proj.weight")), "incomplete"),
     "the output missing": (lambda f: folders.make(f, tensors=without("lm_head.weight")), "output.weight"),
     "a weight too many": (lambda f: folders.make(f, tensors={**folders.weights(), "model.extra.weight": np.ones(3, np.float32)}), "has no place"),
+    "a bias that llama.cpp has no place for": (
+        lambda f: folders.make(
+            f, architectures=["Qwen2ForCausalLM"], tensors={**folders.weights(), **{
+                f"model.layers.{layer}.self_attn.o_proj.bias": np.ones(folders.WIDTH, np.float32) for layer in range(2)}}
+        ), "a bias in attn_output"),
+    "router weights as llama.cpp does not take them": (
+        lambda f: folders.make(f, architectures=["Qwen3MoeForCausalLM"], norm_topk_prob=False), "norm_topk_prob is off"),
     "quantized": (lambda f: folders.make(f, quantization_config={"quant_method": "gptq"}), "quantized already"),
     "whole numbers": (lambda f: folders.make(f, "I32"), "format I32"),
     "an adapter": (lambda f: adapter(folders.make(f)), "an adapter"),

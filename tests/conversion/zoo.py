@@ -107,6 +107,11 @@ ANIMALS: tuple[Animal, ...] = (
     Animal("gpt-neox", "gpt_neox", {"hidden_act": "gelu"}),
     Animal("gpt-neox-serial", "gpt_neox", {"hidden_act": "gelu_new", "use_parallel_residual": False}),
     Animal("phi2", "phi", _FULL),
+    Animal("arcee", "arcee"),
+    Animal("ernie-4.5", "ernie4_5"),
+    Animal("nemotron", "nemotron"),
+    Animal("seed-oss", "seed_oss", {"head_dim": 16}),
+    Animal("glm4", "glm4", {"head_dim": 16}),
     Animal("falcon", "falcon"),
     Animal("falcon-new", "falcon", {"new_decoder_architecture": True, "num_kv_heads": 2, "hidden_size": 48}),
 )  # fmt: skip
