@@ -88,6 +88,8 @@ class ComparisonFinished:
     tokens: int
     """of all columns together"""
     decode_s: float
+    last: bool = True
+    """False while columns of another model are still to come"""
 
     @property
     def tokens_per_s(self) -> float:

@@ -204,7 +204,7 @@ def _run(conversation: Conversation, comparison: str, columns: tuple[Column, ...
     printed, hint = 0, ""
     finished: list[events.ComparisonFinished] = []
     try:
-        while session.compare.running or not finished:
+        while not (finished and finished[-1].last):
             event = conversation.next()
             if isinstance(event, events.Notice) and event.key == "reply":
                 hint = event.hint

@@ -7,7 +7,6 @@ A comparison is renamed, deleted, searched and exported like a chat, through the
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -15,20 +14,17 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-from playground import events, protocol
+from playground import events
 from playground.decoding.sweeps import MOST, Labelled
 from playground.errors import PlaygroundError
-from playground.history.owner import owner
-from playground.history.records import Chat, Column, GenerationRow, SessionRow, VoteRow, new_id
+from playground.history.records import Chat, Column, SessionRow, VoteRow, new_id
 from playground.params import SamplingSettings
+from playground.session.comparison_run import ComparisonRun
 from playground.session.engine import EngineHost
-from playground.session.group import Group
+from playground.session.guests import Guests
 from playground.session.ledger import Ledger
-from playground.session.replies import ALTERNATIVES, Replies, change, put
-from playground.session.running import Running
+from playground.session.replies import Replies, change, put
 from playground.session.tree import Tree, title_of
-
-log = logging.getLogger(__name__)
 
 VERDICTS = ("better", "tie", "both_bad")
 
@@ -49,6 +45,7 @@ class Comparisons:
         lock: threading.RLock,
         ledger: Ledger,
         engine: EngineHost,
+        guests: Guests,
         replies: Replies,
         trees: dict[str, Tree],
         with_tree: WithTree,
@@ -59,9 +56,9 @@ class Comparisons:
         self._replies = replies
         self._trees = trees
         self._with_tree = with_tree
-        self._group: Group | None = None
-        self._queued: Callable[[], None] | None = None
-        replies.elsewhere = lambda: self._group is not None
+        self._guests = guests
+        self._run: ComparisonRun | None = None
+        replies.elsewhere = lambda: self._run is not None
 
     # -- comparisons
 
@@ -158,11 +155,8 @@ class Comparisons:
 
         self._change_columns(comparison_id, other)
         with self._lock:
-            group = self._group
-            running = group.member(column_id) if group is not None and group.session_id == comparison_id else None
-            if group is not None and running is not None and group.request:
-                seeded = replace(settings, seed=running.generation.settings.seed)
-                self._engine.tell(protocol.SetSampling(group.request, seeded, running.generation.sequence))
+            if (run := self._run) is not None and run.session_id == comparison_id:
+                run.set_sampling(column_id, settings)
 
     def _change_columns(self, comparison_id: str, new: Callable[[Sequence[Column]], Sequence[Column]]) -> None:
         self._with_tree(comparison_id, lambda tree: change(self._ledger, tree, columns=_checked(new(tree.session.columns))))
@@ -172,43 +166,57 @@ class Comparisons:
     @property
     def running(self) -> str:
         """The id of the comparison that is being written or waits for the model; empty: none."""
-        group = self._group
-        return group.session_id if group is not None else ""
+        run = self._run
+        return run.session_id if run is not None else ""
 
     def run(self, comparison_id: str, column_ids: Sequence[str] = ()) -> None:
         """Asks the prompt of all columns at once, or of some of them.
 
-        `MessageAdded` and `GenerationStarted` follow for each, `ComparisonStarted` before them and `ComparisonFinished` at the end.
-        Refused while anything else is being written, without a model, or without a prompt.
+        `MessageAdded` and `GenerationStarted` follow for each, `ComparisonStarted` before them and `ComparisonFinished` at the end; once
+        for each model, if the columns have several. Refused while anything else is being written, without a model, or without a prompt.
         """
         self._replies.refuse_if_busy()
         self._with_tree(comparison_id, lambda tree: self._begin(tree, column_ids))
 
+    def plan(self, comparison_id: str) -> Future[list[str]]:
+        """What a run will do with memory, in a sentence for each model that is not the loaded one.
+
+        MemoryShortError if one of them does not fit beside it: the run would say the same. Reads headers of files, no weights.
+        """
+        answer: Future[list[str]] = Future()
+
+        def go(tree: Tree) -> None:
+            models = {each.model for each in tree.session.columns} - {"", self._engine.state.path}
+            threading.Thread(target=work, args=[sorted(models)], name="comparison-plan", daemon=True).start()
+
+        def work(models: Sequence[str]) -> None:
+            try:
+                answer.set_result([self._guests.plan(each, self._engine.context) for each in models])
+            except Exception as error:
+                answer.set_exception(error)
+
+        self._with_tree(comparison_id, go)
+        return answer
+
     def stop(self, comparison_id: str = "", column_id: str = "") -> None:
         """Stops one column, or all, at the next token."""
         with self._lock:
-            group = self._group
-            if group is None or (comparison_id and group.session_id != comparison_id):
-                return
-            if group.request == 0:
-                if not column_id:
-                    self._queued = None
-                    group.take(protocol.Finished(0, "cancelled"))
-            elif not column_id:
-                self._engine.cancel(group.request)
-            elif (member := group.member(column_id)) is not None:
-                self._engine.tell(protocol.Cancel(group.request, member.generation.sequence))
+            if (run := self._run) is not None and comparison_id in ("", run.session_id):
+                run.stop(column_id)
 
     def waiting(self) -> Callable[[], None] | None:
         """What waited for the model to be loaded (or to fail). To be asked and called on another thread than the engine's."""
         with self._lock:
-            queued, self._queued = self._queued, None
+            if (run := self._run) is None:
+                return None
+            queued, run.queued = run.queued, None
         return queued
 
-    def interrupt(self) -> None:
-        """The program is closing, and the engine has gone."""
-        if (group := self._group) is not None:
-            group.interrupt()
+    def close(self) -> None:
+        """The program is closing, and the loaded model has gone."""
+        self._guests.close()
+        if (run := self._run) is not None:
+            run.interrupt()
 
     def _begin(self, tree: Tree, column_ids: Sequence[str]) -> None:
         self._replies.refuse_if_busy()  # the tree may have had to be read
@@ -218,47 +226,11 @@ class Comparisons:
             raise PlaygroundError("There is nothing to ask.", "Write a prompt first.")
         if not columns:
             raise PlaygroundError("There is no column to run.", "Add one first.")
-        asked = self._asked(tree)
-        group_id = new_id()
-        members = [self._member(tree, asked, group_id, place, column) for place, column in enumerate(columns)]
-        self._group = group = Group(group_id, session.id, members, lambda ended: self._ended(tree, ended))
-        prompt = tree.prompt(asked)
+        self._run = ComparisonRun(self._lock, self._ledger, self._engine, self._guests, self._replies, tree, self._run_ended)
+        self._run.begin(self._asked(tree), columns)
 
-        def command(request: int) -> protocol.Generate:
-            starts = tuple(each.reply_start for each in columns)
-            return protocol.Generate(
-                request,
-                tuple(each.generation.settings for each in members),
-                prompt,
-                reply_starts=starts if any(starts) else (),
-                alternatives=ALTERNATIVES,
-                pace=self._replies.pace,
-            )
-
-        def go() -> None:
-            with self._lock:
-                if self._group is not group or group.request:
-                    return
-                state = self._engine.state
-                if state.state == "loading":
-                    self._queued = go
-                    return
-                if state.info is None:
-                    group.take(protocol.Failed(0, "WorkerError", state.message or "No model is loaded.", state.hint))
-                    return
-                self._start(tree, group)
-                self._ledger.write(lambda store: None, ask)
-
-        def ask() -> None:
-            with self._lock:
-                if self._group is not group:
-                    return
-                try:
-                    group.request = self._engine.ask(command, group.take)
-                except PlaygroundError as error:
-                    group.take(protocol.Failed(0, error.kind, error.message, error.hint))
-
-        go()
+    def _run_ended(self) -> None:
+        self._run = None
 
     def _asked(self, tree: Tree) -> str:
         """The message with the prompt: the one at the tip if it says the same, else a new one beside it."""
@@ -270,61 +242,6 @@ class Comparisons:
         message = tree.add("user", session.prompt, "")
         put(self._ledger, tree, message, **fields)
         return message.id
-
-    def _member(self, tree: Tree, asked: str, group_id: str, place: int, column: Column) -> Running:
-        message = tree.add("assistant", column.reply_start, asked, "streaming", column.reply_start, at_tip=False)
-        self._ledger.write(lambda store: store.add_message(message))
-        row = GenerationRow(
-            new_id(),
-            tree.session.id,
-            message.id,
-            "",
-            "",
-            "",
-            "",
-            "",
-            "",
-            settings=column.settings,
-            owner=owner(),
-            started=time.time(),
-            group_id=group_id,
-            sequence=place,
-            column_id=column.id,
-        )
-        return Running(row, message, self._ledger.write, self._ledger.tell, lambda ended: self._member_ended(tree, ended))
-
-    def _start(self, tree: Tree, group: Group) -> None:
-        """Stores the generations, and tells of them."""
-        for member in group.members:
-            member.generation = started = self._replies.with_model(member.generation, member.generation.settings)
-            tree.put_generation(started)
-            member.stored = True
-            self._ledger.write(lambda store, row=started: store.add_generation(row))  # type: ignore[misc]
-        made = [each.generation for each in group.members]
-        columns = tuple((each.column_id, each.id, each.message_id) for each in made)
-        self._ledger.tell(events.ComparisonStarted(group.session_id, group.id, columns))
-        for member, row in zip(group.members, made, strict=True):
-            self._ledger.tell(events.MessageAdded(member.message))
-            self._ledger.tell(events.GenerationStarted(row.id, row.session_id, row.message_id, row.settings))
-
-    def _member_ended(self, tree: Tree, running: Running) -> None:
-        with self._lock:
-            if running.stored:
-                tree.put_generation(running.generation)
-            tree.change(running.message.id, content=running.message.content, state=running.message.state)
-
-    def _ended(self, tree: Tree, group: Group) -> None:
-        with self._lock:
-            if self._group is group:
-                self._group = None
-            problem = next((each.problem for each in group.members if each.problem is not None), None)
-            if problem is not None and problem.kind != "WorkerError":  # the model's own notice says that
-                if problem.kind == "Bug":
-                    log.error("a comparison failed: %s\n%s", problem.message, problem.details)
-                self._ledger.tell(events.Notice("error", problem.message, problem.hint, key="reply"))
-            self._ledger.tell(
-                events.ComparisonFinished(tree.session.id, group.id, group.prefills, group.tokens, group.decode_s)
-            )
 
     # -- votes
 

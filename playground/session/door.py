@@ -95,7 +95,7 @@ class Session:
         if running is not None:
             running.interrupt()
         if self._compare is not None:
-            self._compare.interrupt()
+            self._compare.close()
         self._side.shutdown(wait=False, cancel_futures=True)
         return self._ledger.close()
 
@@ -124,8 +124,12 @@ class Session:
         with self._lock:
             if self._compare is None:
                 from playground.session.compare import Comparisons
+                from playground.session.guests import Guests
 
-                self._compare = Comparisons(self._lock, self._ledger, self._engine, self._replies, self._trees, self._with_tree)
+                guests = Guests(self._measuring.hashed, self._measuring.known_hash)
+                self._compare = Comparisons(
+                    self._lock, self._ledger, self._engine, guests, self._replies, self._trees, self._with_tree
+                )
             return self._compare
 
     @property

@@ -19,6 +19,8 @@ class Group:
         self.session_id = session_id
         self.members = tuple(members)
         self.request = 0
+        self.guest = False
+        """whether it is decoded by another engine than that of the loaded model"""
         self._done = done
         self._over = False
 

@@ -199,13 +199,14 @@ class Replies:
 
         go()
 
-    def with_model(self, row: GenerationRow, sampling: SamplingSettings) -> GenerationRow:
-        """A generation that the loaded model begins with these settings."""
-        info = self._engine.state.info
+    def with_model(self, row: GenerationRow, sampling: SamplingSettings, engine: EngineHost | None = None) -> GenerationRow:
+        """A generation that the loaded model, or that of another engine, begins with these settings."""
+        engine = engine or self._engine
+        info = engine.state.info
         assert info is not None
         if not info.sha256:
             self._measuring.wants_hash(row.id)
-        context = to_dict(self._engine.context) | {"context": info.context}
+        context = to_dict(engine.context) | {"context": info.context}
         return replace(
             row,
             model_path=info.path,
