@@ -189,7 +189,7 @@ def test_a_full_context_is_an_outcome(engines: Engines, recited_folder: Path) ->
     assert [together.ends[number].reason for number in range(3)] == ["context", "length", "context"]
     assert together.ids(0) == together.ids(2) == answer.ids() and together.ids(1) == answer.ids()[:3]
     with pytest.raises(ContextFullError, match="9 tokens"):
-        talk.generate(greedy(), prompt_ids=range(9))
+        talk.generate(greedy(), prompt_ids=list(range(9)))
     assert talk.generate(greedy(3), prompt_ids=[257]).ids() == answer.ids()[:3]
 
 
