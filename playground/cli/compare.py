@@ -94,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
     context = settings_from(args, ContextSettings)
     with opened() as conversation:
         session = conversation.session
+        columns = tuple(replace(each, model=str(session.find_model(each.model))) if each.model else each for each in columns)
         session.load(args.model, context, args.adapter).result()
         comparison = session.compare.new(args.prompt, args.system, columns)
         _run(conversation, comparison, columns, args.json)
@@ -208,6 +209,8 @@ def _run(conversation: Conversation, comparison: str, columns: tuple[Column, ...
             event = conversation.next()
             if isinstance(event, events.Notice) and event.key == "reply":
                 hint = event.hint
+            elif isinstance(event, events.Notice) and event.key == "guest":
+                note(event.message)
             elif isinstance(event, events.GenerationTokens):
                 tokens.setdefault(event.generation_id, []).extend(event.tokens)
             elif isinstance(event, events.GenerationFinished):
