@@ -88,6 +88,12 @@ ANIMALS: tuple[Animal, ...] = (
             },
         },
     ),
+    Animal("gemma3-with-eyes", "gemma3", {
+        "text_config": {**_COMMON, "head_dim": 16, "sliding_window": 32, "query_pre_attn_scalar": 16, "num_hidden_layers": 7},
+        "vision_config": {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+                          "image_size": 28, "patch_size": 14},
+        "mm_tokens_per_image": 4, "image_token_index": 400, "boi_token_index": 401, "eoi_token_index": 402,
+    }),
     Animal("phi3", "phi3", {"sliding_window": None}),
     Animal("phi3-longrope", "phi3", {"rope_parameters": _LONG, "original_max_position_embeddings": 128}),
     Animal("phi4-mini", "phi3", {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.75},
