@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from playground.errors import SettingError
-from playground.params import ContextSettings, SamplingSettings
+from playground.params import BeamSettings, ContextSettings, SamplingSettings
 
 # -- parts of messages
 
@@ -86,6 +86,59 @@ class PromptToken:
     token_id: int
     text: str
     special: bool = False
+
+
+@dataclass(frozen=True)
+class ScoredToken:
+    """A token of a given text, and what the model thought of it where it stands. Logarithms are natural, `entropy` in nats."""
+
+    token_id: int
+    text: str
+    """what became readable with it; a control token's name"""
+    bytes: str = ""
+    """of the text, in hexadecimal; of a control token those of its name"""
+    special: bool = False
+    rank: int = 0
+    """1 for the likeliest; 0 for the first token, which nothing predicted"""
+    logprob: float = 0.0
+    entropy: float = 0.0
+    alternatives: tuple[Alternative, ...] = ()
+    """the likeliest tokens in its place, with the model's own probabilities"""
+
+
+@dataclass(frozen=True)
+class BeamNode:
+    """A token in the tree of a beam search. `logprob` is the model's own, `total` its sum from the prompt to here, `length` in tokens.
+
+    `state`: `kept` (a beam went on from here), `pruned` (it fell out), `ended` (the model ended it there), `cut` (the limit did).
+    """
+
+    id: int
+    parent: int
+    """-1 for a first token"""
+    token_id: int
+    text: str
+    logprob: float
+    total: float
+    length: int
+    state: str
+
+
+@dataclass(frozen=True)
+class BeamFound:
+    """A continuation that a beam search gives back. `score` is `total / length ** length_penalty`, the token that ended it counted."""
+
+    node: int
+    """its last one in the tree; -1 where there was no room for a token"""
+    token_ids: tuple[int, ...]
+    """with the token that ended it, if one did"""
+    logprobs: tuple[float, ...]
+    text: str
+    """without that one"""
+    score: float
+    total: float
+    reason: str
+    """`end` (the model's own), `length`, `context` (window full)"""
 
 
 @dataclass(frozen=True)
@@ -239,12 +292,13 @@ class Cancel:
 
 @dataclass(frozen=True)
 class Tokenize:
-    """Cut a text, or rendered messages, into tokens; answered by `Tokenized`."""
+    """Cut a text, or rendered messages, into tokens (or say what `prompt_ids` stand for); answered by `Tokenized`."""
 
     request: int
     messages: tuple[ChatMessage, ...] = ()
     text: str = ""
     reply_start: str = ""
+    prompt_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -256,6 +310,38 @@ class NextToken:
     text: str = ""
     reply_start: str = ""
     prompt_ids: tuple[int, ...] = ()
+    adapter_scale: float = 1.0
+    labels: int = 256
+    """of how many of the likeliest tokens to tell the text"""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Ask what the model thinks of every token of a given text; answered by `Progress` and `Scored`."""
+
+    request: int
+    messages: tuple[ChatMessage, ...] = ()
+    text: str = ""
+    reply_start: str = ""
+    prompt_ids: tuple[int, ...] = ()
+    alternatives: int = 8
+    adapter_scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Beam:
+    """Search the likeliest continuations of a prompt; answered by `Prefilled`, a `BeamStep` a token, `BeamsFound` and `Finished`.
+
+    The prompt is made as `Generate`'s.
+    """
+
+    request: int
+    settings: BeamSettings = BeamSettings()
+    messages: tuple[ChatMessage, ...] = ()
+    text: str = ""
+    reply_start: str = ""
+    prompt_ids: tuple[int, ...] = ()
+    adapter_scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -552,6 +638,19 @@ class Tokenized:
     request: int
     tokens: tuple[PromptToken, ...]
     text: str
+    pieces: tuple[str, ...] = ()
+    """the bytes of each token in the text, in hexadecimal; none for control tokens"""
+    ends: bool = False
+    """whether the last token is one that ends a text"""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Answer to `Score`; `text` is what was scored, as rendered."""
+
+    request: int
+    tokens: tuple[ScoredToken, ...]
+    text: str
 
 
 @dataclass(frozen=True)
@@ -561,6 +660,32 @@ class Logits:
     request: int
     file: str
     prompt: tuple[PromptToken, ...]
+    labels: tuple[tuple[int, str], ...] = ()
+    """(token, text) of the likeliest, the likeliest first, and of the latest tokens of the prompt, which penalties may lift"""
+
+
+@dataclass(frozen=True)
+class BeamStep:
+    """The tree has grown by a step: every continuation that was looked at, the best first. `step` counts from 1."""
+
+    request: int
+    step: int
+    nodes: tuple[BeamNode, ...]
+
+
+@dataclass(frozen=True)
+class BeamsFound:
+    """What a beam search found, the best first; fewer than its width only where it was cancelled, or there is nothing else to say.
+
+    `why` it ended: `length`, `better` (no living beam could overtake those that ended), `full`, `context`, `cancelled`.
+    """
+
+    request: int
+    beams: tuple[BeamFound, ...]
+    why: str
+    tokens: int
+    """that were computed, of all beams together"""
+    decode_s: float
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[protocol.Message], None]
 
+CLOSING = (protocol.Finished, protocol.Failed, protocol.Loaded, protocol.Tokenized, protocol.Logits, protocol.Scored)
+"""events after which nothing more of a request comes"""
 LLAMA = "playground.workers.llama"
 TRANSFORMERS = "playground.workers.torch_engine"
 
@@ -173,7 +175,7 @@ class EngineHost:
             self._memory_used(event)
         elif (request := getattr(event, "request", None)) is not None:
             handler = self._handlers.get(request)
-            if isinstance(event, protocol.Finished | protocol.Failed | protocol.Loaded | protocol.Tokenized | protocol.Logits):
+            if isinstance(event, CLOSING):
                 self._handlers.pop(request, None)
             if handler is not None:
                 handler(event)

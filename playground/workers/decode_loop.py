@@ -7,7 +7,7 @@ prompts nor loading.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as Series
 from typing import Protocol
 
@@ -104,6 +104,11 @@ class Decoder(Protocol):
 
     def unshare(self, count: int) -> None:
         """Leaves what can be described exactly: sequence 0 as it was when it was shared."""
+
+    def score(self, tokens: Series[int], scale: float, stop: Callable[[], bool]) -> Iterator[NDArray[np.float32]]:
+        """The logits after every token but the last, in parts of shape [positions, vocabulary], each good until the next. The caches of
+        sequences stay as they are. `stop` is asked often; Cancelled if it says so.
+        """
 
 
 class Run:

@@ -5,6 +5,7 @@ Knows how a prompt is made of a command, but neither computing (`Decoder`) nor l
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import tempfile
@@ -16,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from playground.decoding.differences import common_prefix
-from playground.errors import SettingError
+from playground.errors import ContextFullError, SettingError
 from playground.protocol import (
+    Alternative,
+    Beam,
     ChatMessage,
     Finished,
     Generate,
@@ -26,18 +29,26 @@ from playground.protocol import (
     Prefilled,
     Progress,
     PromptToken,
+    Score,
+    Scored,
+    ScoredToken,
     Tokenize,
     Tokenized,
 )
+from playground.workers import beam
 from playground.workers.base import Link
 from playground.workers.decode_loop import Decoder, Run
 from playground.workers.sequence import Vocabulary
 from playground.workers.template import render
 from playground.workers.text import token_texts
+from playground.workers.token_stats import Row
+
+LATEST = 4096
+"""tokens of a prompt that penalties may look at: what `SamplingSettings.repeat_last_n` can be at most"""
 
 
 class Engine:
-    """Answers `Generate`, `Tokenize` and `NextToken` for one loaded model."""
+    """Answers `Generate`, `Beam`, `Tokenize`, `NextToken` and `Score` for one loaded model."""
 
     def __init__(self, link: Link, vocabulary: Vocabulary, decoder: Decoder) -> None:
         self._link = link
@@ -79,21 +90,81 @@ class Engine:
         self.before_finish()
         self._link.send(Finished(command.request, "cancelled" if cancelled else "done"))
 
-    def tokenize(self, command: Tokenize) -> None:
+    def beam(self, command: Beam) -> None:
         text, ids = self._prompt(command)
-        self._link.send(Tokenized(command.request, self._prompt_tokens(ids), text))
+        started = time.perf_counter()
+        cached = self._prefill(command.request, ids, scale=command.adapter_scale)
+        seconds = time.perf_counter() - started
+        self._link.send(
+            Prefilled(command.request, self._prompt_tokens(ids), text, cached, seconds, self._decoder.batches(), ())
+        )
+        found = beam.search(command, ids, self._vocabulary, self._decoder, self._link.send, self._stop(command.request))
+        self.before_finish()
+        self._link.send(found)
+        self._link.send(Finished(command.request, "cancelled" if found.why == "cancelled" else "done"))
+
+    def tokenize(self, command: Tokenize) -> None:
+        text, ids = self._prompt(command, or_first=False)
+        pieces = tuple(self._vocabulary.piece(each).hex() for each in ids)
+        ends = bool(ids) and self._vocabulary.is_end(ids[-1])
+        self._link.send(Tokenized(command.request, self._prompt_tokens(ids), text, pieces, ends))
 
     def next_token(self, command: NextToken) -> None:
         _, ids = self._prompt(command)
-        self._prefill(command.request, ids)
+        self._prefill(command.request, ids, scale=command.adapter_scale)
+        logits, row = self._decoder.logits(-1), self._decoder.row
+        likeliest: list[int] = []
+        if row.read(logits):
+            likeliest = row.likeliest(min(command.labels, self._vocabulary.n_vocab)).tolist()
+        labels = tuple((each, self._vocabulary.label(each)) for each in dict.fromkeys((*likeliest, *ids[-LATEST:])))
         folder = Path(os.environ.get("PLAYGROUND_CACHE") or tempfile.gettempdir())
         folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix="logits-", suffix=".f32", dir=folder)
         with os.fdopen(handle, "wb") as file:
-            file.write(self._decoder.logits(-1).astype("<f4").tobytes())
-        self._link.send(Logits(command.request, name, self._prompt_tokens(ids)))
+            file.write(logits.astype("<f4").tobytes())
+        self._link.send(Logits(command.request, name, self._prompt_tokens(ids), labels))
+
+    def score(self, command: Score) -> None:
+        text, ids = self._prompt(command, or_first=False)
+        if len(ids) > self._decoder.window:
+            raise ContextFullError(
+                f"The text has {len(ids):,} tokens; the context window holds {self._decoder.window:,}.",
+                "Shorten it, or load the model with a larger context window.",
+            )
+        shown = self._prompt_tokens(ids)
+        found = [self._unscored(each) for each in shown]
+        row = self._decoder.row
+        place = 0
+        for part in self._decoder.score(ids, command.adapter_scale, self._stop(command.request)):
+            for logits in part:
+                place += 1
+                if row.read(logits):
+                    found[place] = self._scored(found[place], row, command.alternatives)
+            self._link.send(Progress(command.request, place / max(1, len(ids) - 1), "score"))
+        self._link.send(Scored(command.request, tuple(found), text))
 
     # -- parts
+
+    def _unscored(self, token: PromptToken) -> ScoredToken:
+        data = token.text.encode("utf-8", "replace") if token.special else self._vocabulary.piece(token.token_id)
+        return ScoredToken(token.token_id, token.text, data.hex(), token.special)
+
+    def _scored(self, token: ScoredToken, row: Row, alternatives: int) -> ScoredToken:
+        """With what a row of logits, which was read, says of it."""
+        number = token.token_id
+        mine = row.logits[number]
+        before = int((row.logits > mine).sum()) + int((row.logits[:number] == mine).sum())
+        likeliest = row.likeliest(alternatives).tolist() if alternatives else ()
+        chances = [(each, row.logprob(each)) for each in likeliest]
+        return replace(
+            token,
+            rank=before + 1,
+            logprob=row.logprob(number),
+            entropy=row.entropy,
+            alternatives=tuple(
+                Alternative(each, self._vocabulary.label(each), chance, math.exp(chance)) for each, chance in chances
+            ),
+        )
 
     def _check(self, command: Generate) -> None:
         if not command.samplings:
@@ -135,8 +206,8 @@ class Engine:
     def _text_of(self, ids: Series[int]) -> str:
         return "".join(token_texts(map(self._vocabulary.piece, ids)))
 
-    def _prompt(self, command: Any) -> tuple[str, list[int]]:
-        """The prompt as text and as tokens."""
+    def _prompt(self, command: Any, or_first: bool = True) -> tuple[str, list[int]]:
+        """The prompt as text and as tokens. `or_first`: an empty one becomes the token that a text begins with."""
         given = list(getattr(command, "prompt_ids", ()))
         if given:
             if min(given) < 0 or max(given) >= self._vocabulary.n_vocab:
@@ -147,7 +218,7 @@ class Engine:
         text = self.rendered(command.messages) if command.messages else command.text
         text += command.reply_start
         ids = self._vocabulary.tokenize(text)
-        if not ids:
+        if not ids and or_first:
             ids = [self._vocabulary.first_token()]
         return text, ids
 

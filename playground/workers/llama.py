@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from playground.errors import WorkerError
-from playground.protocol import Generate, Load, Loaded, MemoryUsed, ModelHashed, NextToken, Progress, Tokenize
+from playground.protocol import Beam, Generate, Load, Loaded, MemoryUsed, ModelHashed, NextToken, Progress, Score, Tokenize
 from playground.workers.base import Link
 from playground.workers.engine import Engine
 from playground.workers.llama_engine import LlamaDecoder
@@ -39,8 +39,10 @@ class Llama:
         return {
             Load: self.load,
             Generate: lambda command: self._ready().generate(command),
+            Beam: lambda command: self._ready().beam(command),
             Tokenize: lambda command: self._ready().tokenize(command),
             NextToken: lambda command: self._ready().next_token(command),
+            Score: lambda command: self._ready().score(command),
         }
 
     def close(self) -> None:

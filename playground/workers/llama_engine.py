@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as Series
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from playground.params import SamplingSettings
 from playground.protocol import Batches
-from playground.workers import llama_lib
+from playground.workers import llama_lib, llama_score
 from playground.workers.llama_cache import Cache, decode_failed
 from playground.workers.llama_lib import C
 from playground.workers.llama_model import Model
@@ -182,3 +182,6 @@ class LlamaDecoder:
 
     def unshare(self, count: int) -> None:
         self._cache.unshare(count)
+
+    def score(self, tokens: Series[int], scale: float, stop: Callable[[], bool]) -> Iterator[NDArray[np.float32]]:
+        return llama_score.score(self._model, tokens, scale, stop)

@@ -66,6 +66,7 @@ class Model:
     ) -> None:
         """Loads. `on_progress` gets fractions from 0 to 1 and answers whether to go on. ModelFileError, MemoryShortError, Cancelled."""
         self.path = path
+        self.settings = settings
         self.handle: Any = None
         self.context_handle: Any = None
         self.header = check_model_file(path)
@@ -310,6 +311,13 @@ class Model:
             )
         return settings.context
 
+    def set_attention(self, params: Any) -> None:
+        """Parameters of a context: the cache's types and flash attention, as the settings have them."""
+        settings = self.settings
+        params.type_k, params.type_v = _TYPES[settings.kv_type_k], _TYPES[settings.kv_type_v]
+        quantized = settings.kv_type_v not in ("f32", "f16", "bf16")
+        params.flash_attn_type = 1 if quantized else _FLASH[settings.flash_attention]
+
     def _open_context(self, settings: ContextSettings) -> Any:
         params = C.llama_context_default_params()
         window = self._window(settings)
@@ -321,9 +329,7 @@ class Model:
         params.n_threads = params.n_threads_batch = self.threads
         params.kv_unified = settings.unified_kv
         params.swa_full = False  # layers that look back less far keep less: `memory` counts on it, `Cache` lives with it
-        params.type_k, params.type_v = _TYPES[settings.kv_type_k], _TYPES[settings.kv_type_v]
-        quantized = settings.kv_type_v not in ("f32", "f16", "bf16")
-        params.flash_attn_type = 1 if quantized else _FLASH[settings.flash_attention]
+        self.set_attention(params)
         handle = C.llama_init_from_model(self.handle, params)
         if not handle:
             said = library_log.problem() or next((line for line in reversed(library_log.lines) if "failed" in line), "")

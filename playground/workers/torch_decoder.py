@@ -6,7 +6,7 @@ The rows of a group begin as the same row; they are multiplied when the first of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as Series
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,11 @@ from playground.workers.sequence import Sampler, Sequence
 from playground.workers.token_stats import Row
 from playground.workers.torch_cache import TorchCache, can_go_back, clone, crop, watched
 from playground.workers.torch_model import TorchModel
+
+ROWS_BYTES = 32 << 20
+"""of logits that are held at a time while a text is scored"""
+MOST = 512
+"""tokens of a text that are scored in one forward pass"""
 
 
 @dataclass
@@ -149,6 +154,19 @@ class TorchDecoder:
 
     def unshare(self, count: int) -> None:
         self._groups, self._rows, self.places = [], [], {}
+
+    # -- a given text
+
+    def score(self, tokens: Series[int], scale: float, stop: Callable[[], bool]) -> Iterator[NDArray[np.float32]]:
+        """The logits after every token but the last, in parts of shape [positions, vocabulary]. In a cache of its own."""
+        model = self._model
+        past = model.new_cache()
+        chunk = max(1, min(model.chunk, MOST, ROWS_BYTES // (4 * model.n_vocab)))
+        for start in range(0, len(tokens) - 1, chunk):
+            model.set_scale(scale)
+            with watched(model, stop):
+                rows = model.forward_all(tokens[start : min(start + chunk, len(tokens) - 1)], past)
+            yield rows
 
     # -- groups
 

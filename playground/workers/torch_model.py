@@ -103,6 +103,13 @@ class TorchModel:
             logits = self.net(input_ids=ids, use_cache=True, **{self._past_name: past}, **self._last_only).logits
             return logits[:, -1].to(dtype=torch.float32, device="cpu", copy=True).numpy()
 
+    def forward_all(self, tokens: Sequence[int], past: DynamicCache) -> NDArray[np.float32]:
+        """The logits after each of these tokens of one row [length, vocabulary]; they come into the cache."""
+        with torch.no_grad():
+            ids = torch.tensor([list(tokens)], dtype=torch.long, device=self.device)
+            logits = self.net(input_ids=ids, use_cache=True, **{self._past_name: past}).logits
+            return logits[0].to(dtype=torch.float32, device="cpu").numpy()
+
     def end_tokens(self) -> set[int]:
         """Those that the model's own settings say end a text."""
         found: set[int] = set()

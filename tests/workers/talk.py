@@ -16,7 +16,7 @@ from playground.process import Exit, WorkerProcess
 PATIENCE = 120.0
 """seconds after which a test gives up waiting"""
 
-CLOSING = (protocol.Finished, protocol.Failed, protocol.Loaded, protocol.Tokenized, protocol.Logits)
+CLOSING = (protocol.Finished, protocol.Failed, protocol.Loaded, protocol.Tokenized, protocol.Logits, protocol.Scored)
 
 
 @dataclass
