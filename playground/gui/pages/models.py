@@ -89,6 +89,13 @@ class ModelsPage(QWidget):
         on_window_thread(lambda: self._take_shelf(shelf, workshop) if shiboken6.isValid(self) else None)
         for module in ("widgets.library_detail", "pages.models_hub"):  # they are there when the first model is chosen
             importlib.import_module(f"playground.gui.{module}")
+        for module in (
+            "gui.widgets.quantize_panel",
+            "gui.widgets.report_panel",
+            "session.workshop_plan",
+            "models.adapter_base",
+        ):
+            importlib.import_module(f"playground.{module}")
 
     def _take_shelf(self, shelf: Any, workshop: Any) -> None:
         self._shelf = shelf
@@ -115,6 +122,7 @@ class ModelsPage(QWidget):
             made.adapter_wanted.connect(self.making.chat_with_adapter)
             made.quantize_wanted.connect(self.making.quantize)
             made.report_wanted.connect(self.making.report)
+            made.table.chosen.connect(lambda row: self.making.prepare() if row is not None else None)
             self._stack.insertWidget(0, made)
             if not self.views.checkedId():
                 self._stack.setCurrentIndex(0)
@@ -217,10 +225,14 @@ class ModelsPage(QWidget):
 
     def show_part(self, part: QWidget) -> None:
         """A part that is opened over the library (quantizing, a report), until one goes back."""
-        if self._stack.indexOf(part) < 0:
-            self._stack.addWidget(part)
+        self.add_part(part)
         self.views.button(0).setChecked(True)
         self._show(part, False)
+
+    def add_part(self, part: QWidget) -> None:
+        """Takes a part in, without showing it yet."""
+        if self._stack.indexOf(part) < 0:
+            self._stack.addWidget(part)
 
     def _show(self, view: QWidget, listed: bool) -> None:
         self._stack.setCurrentWidget(view)

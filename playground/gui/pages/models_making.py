@@ -5,10 +5,10 @@ Knows page, workshop and library rows; how a part looks is the part's own busine
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QTimer
 
 from playground.errors import PlaygroundError
 from playground.gui.pages import Desk
@@ -16,9 +16,13 @@ from playground.gui.widgets.amounts import duration, size
 
 if TYPE_CHECKING:
     from playground.gui.pages.models import ModelsPage
+    from playground.gui.widgets.quantize_options import QuantizeOptions
     from playground.gui.widgets.quantize_panel import QuantizePanel
+    from playground.gui.widgets.report_form import ReportForm
     from playground.gui.widgets.report_panel import ReportPanel
     from playground.models.library import Row
+
+FIRST_MS, PAUSE_MS = 600, 60
 
 
 class ModelsMaking(QObject):
@@ -31,6 +35,9 @@ class ModelsMaking(QObject):
         self._quantize: QuantizePanel | None = None
         self._report: ReportPanel | None = None
         self._told: set[str] = set()
+        self._options: QuantizeOptions | None = None
+        self._form: ReportForm | None = None
+        self._ahead: list[Callable[[], object]] | None = None
 
     def set_workshop(self, workshop: Any) -> None:
         """Who does the work; None where there is nobody."""
@@ -45,7 +52,7 @@ class ModelsMaking(QObject):
         if self._quantize is None:
             from playground.gui.widgets.quantize_panel import QuantizePanel
 
-            made = self._quantize = QuantizePanel(self._desk)
+            made = self._quantize = QuantizePanel(self._desk, self._options)
             made.set_workshop(self._workshop)
             made.closed.connect(lambda: self._page.show_view("library"))
             made.chat_wanted.connect(self._page.chat)
@@ -59,13 +66,47 @@ class ModelsMaking(QObject):
         if self._report is None:
             from playground.gui.widgets.report_panel import ReportPanel
 
-            made = self._report = ReportPanel(self._desk)
+            made = self._report = ReportPanel(self._desk, self._form)
             made.set_workshop(self._workshop)
             made.closed.connect(lambda: self._page.show_view("library"))
             made.chat_wanted.connect(self._page.chat)
             made.library_wanted.connect(self._show)
             made.make_wanted.connect(self._make)
         return self._report
+
+    # -- ahead of time
+
+    def prepare(self) -> None:
+        """Makes the parts once a model has been chosen, in short steps with pauses, so that opening one is no long one."""
+        if self._ahead is None:
+            quantize, report, add = lambda: self.quantize_panel, lambda: self.report_panel, self._page.add_part
+            self._ahead = [
+                self._make_options,
+                quantize,
+                lambda: add(quantize()),
+                self._make_form,
+                report,
+                lambda: add(report()),
+            ]
+            QTimer.singleShot(FIRST_MS, self, self._step)
+
+    def _step(self) -> None:
+        assert self._ahead is not None
+        self._ahead.pop(0)()
+        if self._ahead:
+            QTimer.singleShot(PAUSE_MS, self, self._step)
+
+    def _make_options(self) -> None:
+        from playground.gui.widgets.quantize_options import QuantizeOptions
+
+        if self._quantize is None:
+            self._options = QuantizeOptions()
+
+    def _make_form(self) -> None:
+        from playground.gui.widgets.report_form import ReportForm
+
+        if self._report is None:
+            self._form = ReportForm()
 
     # -- intents
 

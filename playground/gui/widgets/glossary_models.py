@@ -108,7 +108,9 @@ def _lora(painter: QPainter) -> None:
     """A large matrix, and two thin ones."""
     colors = theme.palette()
     painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor(colors.line))
+    whole = QColor(colors.muted)
+    whole.setAlphaF(0.35)
+    painter.setBrush(whole)
     painter.drawRoundedRect(QRectF(8, 8, 72, 72), 3, 3)
     painter.setBrush(QColor(colors.accent))
     painter.drawRoundedRect(QRectF(124, 8, 12, 72), 2, 2)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from playground.gui import theme
@@ -12,7 +13,7 @@ HIGH = 48
 
 
 class PartHead(QFrame):
-    """The button back is `<name>.close`; `row` takes what stands at the right."""
+    """The button back is `<name>.close`, and Escape anywhere in the part does the same; `row` takes what stands at the right."""
 
     closed = Signal()
 
@@ -43,6 +44,14 @@ class PartHead(QFrame):
         theme.mark(self.facts, role="muted")
         self.row.addSpacing(4)
         self.row.addWidget(self.facts, 1)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        part = self.parentWidget()
+        if event.type() == QEvent.Type.ParentChange and part is not None:
+            key = QShortcut(QKeySequence(Qt.Key.Key_Escape), part)
+            key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            key.activated.connect(self.closed)
 
     def show_title(self, title: str, facts: str = "") -> None:
         self.title.setText(title)

@@ -54,9 +54,10 @@ class QuantizePanel(QWidget):
     report_wanted = Signal(str, object)
     """the original's path, and those to measure against it"""
 
-    def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
+    def __init__(self, desk: Desk, options: QuantizeOptions | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("quantize")
+        self.options = options or QuantizeOptions()
         self._desk = desk
         self._workshop: Any = None
         self.source = ""
@@ -127,7 +128,6 @@ class QuantizePanel(QWidget):
         column.setSpacing(8)
         terms = line(known("quantization"), known("k_quants"), known("nf4"), 1, spacing=16)
         column.addLayout(terms)
-        self.options = QuantizeOptions()
         self.options.changed.connect(self._show_chosen)
         self.options.adapter_changed.connect(lambda: self._adapter_timer.start())
         column.addWidget(scrolled(self.options), 1)

@@ -39,7 +39,7 @@ HEADS = (
 )
 TYPE, SIZE, BITS, FIT, LOSS, QUALITY = range(len(HEADS))
 WRITTEN = {"nf4": "NF4"}
-_WIDTHS = (124, 92, 68, 112, 108, 200)
+_WIDTHS = (136, 92, 68, 112, 108, 200)
 _NEEDED = ((LOSS, 780), (BITS, 480))
 
 

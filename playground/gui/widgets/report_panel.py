@@ -54,9 +54,10 @@ class ReportPanel(QWidget):
     make_wanted = Signal(str, str)
     """the original's path, and a type that was made for the measurement only"""
 
-    def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
+    def __init__(self, desk: Desk, form: ReportForm | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("report")
+        self.form = form or ReportForm()
         self._desk = desk
         self._workshop: Any = None
         self._job = ""
@@ -119,7 +120,6 @@ class ReportPanel(QWidget):
         holder.setFixedWidth(SIDE)
         column = QVBoxLayout(holder)
         column.setContentsMargins(24, 16, 24, 12)
-        self.form = ReportForm()
         self.form.changed.connect(self._show_foot)
         column.addWidget(self.form)
         return holder

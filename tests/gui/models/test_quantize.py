@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fake_workshop import plan_of
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractButton, QLineEdit, QTableView
 
 from playground.errors import ModelFileError
@@ -253,6 +254,13 @@ def test_a_full_disk_and_a_quantized_source_are_said_before_the_start(bench: Ben
     assert not bench.find("quantize.start").isEnabled()
     bench.find("quantize.advanced").click()
     assert bench.find("quantize.requantize").isVisible()
+
+
+def test_escape_goes_back(opened: Bench) -> None:
+    panel = opened.page.making.quantize_panel
+    assert panel.isVisible()
+    opened.qtbot.keyClick(panel.types, Qt.Key.Key_Escape)
+    opened.qtbot.waitUntil(lambda: opened.page.library.isVisible())
 
 
 def test_every_control_says_what_it_does(opened: Bench) -> None:
