@@ -118,15 +118,15 @@ def test_an_adapter_is_put_on_by_the_card_and_taken_off(picker, session, window,
     box = picker._menu.findChild(QComboBox, "models.adapter")
     qtbot.waitUntil(lambda: box.findText("pirate") > 0)
     box.activated.emit(box.findText("pirate"))
-    qtbot.waitUntil(lambda: picker.texts()[0] == "starter + pirate")
+    qtbot.waitUntil(lambda: picker.texts() == ("starter + pirate", "llama.cpp  ·  CPU"))
     assert [call[3] for call in session.calls if call[0] == "load"] == [str(folder)]
-    assert window.findChild(QWidget, "sampling.adapter_scale").isVisibleTo(window.pages["chat"])
+    qtbot.waitUntil(lambda: window.findChild(QWidget, "sampling.adapter_scale").isVisibleTo(window.pages["chat"]))
     picker.open()
     box = picker._menu.findChild(QComboBox, "models.adapter")
     assert box.currentText() == "pirate"
     box.activated.emit(0)
-    qtbot.waitUntil(lambda: picker.texts()[0] == "starter")
-    assert not window.findChild(QWidget, "sampling.adapter_scale").isVisibleTo(window.pages["chat"])
+    qtbot.waitUntil(lambda: picker.texts() == ("starter", "llama.cpp  ·  CPU"))
+    qtbot.waitUntil(lambda: not window.findChild(QWidget, "sampling.adapter_scale").isVisibleTo(window.pages["chat"]))
 
 
 @pytest.mark.parametrize(
