@@ -22,8 +22,8 @@ Floats = NDArray[np.float32]
 
 _FEW = 4096
 """Up to so many candidates are picked from the row's likeliest instead of looking at the whole vocabulary."""
-_STEPS = (256, 4096)
-"""How many of the likeliest top-p looks at before it sorts all."""
+_DEPTHS = (1, 2, 4, 6, 8, 12)
+"""How far below the highest logit top-p looks before it sorts all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,13 @@ class Draw:
     token: int
     probability: float
     ids: NDArray[Any]
-    probabilities: NDArray[np.float64]
+    weights: Floats
+    """of the survivors, before they are divided by their sum"""
+    total: float
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        return self.weights.astype(np.float64) / self.total
 
 
 class RowSampler:
@@ -71,11 +77,11 @@ class RowSampler:
         if self.settings.greedy:
             return _only(int(ids[logits.argmax()]))
         with np.errstate(over="ignore"):
-            weights = np.exp((logits - logits.max()).astype(np.float64))
-        sums = np.cumsum(weights)
-        total = sums[-1]
+            weights = np.exp(logits - logits.max())
+        sums = np.cumsum(weights, dtype=np.float64)
+        total = float(sums[-1])
         place = int(np.searchsorted(sums, min(self._chance() * total, np.nextafter(total, 0)), "right"))
-        return Draw(int(ids[place]), float(weights[place] / total), ids, weights / total)
+        return Draw(int(ids[place]), float(weights[place]) / total, ids, weights, total)
 
     def probabilities(self, draw: Draw, ids: Sequence[int], likeliest: bool = False) -> list[float]:
         """What tokens could have been drawn with; 0 for those that the chain had cut off."""
@@ -89,8 +95,8 @@ class RowSampler:
         ):
             pass
         found = np.flatnonzero(np.isin(draw.ids, ids))
-        known = dict(zip(draw.ids[found].tolist(), draw.probabilities[found].tolist(), strict=True))
-        return [known.get(each, 0.0) for each in ids]
+        known = dict(zip(draw.ids[found].tolist(), draw.weights[found].tolist(), strict=True))
+        return [known.get(each, 0.0) / draw.total for each in ids]
 
     def accept(self, token: int) -> None:
         """The penalties look at `tokens` themselves."""
@@ -186,16 +192,24 @@ def _nucleus(logits: Floats, p: float, is_sorted: bool) -> Any:
     with np.errstate(over="ignore"):
         weights = np.exp((logits - logits.max()).astype(np.float64)).astype(np.float32)
     shares = weights / np.cumsum(weights, dtype=np.float32)[-1]
-    everything = len(logits)
-    order: Any = np.arange(everything)
-    for count in (*(step for step in _STEPS if 4 * step < everything), everything):
-        if not is_sorted:
-            order = highest(logits, count)
-        reached = np.cumsum(shares[order], dtype=np.float32) >= np.float32(p)
-        if reached.any():
-            return order[: int(reached.argmax()) + 1]
-    return order
+    order: Any = np.arange(len(logits))
+    if not is_sorted:
+        order = _at_least(logits, shares, p)
+        order = order[np.argsort(-logits[order], kind="stable")]
+    reached = np.cumsum(shares[order], dtype=np.float32) >= np.float32(p)
+    return order[: int(reached.argmax()) + 1] if reached.any() else order
+
+
+def _at_least(logits: Floats, shares: Floats, p: float) -> NDArray[np.intp]:
+    """The places of the highest logits, as many as surely hold the share `p` (with room for rounding), in order of place."""
+    if len(logits) > _FEW:
+        peak = logits.max()
+        for depth in _DEPTHS:
+            above = logits >= peak - np.float32(depth)
+            if float(shares[above].sum(dtype=np.float64)) > p + 1e-3:
+                return np.flatnonzero(above)
+    return np.arange(len(logits))
 
 
 def _only(token: int) -> Draw:
-    return Draw(token, 1.0, np.array([token]), np.ones(1))
+    return Draw(token, 1.0, np.array([token]), np.ones(1, np.float32), 1.0)

@@ -100,14 +100,14 @@ class ChoiceRow(QWidget):
         refused = choice.kind == "pickle" or not choice.complete
         running = download is not None and download.state in RUNNING
         if here:
-            self.button.setText("Chat" if choice.kind == "gguf" else "Here")
+            self.button.setText("Chat" if choice.kind in ("gguf", "safetensors") else "Here")
         elif running:
             self.button.setText(f"{download.fraction:.0%}" if download.total else "Starting…")
         else:
             self.button.setText(
                 "Go on" if download is not None and download.state in ("paused", "failed", "cancelled") else "Download"
             )
-        self.button.setEnabled(not refused and not running and (not here or choice.kind == "gguf"))
+        self.button.setEnabled(not refused and not running and (not here or choice.kind in ("gguf", "safetensors")))
         self.button.setAccessibleName(f"{self.button.text()}: {choice.label}")
         if refused:
             tip = (
