@@ -297,6 +297,47 @@ PRESETS: dict[str, SamplingSettings] = {
 
 Precision = Literal["auto", "f32", "bf16", "f16", "int8", "nf4"]
 
+@dataclass(frozen=True)
+class BeamSettings:
+    """A beam search: how many continuations are kept, how long they may get, how finished ones are ranked."""
+
+    width: int = setting(
+        4,
+        label="Beams",
+        help="How many continuations are kept at every step. 1 is greedy decoding.",
+        minimum=1,
+        maximum=64,
+        step=1,
+    )
+    max_tokens: int = setting(
+        16,
+        label="Most tokens",
+        help="A continuation is not made longer than this.",
+        minimum=1,
+        maximum=512,
+        step=1,
+        unit="tokens",
+    )
+    length_penalty: float = setting(
+        1.0,
+        label="Length penalty",
+        help="A finished continuation is scored by its summed log-probability divided by its length to this power: 0 favours short ones, "
+        "1 takes the mean of a token, more favours long ones.",
+        minimum=-5.0,
+        maximum=5.0,
+        step=0.1,
+    )
+    early_stopping: Literal["off", "on", "never"] = setting(
+        "off",
+        label="Early stopping",
+        help="When the search ends: off, when no living beam looks better than those that have ended; on, as soon as as many have ended as "
+        "there are beams; never, only when none can become better any more.",
+    )
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
 KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 
 
