@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from playground.gui.pages.models import ModelsPage
     from playground.gui.widgets.quantize_options import QuantizeOptions
     from playground.gui.widgets.quantize_panel import QuantizePanel
+    from playground.gui.widgets.quantize_types import TypesTable
     from playground.gui.widgets.report_form import ReportForm
     from playground.gui.widgets.report_panel import ReportPanel
+    from playground.gui.widgets.report_table import ReportTable
     from playground.models.library import Row
 
 FIRST_MS, PAUSE_MS = 600, 60
@@ -36,7 +38,9 @@ class ModelsMaking(QObject):
         self._report: ReportPanel | None = None
         self._told: set[str] = set()
         self._options: QuantizeOptions | None = None
+        self._types: TypesTable | None = None
         self._form: ReportForm | None = None
+        self._table: ReportTable | None = None
         self._ahead: list[Callable[[], object]] | None = None
 
     def set_workshop(self, workshop: Any) -> None:
@@ -52,7 +56,7 @@ class ModelsMaking(QObject):
         if self._quantize is None:
             from playground.gui.widgets.quantize_panel import QuantizePanel
 
-            made = self._quantize = QuantizePanel(self._desk, self._options)
+            made = self._quantize = QuantizePanel(self._desk, self._options, self._types)
             made.set_workshop(self._workshop)
             made.closed.connect(lambda: self._page.show_view("library"))
             made.chat_wanted.connect(self._page.chat)
@@ -66,7 +70,7 @@ class ModelsMaking(QObject):
         if self._report is None:
             from playground.gui.widgets.report_panel import ReportPanel
 
-            made = self._report = ReportPanel(self._desk, self._form)
+            made = self._report = ReportPanel(self._desk, self._form, self._table)
             made.set_workshop(self._workshop)
             made.closed.connect(lambda: self._page.show_view("library"))
             made.chat_wanted.connect(self._page.chat)
@@ -101,6 +105,18 @@ class ModelsMaking(QObject):
 
         if self._quantize is None:
             self._options = QuantizeOptions()
+
+    def _make_types(self) -> None:
+        from playground.gui.widgets.quantize_types import TypesModel, TypesTable
+
+        if self._quantize is None:
+            self._types = TypesTable(TypesModel())
+
+    def _make_table(self) -> None:
+        from playground.gui.widgets.report_table import ReportModel, ReportTable
+
+        if self._report is None:
+            self._table = ReportTable(ReportModel())
 
     def _make_form(self) -> None:
         from playground.gui.widgets.report_form import ReportForm

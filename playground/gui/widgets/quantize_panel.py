@@ -54,10 +54,13 @@ class QuantizePanel(QWidget):
     report_wanted = Signal(str, object)
     """the original's path, and those to measure against it"""
 
-    def __init__(self, desk: Desk, options: QuantizeOptions | None = None, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, desk: Desk, options: QuantizeOptions | None = None, types: TypesTable | None = None) -> None:
+        """Options and table may be made before, to have shorter steps."""
+        super().__init__()
         self.setObjectName("quantize")
         self.options = options or QuantizeOptions()
+        self.types = types or TypesTable(TypesModel())
+        self.model = self.types.rows
         self._desk = desk
         self._workshop: Any = None
         self.source = ""
@@ -95,8 +98,6 @@ class QuantizePanel(QWidget):
         column = QVBoxLayout(holder)
         column.setContentsMargins(16, 0, 8, 8)
         column.setSpacing(4)
-        self.model = TypesModel(self)
-        self.types = TypesTable(self.model)
         self.types.chosen.connect(lambda _names: self._show_chosen())
         self.types.opened.connect(self._start)
         column.addWidget(self.types, 1)

@@ -192,7 +192,7 @@ class TypesTable(QTableView):
         self.setObjectName("quantize.types")
         self.setAccessibleName("Types")
         self.setModel(model)
-        self._rows = model
+        self.rows = model
         self.setItemDelegate(_Cells(self, model))
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
@@ -221,14 +221,14 @@ class TypesTable(QTableView):
 
     def names(self) -> tuple[str, ...]:
         """The selected types, in the order of the table."""
-        return tuple(self._rows.row(place).name for place in sorted(self.places()))
+        return tuple(self.rows.row(place).name for place in sorted(self.places()))
 
     def choose(self, name: str) -> None:
         """Selects a type alone."""
-        place = self._rows.place_of(name)
+        place = self.rows.place_of(name)
         if place >= 0:
             self.selectRow(place)
-            self.scrollTo(self._rows.index(place, TYPE))
+            self.scrollTo(self.rows.index(place, TYPE))
 
     def _selected(self, *_: object) -> None:
         self.viewport().update()

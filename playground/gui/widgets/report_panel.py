@@ -54,10 +54,13 @@ class ReportPanel(QWidget):
     make_wanted = Signal(str, str)
     """the original's path, and a type that was made for the measurement only"""
 
-    def __init__(self, desk: Desk, form: ReportForm | None = None, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, desk: Desk, form: ReportForm | None = None, table: ReportTable | None = None) -> None:
+        """Form and table may be made before, to have shorter steps."""
+        super().__init__()
         self.setObjectName("report")
         self.form = form or ReportForm()
+        self.table = table or ReportTable(ReportModel())
+        self.model = self.table.rows
         self._desk = desk
         self._workshop: Any = None
         self._job = ""
@@ -127,8 +130,6 @@ class ReportPanel(QWidget):
     def _right(self) -> QWidget:
         self.plot = ReportPlot()
         self.plot.picked.connect(self._pick)
-        self.model = ReportModel(self)
-        self.table = ReportTable(self.model)
         self.table.picked.connect(self._pick)
         self.table.doubleClicked.connect(lambda index: self.library_wanted.emit(self.model.row(index.row()).path))
         above, below = QFrame(), QFrame()

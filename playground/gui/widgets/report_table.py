@@ -251,7 +251,7 @@ class ReportTable(QTableView):
         self.setObjectName("report.table")
         self.setAccessibleName("Quality, side by side")
         self.setModel(model)
-        self._rows = model
+        self.rows = model
         self.setItemDelegate(_Cells(self, model))
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -280,7 +280,7 @@ class ReportTable(QTableView):
 
     def choose(self, path: str) -> None:
         """Selects a row, telling nobody."""
-        place = self._rows.place_of(path)
+        place = self.rows.place_of(path)
         self.selectionModel().blockSignals(True)
         try:
             if place < 0:
@@ -290,14 +290,14 @@ class ReportTable(QTableView):
         finally:
             self.selectionModel().blockSignals(False)
         if place >= 0:
-            self.scrollTo(self._rows.index(place, MODEL))
+            self.scrollTo(self.rows.index(place, MODEL))
         self.viewport().update()
 
     def _selected(self, *_: object) -> None:
         self.viewport().update()
         place = self.place()
         if place >= 0:
-            self.picked.emit(self._rows.row(place).path)
+            self.picked.emit(self.rows.row(place).path)
 
     def resizeEvent(self, event: Any) -> None:
         super().resizeEvent(event)
