@@ -14,14 +14,17 @@ import psutil
 
 from playground.errors import StorageError
 
-_PART = re.compile(r"^.+\.(?P<pid>\d+)\.part$", re.DOTALL)
+_PART = re.compile(r"^.+\.(?P<pid>\d+)\.playground\.part$", re.DOTALL)
+"""ours, and surely so: the folder that somebody writes a model to may hold half-made files of other programs"""
 
 
 def part_of(target: Path) -> Path:
     """The name that this process writes a file (or folder) under until it is whole. Makes the folder, removes what died beside it.
 
-    StorageError if the folder cannot be written to.
+    StorageError if the folder cannot be written to, or if the name is that of a device or a pipe.
     """
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise StorageError(f"{target} is no ordinary file.", "Choose another place.")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(target.parent, os.W_OK):
@@ -32,9 +35,9 @@ def part_of(target: Path) -> Path:
         ) from None
     tidy(target.parent)
     name = target.name
-    while len(os.fsencode(name)) > 235:  # it is longer than the name itself, and names have a limit
+    while len(os.fsencode(name)) > 225:  # it is longer than the name itself, and names have a limit
         name = name[1:]
-    part = target.with_name(f"{name}.{os.getpid()}.part")
+    part = target.with_name(f"{name}.{os.getpid()}.playground.part")
     remove(part)
     return part
 

@@ -98,6 +98,7 @@ def quantize(home: Home, request: QuantizeRequest, work: Path) -> Chain:
             source = Path(_merge_step(making, source, there(request.adapter), request.scale, weights))
         if wanted.lower() in FLOATS:
             target = _target(home, request, wanted, ".gguf")
+            refuse_to_replace(target)
             size = weights if wanted.lower() != "f32" else 2 * weights
             making.add(convert(source, target, wanted.lower()), size)
             return making.whole
@@ -116,8 +117,8 @@ def quantize(home: Home, request: QuantizeRequest, work: Path) -> Chain:
     elif matrix:
         matrix = str(there(matrix))
     target = _target(home, request, wanted, ".gguf")
-    if target == source or (target.exists() and source.exists() and target.samefile(source)):
-        raise SettingError("The result would replace the model that it is made of.", "Choose another name with -o.")
+    parts = [source.parent / each for each in split_names(source.name)]
+    refuse_to_replace(target, *parts, *([Path(matrix)] if matrix else []))
     command = QuantizeGguf(
         REQUEST,
         str(source),
@@ -160,6 +161,7 @@ def adapter(home: Home, source: str, base: str, out: str, work: Path) -> Chain:
     """A GGUF LoRA file of an adapter folder."""
     folder = there(source)
     target = expanded(out).absolute() if out else free_name(home.adapters / f"{short_name(source)}.gguf")
+    refuse_to_replace(target)
     making = _Making(home, work)
     command = ConvertAdapter(REQUEST, str(folder), str(target), str(there(base)) if base else "")
     size = 2 * folder_bytes(folder) if folder.is_dir() else 0
@@ -170,6 +172,7 @@ def adapter(home: Home, source: str, base: str, out: str, work: Path) -> Chain:
 def imatrix(home: Home, model: str, text: str, out: str, work: Path) -> Chain:
     """An importance matrix of a GGUF file."""
     source, target = there(model), expanded(out).absolute() if out else home.cache / MATRICES / f"{short_name(model)}.gguf"
+    refuse_to_replace(target, *(source.parent / each for each in split_names(source.name)))
     making = _Making(home, work)
     making.add(_collect(source, calibration(text), target), matrix_bytes(source))
     return making.whole
@@ -258,6 +261,26 @@ def _target(home: Home, request: QuantizeRequest, kind: str, ending: str) -> Pat
         return free_name(home.models / name)
     out = expanded(request.out).absolute()
     return free_name(out / name) if ending and out.is_dir() else out
+
+
+def refuse_to_replace(target: Path, *needed: Path) -> None:
+    """SettingError if a GGUF file under this name would replace one of the files it is made of, or anything that is no GGUF file."""
+    if target in needed or any(target.samefile(each) for each in needed if target.exists() and each.exists()):
+        raise SettingError("The result would replace the model that it is made of.", "Choose another name with -o.")
+    if target.is_dir():
+        raise SettingError(f"{target} is a folder.", "Choose another name for the file with -o.")
+    if target.exists() and not _may_be_replaced(target):
+        raise SettingError(
+            f"There is already a file {target}, and it is no GGUF file.", "Choose another name with -o, or remove it first."
+        )
+
+
+def _may_be_replaced(path: Path) -> bool:
+    if not path.is_file():
+        return False  # a device, a pipe
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(4) in (b"GGUF", b"")
+    return False
 
 
 def free_name(path: Path) -> Path:

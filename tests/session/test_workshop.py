@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -142,6 +143,35 @@ def test_what_cannot_be_done_is_a_failed_job_with_a_sentence(
     assert starter().stat() == before
 
 
+def test_a_result_replaces_nothing_that_it_is_made_of_and_nothing_that_is_no_model(home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "a folder"
+    shutil.copytree(FOLDER, folder)
+    matrix = tmp_path / "matrix.gguf"
+    shutil.copyfile(starter(), matrix)
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    linked = tmp_path / "linked.gguf"
+    linked.symlink_to(starter())
+    work = workshop_chain.work_folder(home)
+    for source, to, out in (
+        (folder, "f16", folder / "model.safetensors"),
+        (folder, "Q8_0", folder / "model.safetensors"),
+        (folder, "f16", folder / "config.json"),
+        (starter(), "Q8_0", linked),
+        (starter(), "Q8_0", notes),
+        (starter(), "Q8_0", Path(os.devnull)),
+        (starter(), "Q8_0", matrix),
+    ):
+        with pytest.raises(SettingError, match=r"replace the model|no GGUF file") as raised:
+            workshop_chain.quantize(home, QuantizeRequest(str(source), to, out=str(out), imatrix=str(matrix)), work)
+        assert raised.value.hint
+    with pytest.raises(SettingError, match="no GGUF file"):
+        workshop_chain.adapter(home, str(folder), "", str(notes), work)
+    older = tmp_path / "older.gguf"
+    older.write_bytes(b"GGUF and so on")
+    assert workshop_chain.quantize(home, QuantizeRequest(str(starter()), "Q8_0", out=str(older)), work).steps
+
+
 def test_a_folder_that_is_not_whole_is_said(listening: Listening, tmp_path: Path, home: Home) -> None:
     for name, files in {
         "bare": (),
@@ -180,14 +210,18 @@ def test_what_a_killed_program_left_on_its_way_goes_when_the_workshop_opens(home
     folder.mkdir(parents=True)
     (folder / "half.gguf").write_bytes(b"x" * 1000)
     home.models.mkdir(parents=True)
-    (home.models / f"model.gguf.{dead_pid}.part").write_bytes(b"x")
-    (home.models / f"model.gguf.{os.getpid()}.part").write_bytes(b"x")
+    (home.models / f"model.gguf.{dead_pid}.playground.part").write_bytes(b"x")
+    (home.models / f"model.gguf.{os.getpid()}.playground.part").write_bytes(b"x")
+    (home.models / f"album.{dead_pid}.part").write_bytes(b"another program's")
     workshop = Workshop(home, lambda event: None)
     until = time.monotonic() + 10
-    while len(left(home)) > 1 and time.monotonic() < until:
+    while len(left(home)) > 2 and time.monotonic() < until:
         time.sleep(0.02)
     workshop.close()
-    assert left(home) == [str(home.models / f"model.gguf.{os.getpid()}.part")], "what somebody is at stays"
+    assert {Path(each).name for each in left(home)} == {
+        f"model.gguf.{os.getpid()}.playground.part",
+        f"album.{dead_pid}.part",
+    }, "what somebody is at stays, and what is not ours"
 
 
 def test_a_plan_of_a_file_has_the_quantizers_own_sizes(listening: Listening, home: Home) -> None:
