@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from playground import events, protocol
-from playground.errors import PlaygroundError
+from playground.errors import NotFoundError, PlaygroundError
 from playground.history import export
 from playground.history.recorder import StoreTrouble
 from playground.history.records import Chat, FitRow, GenerationRow, SearchHit, SessionRow, TokenRow, new_id
@@ -28,10 +28,12 @@ from playground.session.engine import EngineHost
 from playground.session.ledger import Ledger, Listener
 from playground.session.measuring import Measuring
 from playground.session.replies import Replies, change, put
+from playground.session.reply_tokens import reply_tokens
 from playground.session.tree import Tree, title_of
 
 if TYPE_CHECKING:
     from playground.session.compare import Comparisons
+    from playground.session.lab import Lab
     from playground.session.prompt_sets import PromptSets
     from playground.session.shelf import Shelf
     from playground.session.workshop import Workshop
@@ -59,6 +61,7 @@ class Session:
         self._last_load: tuple[Path, ContextSettings, str] | None = None
         self._compare: Comparisons | None = None
         self._prompt_sets: PromptSets | None = None
+        self._lab: Lab | None = None
         self._shelf: Shelf | None = None
         self._workshop: Workshop | None = None
         self._measured = ""
@@ -87,6 +90,8 @@ class Session:
         if self._prompt_sets is not None:
             self._prompt_sets.pause(wait_s=2.0)
         self._measuring.close()
+        if self._lab is not None:
+            self._lab.close()
         if self._shelf is not None:
             self._shelf.close()
         if self._workshop is not None:
@@ -141,6 +146,16 @@ class Session:
 
                 self._prompt_sets = PromptSets(self._ledger, self._engine, self.compare)
             return self._prompt_sets
+
+    @property
+    def lab(self) -> Lab:
+        """What comes next, and what the model thinks of a text. Made when it is first wanted."""
+        with self._lock:
+            if self._lab is None:
+                from playground.session.lab import Lab
+
+                self._lab = Lab(self._lock, self._ledger, self._engine, self._replies, self._with_tree)
+            return self._lab
 
     @property
     def workshop(self) -> Workshop:
@@ -246,6 +261,32 @@ class Session:
                 self._replies.reply(tree, new.id, "")
 
         self._with_tree(chat_id, go)
+
+    def fork(self, chat_id: str, message_id: str, generation_id: str, index: int, token_id: int) -> None:
+        """Another version of a reply, beside it: its recorded tokens before `index` of a generation, then `token_id`, then what follows."""
+        self._replies.refuse_if_busy()
+
+        def read(store: Store) -> tuple[GenerationRow, list[TokenRow], int, str]:
+            row = store.generation(generation_id)
+            found = {(each.generation_id, each.row.index): each for each in reply_tokens(store, row.message_id)}
+            if (generation_id, index) not in found:
+                raise NotFoundError("That token is not in this reply any more.", "Open the chat again.")
+            return row, store.tokens(generation_id)[:index], found[generation_id, index].offset, row.message_id
+
+        def go(tree: Tree, answer: Future[tuple[GenerationRow, list[TokenRow], int, str]]) -> None:
+            row, tokens, offset, of = answer.result()
+            if tree.message(of).parent_id != tree.message(message_id).parent_id:
+                raise PlaygroundError("That token belongs to another reply.", "Open the chat again.")
+            self._replies.refuse_if_busy()
+            self._replies.fork(tree, tree.message(of), (row, tokens, offset), token_id)
+
+        def done(answer: Future[tuple[GenerationRow, list[TokenRow], int, str]]) -> None:
+            try:
+                self._with_tree(chat_id, lambda tree: go(tree, answer))
+            except PlaygroundError as error:
+                self._ledger.tell_now(events.Notice("error", error.message, error.hint, key="reply"))
+
+        self._ledger.read(read).add_done_callback(done)
 
     def continue_reply(self, chat_id: str, message_id: str) -> None:
         """Goes on with a reply that was stopped, cut off or interrupted, in the same message."""

@@ -5,10 +5,11 @@ Holds what is in force for the next token (sampling and pace) and the completion
 
 from __future__ import annotations
 
+import codecs
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
@@ -26,6 +27,8 @@ from playground.session.tree import Tree
 
 log = logging.getLogger(__name__)
 
+Recorded = tuple[GenerationRow, Sequence[TokenRow], int]
+"""a generation, its tokens before some place, and where that is in the message, in characters"""
 ALTERNATIVES = 8
 """candidates recorded with every token"""
 
@@ -44,6 +47,8 @@ class Replies:
         self.pace = 0.0
         self.elsewhere: Callable[[], bool] = lambda: False
         """whether a comparison has the model"""
+        self.make_way: Callable[[], None] = lambda: None
+        """ends what the lab asks of the model"""
 
     def set_sampling(self, settings: SamplingSettings) -> None:
         """In force for the next token if a completion is running."""
@@ -149,6 +154,47 @@ class Replies:
                 ),
             )
 
+    def fork(self, tree: Tree, of: MessageRow, record: Recorded, token_id: int) -> None:
+        """Another version of a reply, beside it: the same tokens up to a place, `token_id` there, and what the model says then.
+
+        `record`: the generation, its tokens before that place, and how far the message's text goes until there.
+        """
+        before, tokens, offset = record
+        if before.model_path != self._engine.state.path:
+            raise PlaygroundError(
+                f"This reply was written by {before.model_name or 'another model'}.",
+                "Load that model to let the reply fork here.",
+            )
+        head = before.prompt_ids[: len(before.prompt_ids) - before.continued]
+        tail = (*before.prompt_ids[len(head) :], *(token.token_id for token in tokens), token_id)
+
+        def named(event: protocol.Message) -> None:
+            with self._lock:
+                if isinstance(event, protocol.Tokenized) and self.running is None:
+                    content = of.content[:offset] + text_of_last(event.pieces)
+                    self._fork_with(tree, of, head, tail, content, event.ends)
+                elif isinstance(event, protocol.Failed):
+                    self._ledger.tell(events.Notice("error", event.message, event.hint, key="reply"))
+
+        self._engine.ask(lambda request: protocol.Tokenize(request, prompt_ids=tail[-4:]), named)
+
+    def _fork_with(
+        self, tree: Tree, of: MessageRow, head: tuple[int, ...], tail: tuple[int, ...], content: str, ends: bool
+    ) -> None:
+        message = tree.add("assistant", content, of.parent_id, "complete" if ends else "streaming", of.reply_start)
+        put(self._ledger, tree, message)
+        if ends:  # the model's own end was chosen: nothing follows
+            return
+        sampling, pace = self.sampling, self.pace
+        self._begin(
+            tree,
+            message,
+            len(tail),
+            lambda request: protocol.Generate(
+                request, (sampling,), prompt_ids=head, continued=tail, alternatives=ALTERNATIVES, pace=pace
+            ),
+        )
+
     def _begin(self, tree: Tree, message: MessageRow, continued: int, command: Callable[[int], protocol.Generate]) -> None:
         """Stores a generation and, once that is written, sends its command; waits for a model that is being loaded."""
         row = GenerationRow(
@@ -192,6 +238,7 @@ class Replies:
             with self._lock:
                 if self.running is not running:
                     return
+                self.make_way()
                 try:
                     running.request = self._engine.ask(command, running.take)
                 except PlaygroundError as error:
@@ -234,6 +281,14 @@ class Replies:
             if problem.kind == "Bug":
                 log.error("generation failed: %s\n%s", problem.message, problem.details)
             self._ledger.tell(events.Notice("error", problem.message, problem.hint, key="reply"))
+
+
+def text_of_last(pieces: Sequence[str]) -> str:
+    """What becomes readable with the last of some tokens, given the bytes of each in hexadecimal."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    for piece in pieces[:-1]:
+        decoder.decode(bytes.fromhex(piece))
+    return decoder.decode(bytes.fromhex(pieces[-1])) if pieces else ""
 
 
 def put(ledger: Ledger, tree: Tree, message: MessageRow, **session_fields: Any) -> None:
