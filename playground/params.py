@@ -297,6 +297,7 @@ PRESETS: dict[str, SamplingSettings] = {
 
 Precision = Literal["auto", "f32", "bf16", "f16", "int8", "nf4"]
 
+
 @dataclass(frozen=True)
 class BeamSettings:
     """A beam search: how many continuations are kept, how long they may get, how finished ones are ranked."""
@@ -332,6 +333,12 @@ class BeamSettings:
         label="Early stopping",
         help="When the search ends: off, when no living beam looks better than those that have ended; on, as soon as as many have ended as "
         "there are beams; never, only when none can become better any more.",
+    )
+    arithmetic: Literal["auto", "f32", "engine"] = setting(
+        "auto",
+        label="Arithmetic",
+        help="engine computes as in a chat, where 16-bit weights round what they are multiplied with: scores are off by some thousandths. f32 "
+        "does not round, with a second copy of the weights; auto does so for small models.",
     )
 
     def __post_init__(self) -> None:

@@ -686,6 +686,8 @@ class BeamsFound:
     tokens: int
     """that were computed, of all beams together"""
     decode_s: float
+    arithmetic: str = "engine"
+    """`engine`: as in a chat; `f32`: without its rounding"""
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ class Engine:
         self.before_finish()
         self._link.send(Finished(command.request, "cancelled" if cancelled else "done"))
 
-    def beam(self, command: Beam) -> None:
+    def beam(self, command: Beam, arithmetic: str = "engine") -> None:
         text, ids = self._prompt(command)
         started = time.perf_counter()
         cached = self._prefill(command.request, ids, scale=command.adapter_scale)
@@ -100,7 +100,7 @@ class Engine:
         )
         found = beam.search(command, ids, self._vocabulary, self._decoder, self._link.send, self._stop(command.request))
         self.before_finish()
-        self._link.send(found)
+        self._link.send(replace(found, arithmetic=arithmetic))
         self._link.send(Finished(command.request, "cancelled" if found.why == "cancelled" else "done"))
 
     def tokenize(self, command: Tokenize) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 
 import psutil
 
-from playground.errors import WorkerError
+from playground.errors import MemoryShortError, StorageError, WorkerError
 from playground.protocol import Beam, Generate, Load, Loaded, MemoryUsed, ModelHashed, NextToken, Progress, Score, Tokenize
+from playground.workers import llama_exact
 from playground.workers.base import Link
 from playground.workers.engine import Engine
 from playground.workers.llama_engine import LlamaDecoder
@@ -32,6 +33,8 @@ class Llama:
         self._link = link
         self._model: Model | None = None
         self._engine: Engine | None = None
+        self._exact: Model | None = None
+        self._exact_engine: Engine | None = None
         self._before = 0
         self._measuring = False
 
@@ -39,17 +42,18 @@ class Llama:
         return {
             Load: self.load,
             Generate: lambda command: self._ready().generate(command),
-            Beam: lambda command: self._ready().beam(command),
+            Beam: self.beam,
             Tokenize: lambda command: self._ready().tokenize(command),
             NextToken: lambda command: self._ready().next_token(command),
             Score: lambda command: self._ready().score(command),
         }
 
     def close(self) -> None:
-        self._engine = None
-        if self._model is not None:
-            self._model.close()
-            self._model = None
+        self._engine = self._exact_engine = None
+        for model in (self._exact, self._model):
+            if model is not None:
+                model.close()
+        self._model = self._exact = None
 
     def load(self, command: Load) -> None:
         started = time.perf_counter()
@@ -82,6 +86,24 @@ class Llama:
             else:
                 threading.Thread(target=self._hash, args=(path,), name="hash", daemon=True).start()
         self._link.send(Loaded(command.request, model.info(sha256), time.perf_counter() - started))
+
+    def beam(self, command: Beam) -> None:
+        """In f32 where that is asked for, or cheap: the model is held a second time for it, until another one is loaded."""
+        engine, wanted = self._ready(), command.settings.arithmetic
+        assert self._model is not None
+        if wanted == "engine" or (wanted == "auto" and not llama_exact.is_cheap(self._model)):
+            engine.beam(command)
+            return
+        if self._exact_engine is None:
+            try:
+                self._exact = llama_exact.exact(self._model, lambda fraction: not self._link.cancelled(command.request))
+            except (StorageError, MemoryShortError):
+                if wanted == "f32":
+                    raise
+                engine.beam(command)
+                return
+            self._exact_engine = Engine(self._link, self._exact, LlamaDecoder(self._exact))
+        self._exact_engine.beam(command, "f32")
 
     def _measure(self) -> None:
         """Once a load: the first completion has touched every weight and buffer."""

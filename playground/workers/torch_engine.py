@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from playground.errors import Cancelled, WorkerError
+from playground.errors import Cancelled, SettingError, WorkerError
 from playground.protocol import Beam, Generate, Load, Loaded, MemoryUsed, ModelHashed, NextToken, Progress, Score, Tokenize
 from playground.workers import torch_lib
 from playground.workers.base import Link
@@ -31,7 +31,7 @@ class Transformers:
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._path = ""
+        self._path = self._precision = ""
         self._engine: Engine | None = None
         self._before = 0
         self._measuring = False
@@ -40,7 +40,7 @@ class Transformers:
         return {
             Load: self.load,
             Generate: lambda command: self._ready().generate(command),
-            Beam: lambda command: self._ready().beam(command),
+            Beam: self.beam,
             Tokenize: lambda command: self._ready().tokenize(command),
             NextToken: lambda command: self._ready().next_token(command),
             Score: lambda command: self._ready().score(command),
@@ -77,7 +77,7 @@ class Transformers:
         if command.adapter:
             torch_adapter.put_on(model, Path(command.adapter).absolute())
         vocabulary = TorchVocabulary(path, model.n_vocab, model.end_tokens())
-        self._path = str(path)
+        self._path, self._precision = str(path), model.precision
         self._engine = Engine(self._link, vocabulary, TorchDecoder(model))
         self._engine.before_finish = self._measure
         sha256 = command.sha256
@@ -88,6 +88,13 @@ class Transformers:
                 threading.Thread(target=self._hash, args=(path, folder.files), name="hash", daemon=True).start()
         info = model.info(vocabulary.template is not None, sha256)
         self._link.send(Loaded(command.request, info, time.perf_counter() - started))
+
+    def beam(self, command: Beam) -> None:
+        if command.settings.arithmetic == "f32" and self._precision != "f32":
+            raise SettingError(
+                "This folder is not loaded in f32.", "Load it with precision f32, or take the engine's own arithmetic."
+            )
+        self._ready().beam(command, "f32" if self._precision == "f32" else "engine")
 
     def _measure(self) -> None:
         """Once a load: the first completion has touched every weight and buffer."""
