@@ -223,6 +223,8 @@ class QuantizePanel(QWidget):
             self.types.choose(best.name if best is not None else self.model.row(0).name)
         self.all_button.setText("Fewer types" if self.model.everything else f"All {self.model.total} types")
         self.all_button.setAccessibleName(self.all_button.text())
+        self.all_button.ensurePolished()
+        self.all_button.setMinimumWidth(self.all_button.sizeHint().width())  # else the wrapped reason takes its room
 
     # -- what will happen
 
