@@ -13,6 +13,7 @@ import sys
 PARTS = {
     "streaming": "a completion through the session, against the same loop on bare llama-cpp-python",
     "compare": "four settings of one prompt together, against one after another and against a bare batched loop",
+    "lab": "a slider's tick to the end of painting in the decoding lab, at a vocabulary of 152k",
     "start": "start to first paint, against a bare PySide6 window",
     "fit": "memory predicted before a load, against what the engine's process takes",
     "stalls": "longest stall of the window's thread while a reply streams, and the memory of its process",
