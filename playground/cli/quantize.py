@@ -75,7 +75,7 @@ def _make(conversation: Conversation, source: Path, args: argparse.Namespace) ->
         "path": made.path,
         "bytes": made.bytes,
         "type": path_type(request.to),
-        "bits_per_weight": _bits(path, made.bytes),
+        "bits_per_weight": _bits(path),
         "seconds": round(made.seconds, 3),
         "notes": list(made.notes),
         "steps": list(made.steps),
@@ -192,14 +192,12 @@ def path_type(to: str) -> str:
     return spelled(to)
 
 
-def _bits(path: Path, size: int) -> float:
-    """Mean bits a weight: of the weights alone in a GGUF file, of all files in a folder."""
+def _bits(path: Path) -> float:
+    """Mean bits a weight, of the weights alone."""
     from playground.models.gguf_header import open_gguf
     from playground.models.safetensors_header import open_safetensors
 
     with contextlib.suppress(PlaygroundError, ZeroDivisionError):
-        if path.is_dir():
-            return round(8 * size / open_safetensors(path).parameters, 4)
-        header = open_gguf(path)
+        header = open_safetensors(path) if path.is_dir() else open_gguf(path)
         return round(8 * header.weight_bytes / header.parameters, 4)
     return 0.0

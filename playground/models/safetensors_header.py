@@ -24,6 +24,10 @@ _BITS = {
     "U8": 8, "BOOL": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "C64": 64,
 }  # fmt: skip
 
+_PACKED = ".quant_state.bitsandbytes__"
+_SCALES = (".weight.absmax", ".weight.quant_map", ".weight.nested_absmax", ".weight.nested_quant_map", ".SCB", ".weight_format")
+"""what bitsandbytes writes beside the weights it quantized"""
+
 
 @dataclass(frozen=True, slots=True)
 class SafeTensor:
@@ -58,7 +62,13 @@ class SafetensorsHeader:
 
     @property
     def parameters(self) -> int:
-        return sum(tensor.elements for tensor in self.tensors)
+        """The model's: weights that bitsandbytes packed two to a byte count twice, and what belongs to their scales not at all."""
+        packed = {tensor.name.partition(_PACKED)[0] for tensor in self.tensors if _PACKED in tensor.name}
+        return sum(
+            tensor.elements * (2 if tensor.name in packed else 1)
+            for tensor in self.tensors
+            if not tensor.name.endswith(_SCALES) and _PACKED not in tensor.name
+        )
 
 
 def read_safetensors(read: Read, name: str, size: int | None = None) -> SafetensorsHeader:

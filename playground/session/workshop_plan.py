@@ -9,22 +9,25 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from playground.errors import Cancelled, PlaygroundError, WorkerError
+from playground.errors import Cancelled, ModelFileError, PlaygroundError, WorkerError
 from playground.memory.devices import Device, find_devices
 from playground.memory.fit import fit
 from playground.memory.shape import ModelShape
 from playground.memory.transformers_fit import transformers_fit
 from playground.models import library, quantization
+from playground.models.details import describe
 from playground.models.gguf_header import open_gguf
 from playground.models.safetensors_header import open_safetensors
 from playground.paths import Home
 from playground.protocol import SurveyTypes, TypeSize, TypesSurveyed
 from playground.session import fitting
 from playground.session import workshop_chain as chains
-from playground.session.shelf_fit import usual
+from playground.session.verdicts import usual
 from playground.session.workshop_jobs import FOLDER_TYPES, Plan, TypeRow
 from playground.session.workshop_steps import REQUEST, Step, Stop, run_step
 
+_WHOLE = ("F64", "F32", "F16", "BF16", "")
+"""what a folder may be in"""
 _FOLDER = {
     "nf4": ("four bits for transformers, trains and chats", 4.127, 0.05),
     "int8": ("eight bits for transformers", 8.0, 0.005),
@@ -35,7 +38,10 @@ def make(home: Home, source: Path, adapter: str, stop: Stop) -> Plan:
     """The plan; its `problem` says why nothing can be made of this model. Cancelled if `stop` says so."""
     row = library.inspect(source)
     kind = "safetensors" if source.is_dir() else "gguf"
-    plan = Plan(str(source), row.name, kind, row.size, row.quantization, ())
+    if row.kind == kind:
+        plan = Plan(str(source), row.name, kind, row.size, row.quantization, ())
+    else:  # a folder with a GGUF file in it too, which is not what a folder is quantized from
+        plan = Plan(str(source), source.name, kind, chains.folder_bytes(source), describe(source).quantization, ())
     try:
         return _gguf(home, source, plan, stop) if kind == "gguf" else _folder(home, source, plan, adapter)
     except Cancelled:
@@ -68,6 +74,11 @@ def _gguf(home: Home, source: Path, plan: Plan, stop: Stop) -> Plan:
 
 def _folder(home: Home, source: Path, plan: Plan, adapter: str) -> Plan:
     header = open_safetensors(source)
+    if plan.quantization not in _WHOLE:
+        raise ModelFileError(
+            f"{plan.name} is quantized already ({plan.quantization}), and its weights cannot be turned back.",
+            "Take the original model instead.",
+        )
     weights = chains.folder_bytes(source)
     table = [(tensor.name, tuple(reversed(tensor.shape))) for tensor in header.tensors]
     shape, devices = _shape(source), find_devices()

@@ -31,6 +31,24 @@ def test_names_shapes_and_bytes():
     assert header.tensors[0].shape == (4, 3)
 
 
+def test_weights_that_bitsandbytes_packed_are_counted_one_by_one():
+    def row(shape: list[int], place: int, dtype: str = "U8") -> dict[str, Any]:
+        return {"dtype": dtype, "shape": shape, "data_offsets": [place, place + shape[0]]}
+
+    nf4 = {
+        "a.weight": row([6, 1], 0),
+        "a.weight.absmax": row([2], 6),
+        "a.weight.nested_absmax": row([2], 8),
+        "a.weight.nested_quant_map": row([2], 10),
+        "a.weight.quant_map": row([2], 12),
+        "a.weight.quant_state.bitsandbytes__nf4": row([5], 14),
+        "norm.weight": row([3], 19),
+    }
+    assert read(made(nf4, 22)).parameters == 12 + 3
+    int8 = {"a.weight": row([12, 1], 0, "I8"), "a.SCB": row([4], 12), "a.weight_format": {**row([1], 16), "shape": []}}
+    assert read(made(int8, 17)).parameters == 12
+
+
 def test_shards_are_one_model(tmp_path: Path):
     (tmp_path / "a.safetensors").write_bytes(made(ONE, 24))
     (tmp_path / "b.safetensors").write_bytes(made({"v": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}, 8))

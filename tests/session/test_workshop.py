@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,8 +18,9 @@ from playground.errors import NotFoundError, SettingError, StorageError
 from playground.models import quantization
 from playground.models.gguf_header import open_gguf
 from playground.paths import Home, starter
-from playground.session import workshop_chain
+from playground.session import workshop_chain, workshop_plan
 from playground.session.workshop import JobChanged, Making, QuantizeRequest, Workshop
+from playground.session.workshop_steps import Stop
 from tests.models_made import Shape, shaped_model
 from tests.session.conftest import PATIENCE, Listening
 
@@ -246,6 +248,18 @@ def test_a_plan_of_a_folder_comes_near_and_has_its_own_types(listening: Listenin
     for name, row in exact.items():
         assert rows[name].size == pytest.approx(row.size, rel=0.06), name
         assert rows[name].needs_imatrix == row.needs_imatrix, name
+
+
+def test_nothing_is_planned_for_a_folder_that_is_quantized_already(home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "four bits"
+    shutil.copytree(FOLDER, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+    (folder / "config.json").write_text(json.dumps(config))
+    plan = workshop_plan.make(home, folder, "", Stop())
+    assert plan.rows == ()
+    assert "quantized already (NF4)" in plan.problem
+    assert plan.hint
 
 
 def test_a_plan_of_what_is_quantized_already_says_so(listening: Listening, tmp_path: Path) -> None:
