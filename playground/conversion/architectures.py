@@ -194,6 +194,7 @@ TABLE: dict[str, Architecture] = {
         "OLMo 2",
         Arch.OLMO2,
         ("attn_q", "attn_k", "attn_v", "attn_output", *_QK_NORMS, "ffn_gate", "ffn_up", "ffn_down", *_POST_NORMS),
+        output="needed",
         extra=(olmo2,),
     ),
     "OlmoeForCausalLM": Architecture(

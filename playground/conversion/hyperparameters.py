@@ -64,8 +64,13 @@ def key_heads(config: Config) -> int:
 
 
 def write_rope(header: Header, config: Config, name: str, scalings: tuple[str, ...]) -> None:
-    """Base frequency, rotated part and scaling. Raises ModelFileError for a scaling that llama.cpp does not compute here."""
+    """Base frequency, rotated part and scaling. Raises ModelFileError for what llama.cpp does not compute here."""
     writer, rope = header.writer, config.rope()
+    if config.rotated % 2 or config.rotated <= 0:
+        raise ModelFileError(
+            f"This {name} model rotates {config.rotated} elements of each head, and llama.cpp rotates pairs.",
+            "Use the folder with the transformers engine.",
+        )
     writer.add_rope_dimension_count(config.rotated)
     writer.add_rope_freq_base(rope.theta)
     if rope.kind == "default":

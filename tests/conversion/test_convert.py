@@ -177,6 +177,8 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no config": (lambda f: (folders.make(f) / "config.json").unlink(), "no config.json"),
     "config without layers": (lambda f: folders.make(f, num_hidden_layers=None), "num_hidden_layers"),
     "config of other sizes": (lambda f: folders.make(f, intermediate_size=64), "config.json says"),
+    "half a pair rotated": (
+        lambda f: folders.make(f, architectures=["Qwen2ForCausalLM"], rope_parameters={"partial_rotary_factor": 0.4}), "rotates pairs"),
     "heads that do not divide": (lambda f: folders.make(f, num_key_value_heads=3), "cannot share"),
     "a weight missing": (lambda f: folders.make(f, tensors=without("model.layers.1.mlp.up_proj.weight")), "incomplete"),
     "the output missing": (lambda f: folders.make(f, tensors=without("lm_head.weight")), "output.weight"),

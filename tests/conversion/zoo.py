@@ -101,7 +101,7 @@ ANIMALS: tuple[Animal, ...] = (
     Animal("gpt2", "gpt2", {"n_positions": 512}),
     Animal("olmo", "olmo", {"clip_qkv": 1.5}),
     Animal("olmo2", "olmo2"),
-    Animal("olmo3", "olmo3", {"sliding_window": 32, "num_hidden_layers": 5}),
+    Animal("olmo3", "olmo3", {"tie_word_embeddings": True, "sliding_window": 32, "num_hidden_layers": 5}),
     Animal("olmoe", "olmoe", {"num_experts": 6, "num_experts_per_tok": 2, **_FULL}),
     Animal("granite", "granite", {"tie_word_embeddings": True, **_GRANITE}),
     Animal("granite-moe", "granitemoe", {"num_local_experts": 5, "num_experts_per_tok": 2, **_GRANITE}),
