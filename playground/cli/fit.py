@@ -59,7 +59,7 @@ def run_fit(args: argparse.Namespace) -> int:
     elif what.format == "safetensors":
         result = _transformers(args, what)
     else:
-        found, largest = fitting.estimate(what, _context(args), runtime=_learned())
+        found, largest = fitting.estimate(what, _context(args), runtime=learned_runtime())
         result = found.to_dict() | {"largest_context": largest}
         if file is not None:
             from playground.session.dry_run import dry_run
@@ -85,7 +85,7 @@ def _file_to_count(args: argparse.Namespace) -> Path:
     return local_file(home(), args.model)
 
 
-def _learned() -> dict[str, int]:
+def learned_runtime() -> dict[str, int]:
     """The runtime term as loads on this machine have measured it; nothing where there was none yet."""
     from playground.history.store import Store
     from playground.session import fitting

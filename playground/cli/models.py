@@ -6,10 +6,14 @@ import argparse
 import signal
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from playground.cli.common import add_json, count, emit, note
 from playground.paths import home
+
+if TYPE_CHECKING:
+    from playground.models.files import ChoiceVerdicts
+    from playground.models.hub import ModelPage
 
 
 def add(verbs: Any) -> None:
@@ -72,17 +76,15 @@ def run_search(args: argparse.Namespace) -> int:
 
 
 def run_show(args: argparse.Namespace) -> int:
-    from playground.memory.devices import find_devices
+    from playground.cli.fit import learned_runtime
     from playground.models import commands
-    from playground.models.hub import Hub
-    from playground.params import ContextSettings
-    from playground.session import fitting
 
-    fit = None
-    if fitting.is_repo(args.model):
-        settings = ContextSettings(context=4096, sequences=1)
-        fit = fitting.choice_fit(Hub().model(args.model), find_devices(), settings)
-    return _give(args, "show", commands.show(home(), args.model, fit, args.card))
+    def judge(page: ModelPage) -> ChoiceVerdicts:
+        from playground.session.verdicts import judge_page  # a model on this disk needs no arithmetic
+
+        return judge_page(page, learned_runtime())
+
+    return _give(args, "show", commands.show(home(), args.model, judge, args.card))
 
 
 def run_get(args: argparse.Namespace) -> int:

@@ -16,14 +16,14 @@ from typing import Any
 
 from playground.errors import Cancelled, HubError, NotFoundError, StorageError, WorkerError, from_kind
 from playground.models import download_plan, library, places
-from playground.models.files import Choice, recommend
+from playground.models.files import ChoiceVerdicts, recommend
 from playground.models.hub import Hub, ModelPage, Query
 from playground.models.library import Row
 from playground.paths import Home, existing, expanded
 from playground.process import Exit, WorkerProcess
 from playground.protocol import Cancel, Download, DownloadDone, DownloadProgress, Failed, Finished
 
-Fit = Callable[[Choice], str]
+Judge = Callable[[ModelPage], ChoiceVerdicts]
 
 
 def list_models(home: Home, on_row: Callable[[Row], None] | None = None) -> dict[str, Any]:
@@ -43,11 +43,11 @@ def search(query: Query, limit: int = 20) -> dict[str, Any]:
     return {"query": query.text, "models": [dataclasses.asdict(row) for row in rows], "more": not results.ended}
 
 
-def show(home: Home, name: str, fit: Fit | None = None, card: bool = False) -> dict[str, Any]:
+def show(home: Home, name: str, judge: Judge | None = None, card: bool = False) -> dict[str, Any]:
     """One model: a repository's page (`owner/name`), or a row of the library with everything its headers say."""
     if "/" in name and ":" not in name and existing(name) is None:
         try:
-            return _page(Hub().model(name), fit) | ({"card": Hub().card(name)} if card else {})
+            return _page(Hub().model(name), judge) | ({"card": Hub().card(name)} if card else {})
         except HubError:
             try:  # the hub is away: what is here can be shown all the same
                 library.resolve(home, name)
@@ -204,8 +204,9 @@ def _row(home: Home, name: str) -> Row:
     return next((row for row in rows if Path(row.path) == path), None) or library.inspect(path)
 
 
-def _page(page: ModelPage, fit: Fit | None) -> dict[str, Any]:
-    best = recommend(page.choices, fit)
+def _page(page: ModelPage, judge: Judge | None) -> dict[str, Any]:
+    judged = judge(page) if judge else ChoiceVerdicts({}, recommend(page.choices, None))
+    best = judged.recommended
     return {
         **dataclasses.asdict(page.found),
         "revision": page.revision,
@@ -222,7 +223,8 @@ def _page(page: ModelPage, fit: Fit | None) -> dict[str, Any]:
                 "bits": each.bits,
                 "quality": each.quality,
                 "complete": each.complete,
-                "fit": fit(each) if fit and each.kind in ("gguf", "safetensors") else "",
+                "fit": judged.verdicts[each.path].verdict if each.path in judged.verdicts else "",
+                "fit_why": judged.verdicts[each.path].why if each.path in judged.verdicts else "",
                 "recommended": each is best.choice,
             }
             for each in page.choices
@@ -230,6 +232,7 @@ def _page(page: ModelPage, fit: Fit | None) -> dict[str, Any]:
         "files": [dataclasses.asdict(file) for file in page.files],
         "recommended": best.choice.path if best.choice else "",
         "why": best.why,
+        "note": judged.note,
     }
 
 
@@ -259,6 +262,11 @@ def _page_lines(page: dict[str, Any]) -> Iterator[str]:
         )
     yield from _table(rows)
     yield f"* {page['why']}" if page["recommended"] else page["why"]
+    if page["note"]:
+        yield page["note"]
+    yield from (f"{each['label']}: {each['fit_why']}" for each in page["choices"] if each["fit_why"] and not each["fit"])
+    if page.get("card"):
+        yield from ("", page["card"])
 
 
 def _job(job: download_plan.Job) -> dict[str, Any]:

@@ -67,6 +67,26 @@ class Recommendation:
     why: str
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """A verdict in a word (`fits`, `tight`, `partly on CPU`, `does not fit`; empty where it cannot be said), and one sentence."""
+
+    verdict: str
+    why: str = ""
+    total: int = 0
+    context: int = 0
+
+
+@dataclass(frozen=True)
+class ChoiceVerdicts:
+    """Verdicts of a page's choices by path, and the one to take."""
+
+    verdicts: dict[str, Verdict]
+    recommended: Recommendation
+    note: str = ""
+    """what the verdicts lack, in a sentence; empty where headers were read"""
+
+
 _BITS: dict[str, float] = {
     "F32": 32, "F16": 16, "BF16": 16, "Q8_0": 8.5, "Q6_K": 6.6, "Q5_K_M": 5.7, "Q5_K_S": 5.5, "Q5_1": 6.0, "Q5_0": 5.5,
     "Q4_K_M": 4.85, "Q4_K_S": 4.6, "Q4_1": 5.0, "Q4_0": 4.55, "IQ4_NL": 4.5, "IQ4_XS": 4.25, "MXFP4": 4.25, "NVFP4": 4.5,
@@ -152,6 +172,9 @@ def recommend(found: Sequence[Choice], fit: Callable[[Choice], str] | None = Non
     if partly:
         best = min(partly, key=lambda each: abs((each.bits or 16) - 4.85))
         return Recommendation(best, f"None fits whole; {best.label} runs partly on the CPU, slower.")
+    if unknown := [each for each in by_use if not verdicts[each.path]]:
+        best = min(unknown, key=lambda each: each.size)
+        return Recommendation(best, f"{best.label} may fit: what it takes beside its weights is not known.")
     smallest = min(models, key=lambda each: each.size)
     return Recommendation(None, f"Even the smallest, {smallest.label}, does not fit in this machine's memory.")
 

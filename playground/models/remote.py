@@ -56,6 +56,8 @@ class RemoteFile:
             if response.status_code == 416:
                 return b""
             http.hf_raise_for_status(response)
+            if response.headers.get("Content-Type", "").startswith("text/html") and not self.path.endswith((".html", ".htm")):
+                raise hub_client.nonsense(f"{self.path} of {self.repo}")
             if response.status_code == 200:
                 self.size = _number(response.headers.get("Content-Length"))
                 if start:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from playground.memory.shape import ModelShape
 from playground.memory.sources import read_config, shape_from_config, shape_from_gguf
 from playground.memory.transformers_fit import Load, transformers_fit
 from playground.models import library
-from playground.models.files import Choice, recommend
+from playground.models import token as tokens
+from playground.models.files import recommend
 from playground.models.gguf_header import merge_splits, open_gguf, split_names
 from playground.models.hub import Hub, ModelPage
 from playground.models.remote import read_whole, remote_gguf, remote_safetensors
@@ -80,30 +81,9 @@ def of_repo(repo: str, file: str = "", page: ModelPage | None = None) -> Subject
             raise NotFoundError(f"{repo} has no model file that can be used here.", "Choose another repository.")
         file = best.path
     if file.endswith(".gguf"):
-        header, read = remote_gguf(repo, file)
+        header, read = remote_gguf(repo, file, token=tokens.current())
         return Subject(f"{repo}:{file}", shape_from_gguf(header), "gguf", sum(each.bytes_read for each in read))
     return _remote_folder(repo, file)
-
-
-def choice_fit(page: ModelPage, devices: list[Device], settings: ContextSettings) -> Callable[[Choice], str]:
-    """A verdict for each choice of a repository's page, from one header: the shapes are the same, only the weights differ.
-
-    The verdict is empty where no header can be had (offline, gated): nothing is guessed.
-    """
-    shapes: dict[str, ModelShape | None] = {}
-
-    def verdict(choice: Choice) -> str:
-        if choice.kind not in shapes:
-            try:
-                shapes[choice.kind] = of_repo(page.repo, choice.path, page).shape
-            except (HubError, ModelFileError, NotFoundError):
-                shapes[choice.kind] = None
-        shape = shapes[choice.kind]
-        if shape is None:
-            return ""
-        return fit(with_weights(shape, choice.size), settings, devices, engine=engine_for(settings)).verdict
-
-    return verdict
 
 
 def engine_for(settings: ContextSettings) -> Engine:
@@ -137,9 +117,22 @@ def estimate(
     if what.format == "safetensors":
         return folder_fit(what.shape, settings, devices, held, runtime), what.shape.context_train
     engine = engine_for(settings)
-    found = fit(what.shape, settings, devices, held=held, runtime=runtime, engine=engine)
+    found = fit_on(what, settings, devices, held, runtime)
     situation = Situation(what.shape, tuple(devices), held or {}, runtime or {}, engine=engine)
     return found, largest_context(situation, settings)
+
+
+def fit_on(
+    what: Subject,
+    settings: ContextSettings,
+    devices: Sequence[Device],
+    held: Mapping[str, int] | None = None,
+    runtime: Mapping[str, int] | None = None,
+) -> Fit:
+    """The estimate on these devices, through the engine that the model would run in."""
+    if what.format != "gguf":
+        return folder_fit(what.shape, settings, devices, held, runtime)
+    return fit(what.shape, settings, devices, held=held, runtime=runtime, engine=engine_for(settings))
 
 
 def folder_fit(
@@ -204,10 +197,11 @@ def _folder_shape(folder: Path) -> ModelShape:
 
 def _remote_folder(repo: str, file: str) -> Subject:
     """Config and the headers of all shards; the index names them."""
-    config = read_config(read_whole(repo, "config.json"), f"{repo}/config.json")
+    token = tokens.current()
+    config = read_config(read_whole(repo, "config.json", token=token), f"{repo}/config.json")
     names, read = [file], 0
     try:
-        index = read_whole(repo, "model.safetensors.index.json")
+        index = read_whole(repo, "model.safetensors.index.json", token=token)
         json.loads(index)
         names = shard_names(index, "model.safetensors.index.json")
         read += len(index)
@@ -215,7 +209,7 @@ def _remote_folder(repo: str, file: str) -> Subject:
         pass  # one file holds everything
     headers: list[SafetensorsHeader] = []
     for name in names:
-        header, source = remote_safetensors(repo, name)
+        header, source = remote_safetensors(repo, name, token=token)
         headers.append(header)
         read += source.bytes_read
     whole = replace(headers[0], tensors=tuple(tensor for header in headers for tensor in header.tensors))

@@ -23,15 +23,16 @@ from playground.errors import GatedError, NotFoundError
 from playground.history.records import FitRow
 from playground.models import library, places
 from playground.models import token as tokens
-from playground.models.files import Choice
+from playground.models.files import Choice, ChoiceVerdicts, Verdict
 from playground.models.hub import PAGE, Found, Hub, ModelPage, Query, Search
 from playground.models.library import Row
 from playground.paths import Home
 from playground.session.shelf_details import RowDetails, read_details
 from playground.session.shelf_downloads import DownloadChanged, Downloading, Downloads
-from playground.session.shelf_fit import ChoiceVerdicts, Fits, Verdict, VerdictsKnown, held_by, usual
+from playground.session.shelf_fit import Fits, VerdictsKnown, held_by
 from playground.session.shelf_lane import Lane
 from playground.session.shelf_scan import scan_apart
+from playground.session.verdicts import usual
 
 log = logging.getLogger(__name__)
 

@@ -11,18 +11,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from playground.errors import GatedError, HubError, ModelFileError, NotFoundError
 from playground.history.records import FitRow
 from playground.memory.devices import Device, find_devices
-from playground.memory.fit import Fit, Situation, fit, largest_context
-from playground.memory.shape import ModelShape
+from playground.memory.fit import Fit, Situation, largest_context
 from playground.memory.training_fit import TrainingFit, TrainingPlan, training_fit
-from playground.memory.words import amount
-from playground.models.files import Choice, Recommendation, recommend
+from playground.models.files import Choice, ChoiceVerdicts, Verdict
 from playground.models.hub import ModelPage
 from playground.models.library import Row
 from playground.params import ContextSettings
@@ -30,14 +27,13 @@ from playground.protocol import ModelInfo
 from playground.session import fitting
 from playground.session.fitting import Subject
 from playground.session.shelf_lane import Lane
+from playground.session.verdicts import judge_choices, usual, verdict_of
 
 if TYPE_CHECKING:
     from playground.session.dry_run import Counted
 
 log = logging.getLogger(__name__)
 
-USUAL_CONTEXT = 4096
-"""tokens of context that a verdict is given for, where nobody says how many"""
 DEVICES_S = 2.0
 """free memory is asked for anew after so long: a slider asks thirty times a second"""
 RUNTIME_S = 10.0
@@ -48,54 +44,10 @@ Held = Mapping[str, int]
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """A verdict in a word (`fits`, `tight`, `partly on CPU`, `does not fit`; empty where it cannot be said), and one sentence."""
-
-    verdict: str
-    why: str = ""
-    total: int = 0
-    context: int = 0
-
-
-@dataclass(frozen=True)
 class VerdictsKnown:
     """Verdicts of rows of the library, by path."""
 
     verdicts: dict[str, Verdict]
-
-
-@dataclass(frozen=True)
-class ChoiceVerdicts:
-    """Verdicts of a page's choices by path, and the one to take."""
-
-    verdicts: dict[str, Verdict]
-    recommended: Recommendation
-    note: str = ""
-    """what the verdicts lack, in a sentence; empty where headers were read"""
-
-
-def usual(shape: ModelShape) -> ContextSettings:
-    """The settings that a verdict is given for: those a model is loaded with, at a context of everyday size."""
-    return replace(ContextSettings(), context=min(USUAL_CONTEXT, shape.context_train or USUAL_CONTEXT))
-
-
-def by_size(size: int, devices: Sequence[Device]) -> Verdict:
-    """What a file's size alone allows to say: that its weights are too many, or that there is room for any context of everyday size.
-
-    Beside the weights, cache and buffers of known models take less than half as much again and 1 GiB at `USUAL_CONTEXT` tokens.
-    """
-    room, whole = max((device.free for device in devices), default=0), sum(device.free for device in devices)
-    if size > whole:
-        return Verdict("does not fit", f"Its weights alone take {amount(size)}; {amount(whole)} are free.", size)
-    if size * 1.5 + (1 << 30) <= room:
-        return Verdict(
-            "fits",
-            f"Its weights take {amount(size)} of the {amount(room)} free, which leaves room for any usual context.",
-            size,
-        )
-    return Verdict(
-        "", f"Its weights take {amount(size)} of the {amount(room)} free; what the context takes beside, the header says.", size
-    )
 
 
 def held_by(info: ModelInfo | None) -> dict[str, int]:
@@ -144,7 +96,8 @@ class Fits:
         def work() -> int:
             if subject.format != "gguf":
                 return 0
-            situation = Situation(subject.shape, self.devices(), held or {}, self.runtime())
+            engine = fitting.engine_for(settings)
+            situation = Situation(subject.shape, self.devices(), held or {}, self.runtime(), engine=engine)
             return largest_context(situation, settings)
 
         return self._lane.submit(work, "largest")
@@ -197,9 +150,8 @@ class Fits:
         return found
 
     def _fit(self, subject: Subject, settings: ContextSettings, held: Held) -> Fit:
-        if subject.format != "gguf":
-            return fitting.folder_fit(subject.shape, settings, self.devices(), held)
-        return fit(subject.shape, settings, self.devices(), held=held, runtime=self.runtime())
+        runtime = self.runtime() if subject.format == "gguf" else None
+        return fitting.fit_on(subject, settings, self.devices(), held, runtime)
 
     def _row(self, row: Row) -> Subject:
         key = (row.path, row.size, row.changed)
@@ -224,8 +176,7 @@ class Fits:
             self._subjects[key] = subject
 
     def _verdict(self, subject: Subject, held: Held) -> Verdict:
-        found = self._fit(subject, usual(subject.shape), held)
-        return Verdict(found.verdict, found.why, found.total, found.context)
+        return verdict_of(self._fit(subject, usual(subject.shape), held))
 
     def _judge_rows(self, rows: Sequence[Row], held: Held) -> None:
         known: dict[str, Verdict] = {}
@@ -251,35 +202,7 @@ class Fits:
             self._tell(VerdictsKnown(known))
 
     def _judge_choices(self, page: ModelPage, held: Held) -> ChoiceVerdicts:
-        shapes: dict[str, Subject | None] = {}
-        verdicts: dict[str, Verdict] = {}
-        note = ""
-        for choice in page.choices:
-            if choice.kind not in ("gguf", "safetensors") or not choice.complete:
-                continue
-            if choice.kind not in shapes:
-                try:
-                    shapes[choice.kind] = self._choice(page, choice)
-                except (HubError, ModelFileError, NotFoundError) as error:
-                    log.debug("no header of %s: %s", page.repo, error)
-                    shapes[choice.kind] = None
-                    why = (
-                        "this repository gives the header only after a login and an agreement"
-                        if isinstance(error, GatedError) or page.access == "gated"
-                        else error.message.rstrip(".")
-                    )
-                    note = f"Judged by size alone: {why}."
-            subject = shapes[choice.kind]
-            if subject is not None:
-                scaled = replace(subject, shape=fitting.with_weights(subject.shape, choice.size))
-                verdicts[choice.path] = self._verdict(scaled, held)
-            else:
-                freed = [device.with_freed(held.get(device.name, 0)) for device in self.devices()]
-                verdicts[choice.path] = by_size(choice.size, freed)
-
-        def verdict(choice: Choice) -> str:
-            found = verdicts.get(choice.path)
-            return "" if found is None else found.verdict
-
-        known = any(each.verdict for each in verdicts.values())
-        return ChoiceVerdicts(verdicts, recommend(page.choices, verdict if known else None), note)
+        freed = [device.with_freed(held.get(device.name, 0)) for device in self.devices()]
+        return judge_choices(
+            page, freed, lambda choice: self._choice(page, choice), lambda subject: self._verdict(subject, held)
+        )

@@ -109,7 +109,7 @@ class TypeRow:
     needs_imatrix: bool = False
     recommended: bool = False
     verdict: str = ""
-    """whether it fits this machine, in the words of `shelf_fit.Verdict`; empty where it cannot be said"""
+    """whether it fits this machine, in the words of `models.files.Verdict`; empty where it cannot be said"""
     why: str = ""
     disk: int = 0
     """bytes that the whole job takes on the disk while it runs"""

@@ -153,6 +153,12 @@ def test_a_hub_that_answers_with_a_web_page(models: LoopbackHub) -> None:
         Hub().model(REPO)
 
 
+def test_a_web_page_is_no_damaged_model(models: LoopbackHub) -> None:
+    models.faults.answer = "html"
+    with pytest.raises(HubError, match="makes no sense"):
+        Hub().gguf_header(REPO, "tiny-Q4_K_M.gguf")
+
+
 def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -19,6 +19,7 @@ from playground.models.hub import Query
 from playground.params import ContextSettings
 from playground.paths import Home
 from playground.protocol import MemoryTerm, ModelInfo
+from playground.session import fitting
 from playground.session.shelf import (
     DownloadChanged,
     Downloading,
@@ -28,8 +29,8 @@ from playground.session.shelf import (
     held_by,
     usual,
 )
-from playground.session.shelf_fit import by_size
 from playground.session.shelf_lane import Lane
+from playground.session.verdicts import by_size
 from tests.loopback_hub import LoopbackHub
 from tests.models.tiny import write_gguf
 
@@ -345,14 +346,15 @@ def test_an_estimate_is_the_arithmetics_own(shelf: Shelf, told: Told, home: Home
     settings = ContextSettings(context=1024, sequences=4, kv_type_k="q8_0", kv_type_v="q8_0")
     held = {"CPU": 1 << 20}
     found = shelf.fits.fit(subject, settings, held).result(PATIENCE)
-    assert found == fit(subject.shape, settings, devices, held=held, runtime={})
+    engine = fitting.engine_for(settings)
+    assert found == fit(subject.shape, settings, devices, held=held, runtime={}, engine=engine)
     largest = shelf.fits.largest(subject, settings, held).result(PATIENCE)
-    assert largest == largest_context(Situation(subject.shape, tuple(devices), held, {}), settings)
+    assert largest == largest_context(Situation(subject.shape, tuple(devices), held, {}, engine=engine), settings)
     plan = TrainingPlan(method="qlora", rank=8)
     assert shelf.fits.training(subject, plan).result(PATIENCE) == training_fit(subject.shape, plan, devices)
     shelf.fits.verdicts([row])
     known = told.until(lambda event: isinstance(event, VerdictsKnown)).verdicts[row.path]
-    chip = fit(subject.shape, usual(subject.shape), devices, runtime={})
+    chip = fit(subject.shape, usual(subject.shape), devices, runtime={}, engine=fitting.engine_for(usual(subject.shape)))
     assert (known.verdict, known.total, known.why) == (chip.verdict, chip.total, chip.why)
 
 

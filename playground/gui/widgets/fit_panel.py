@@ -191,7 +191,7 @@ class FitPanel(QWidget):
 
     def show_subject(self, subject: Any, held: Mapping[str, int] | None = None, path: str = "") -> None:
         """Another model to estimate (`fitting.Subject`); `held` is what the loaded one gives back, by device; `path` of a file here."""
-        from playground.session.shelf_fit import usual  # the arithmetic comes with the first model, not with the page
+        from playground.session.verdicts import usual  # the arithmetic comes with the first model, not with the page
 
         self._build()
         self._subject, self._held, self._path = subject, held or {}, path if subject.format == "gguf" else ""
