@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from playground.history.records import FitRow, GenerationRow, MessageRow, ResultRow, SessionRow, VoteRow
+from playground.history.records import BeamSearchRow, FitRow, GenerationRow, MessageRow, ResultRow, SessionRow, VoteRow
 from playground.params import SamplingSettings
-from playground.protocol import ModelInfo, TokenInfo
+from playground.protocol import BeamNode, ModelInfo, TokenInfo
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,14 @@ class PromptResult:
 
     session_id: str
     result: ResultRow
+
+
+@dataclass(frozen=True)
+class BeamsChanged:
+    """A beam search has come further: `search` as it stands, `steps` what is new of its tree. `search.state` says whether it goes on."""
+
+    search: BeamSearchRow
+    steps: tuple[tuple[BeamNode, ...], ...] = ()
 
 
 @dataclass(frozen=True)

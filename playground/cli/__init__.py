@@ -15,12 +15,12 @@ import sys
 from logging.handlers import RotatingFileHandler
 
 from playground import __version__
-from playground.cli import chat, compare, fit, log, models, next, quantize
+from playground.cli import beam, chat, compare, fit, log, models, next, quantize
 from playground.cli.common import WrongUsage, json_alone, note
 from playground.errors import Cancelled, PlaygroundError
 from playground.paths import home
 
-VERBS = (chat, compare, next, models, fit, quantize, log)
+VERBS = (chat, compare, beam, next, models, fit, quantize, log)
 
 FAILED, WRONG_USAGE, CANCELLED = 1, 2, 130
 

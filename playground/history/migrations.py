@@ -62,6 +62,16 @@ def m006_measured(db: Database) -> None:
     )
 
 
+@migrations()  # type: ignore[untyped-decorator]
+def m007_documents(db: Database) -> None:
+    db.execute(
+        """CREATE TABLE documents (
+            session_id TEXT PRIMARY KEY REFERENCES sessions (id) ON DELETE CASCADE,
+            data TEXT NOT NULL -- JSON: all that a session of another kind than a conversation consists of
+        ) WITHOUT ROWID"""
+    )
+
+
 _COMPARISONS = (
     "ALTER TABLE sessions ADD COLUMN prompt TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE sessions ADD COLUMN columns TEXT NOT NULL DEFAULT '[]'",  # JSON

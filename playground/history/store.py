@@ -247,6 +247,20 @@ class Store(Compared):
             for row in self._select("fits", rows.FIT, f"{condition} ORDER BY made DESC LIMIT ?", [*parameters, limit])
         ]
 
+    # -- documents
+
+    def put_document(self, session_id: str, data: dict[str, Any]) -> None:
+        """What a session consists of that is no conversation, in place of what it was before."""
+        self._run(
+            "INSERT OR REPLACE INTO documents (session_id, data) VALUES (?, ?)", [session_id, rows.clean(rows.dump(data))]
+        )
+
+    def document(self, session_id: str) -> dict[str, Any]:
+        """Empty where there is none."""
+        found = self._query("SELECT data FROM documents WHERE session_id = ?", [session_id])
+        data = rows.load(found[0][0], {}) if found else {}
+        return data if isinstance(data, dict) else {}
+
     # -- quality
 
     def add_measured(

@@ -32,6 +32,7 @@ from playground.session.reply_tokens import reply_tokens
 from playground.session.tree import Tree, title_of
 
 if TYPE_CHECKING:
+    from playground.session.beams import BeamSearches
     from playground.session.compare import Comparisons
     from playground.session.lab import Lab
     from playground.session.prompt_sets import PromptSets
@@ -61,6 +62,7 @@ class Session:
         self._last_load: tuple[Path, ContextSettings, str] | None = None
         self._compare: Comparisons | None = None
         self._prompt_sets: PromptSets | None = None
+        self._beams: BeamSearches | None = None
         self._lab: Lab | None = None
         self._shelf: Shelf | None = None
         self._workshop: Workshop | None = None
@@ -156,6 +158,16 @@ class Session:
 
                 self._lab = Lab(self._lock, self._ledger, self._engine, self._replies, self._with_tree)
             return self._lab
+
+    @property
+    def beams(self) -> BeamSearches:
+        """Beam searches with their trees. Made when it is first wanted."""
+        with self._lock:
+            if self._beams is None:
+                from playground.session.beams import BeamSearches
+
+                self._beams = BeamSearches(self._ledger, self._engine, self._replies)
+            return self._beams
 
     @property
     def workshop(self) -> Workshop:
