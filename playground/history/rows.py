@@ -108,10 +108,7 @@ def beam_search(session_id: str, data: Mapping[str, Any]) -> BeamSearchRow | Non
         values = {name: value for name, value in data.items() if name in BEAM_SEARCH}
         values["settings"] = from_dict(BeamSettings, data["settings"])
         values["prompt_ids"] = tuple(data.get("prompt_ids", ()))
-        values["steps"] = tuple(
-            tuple(BeamNode(*(-math.inf if value is None else value for value in node)) for node in step)
-            for step in data.get("steps", ())
-        )
+        values["steps"] = tuple(tuple(map(_beam_node, step)) for step in data.get("steps", ()))
         values["beams"] = tuple(
             BeamFound(**{**each, "token_ids": tuple(each["token_ids"]), "logprobs": tuple(each["logprobs"])})
             for each in data.get("beams", ())
@@ -119,6 +116,10 @@ def beam_search(session_id: str, data: Mapping[str, Any]) -> BeamSearchRow | Non
         return BeamSearchRow(**{**values, "session_id": session_id})
     except (TypeError, KeyError, ValueError, SettingError):
         return None
+
+
+def _beam_node(values: list[Any]) -> BeamNode:
+    return BeamNode(*[-math.inf if value is None else value for value in values])
 
 
 def beam_document(search: BeamSearchRow) -> dict[str, Any]:

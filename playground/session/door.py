@@ -91,6 +91,8 @@ class Session:
         running = self._replies.running
         if self._prompt_sets is not None:
             self._prompt_sets.pause(wait_s=2.0)
+        if self._beams is not None:
+            self._beams.close()
         self._measuring.close()
         if self._lab is not None:
             self._lab.close()
