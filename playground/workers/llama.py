@@ -50,9 +50,10 @@ class Llama:
 
     def close(self) -> None:
         self._engine = self._exact_engine = None
-        for model in (self._exact, self._model):
-            if model is not None:
-                model.close()
+        if self._exact is not None:
+            llama_exact.forget(self._exact)
+        if self._model is not None:
+            self._model.close()
         self._model = self._exact = None
 
     def load(self, command: Load) -> None:

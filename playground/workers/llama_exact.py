@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
+
 from playground.workers import quantizer
 from playground.workers.llama_model import Model
 from playground.workers.quantizer import Wish
@@ -33,15 +35,13 @@ def is_cheap(model: Model) -> bool:
 
 
 def exact(model: Model, on_progress: Callable[[float], bool]) -> Model:
-    """The same model in f32, with an f32 cache and without flash attention, loaded beside it; its file is gone when this returns where the
-    system allows that, else when it is made the next time. PlaygroundError if it cannot be written or does not fit into memory.
+    """The same model in f32, with an f32 cache and without flash attention, loaded beside it. Its file is the caller's to remove, with
+    `forget`, once it is closed. PlaygroundError if it cannot be written or does not fit into memory.
     """
     folder = Path(os.environ.get("PLAYGROUND_CACHE") or tempfile.gettempdir())
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob(f"{PREFIX}*.gguf"):
-        with suppress(OSError):  # another one has it open
-            old.unlink()
-    handle, name = tempfile.mkstemp(prefix=PREFIX, suffix=".gguf", dir=folder)
+    _clean(folder)
+    handle, name = tempfile.mkstemp(prefix=f"{PREFIX}{os.getpid()}-", suffix=".gguf", dir=folder)
     os.close(handle)
     path = Path(name)
     try:
@@ -50,13 +50,29 @@ def exact(model: Model, on_progress: Callable[[float], bool]) -> Model:
             model.settings, context=model.window, kv_type_k="f32", kv_type_v="f32", flash_attention="off", precision="auto"
         )
         found = Model(path, settings, on_progress=on_progress)
-        if model.adapter is not None:
-            try:
+        try:
+            if model.adapter is not None:
                 found.put_on(model.adapter.path)
-            except BaseException:
-                found.close()
-                raise
-        return found
-    finally:
-        with suppress(OSError):
-            path.unlink()
+        except BaseException:
+            found.close()
+            raise
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return found
+
+
+def forget(found: Model) -> None:
+    """Closes it and removes its file."""
+    found.close()
+    with suppress(OSError):
+        found.path.unlink()
+
+
+def _clean(folder: Path) -> None:
+    """Removes what processes that were killed have left."""
+    for old in folder.glob(f"{PREFIX}*.gguf"):
+        pid = old.name.removeprefix(PREFIX).partition("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            with suppress(OSError):
+                old.unlink()

@@ -152,11 +152,25 @@ def test_a_full_window_ends_the_beams_where_they_are(engines: Engines) -> None:
     assert found.why == "context" or all(beam.reason == "end" for beam in found.beams)
 
 
-def test_a_small_vocabulary_and_quantized_weights(engines: Engines, tmp_path: Path) -> None:
+def test_quantized_weights_are_taken_as_they_are_unless_told_otherwise(
+    engines: Engines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = random_model(tmp_path / "random-Q8_0.gguf", "Q8_0")
     talk = engines.talk("llama.cpp", path)
     found, _ = beams(talk, BeamSettings(width=4, max_tokens=5), prompt_ids=(5, 6, 7))
     assert found.arithmetic == "engine"
     exact, _ = beams(talk, BeamSettings(width=4, max_tokens=5, arithmetic="f32"), prompt_ids=(5, 6, 7))
     assert exact.arithmetic == "f32" and len(exact.beams) == 4
-    assert not list(Path(tmp_path).glob("exact-*"))
+
+
+def test_the_copy_in_f32_goes_when_its_worker_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLAYGROUND_CACHE", str(tmp_path))
+    left = tmp_path / "exact-999999999-left.gguf"
+    left.write_bytes(b"of a process that was killed")
+    talk = Talk()
+    talk.load(starter())
+    beams(talk, BeamSettings(width=2, max_tokens=2), text="Once")
+    (copy,) = tmp_path.glob("exact-*.gguf")
+    assert copy != left
+    talk.close()
+    assert not list(tmp_path.iterdir())
