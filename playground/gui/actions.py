@@ -20,7 +20,7 @@ class Action:
     where: str = "window"
     slot: str = ""
     menu: str = ""
-    """`Chat`, `Model`, `View`, `Help`; a record with a bar before its menu (`|Chat`) begins a new group; empty: in no menu"""
+    """`Chat`, `Compare`, `Model`, `View`, `Help`; a record with a bar before its menu (`|Chat`) begins a new group; empty: in no menu"""
     help: str = ""
     more_keys: tuple[str, ...] = ()
 
@@ -32,6 +32,25 @@ TABLE: tuple[Action, ...] = (
     Action("chat.newline", "New line", "Shift+Return", "chat", "", "", "Goes on in a new line"),
     Action("chat.stop", "Stop", "Escape", "chat", "stop", "|Chat", "Stops the reply at the next token"),
     Action("chat.regenerate", "Regenerate", "Ctrl+R", "chat", "regenerate_last", "Chat", "Another version of the last reply"),
+    Action("compare.new", "New comparison", "Ctrl+Shift+N", "compare", "new_comparison", "|Compare", "The present one is kept"),
+    Action(
+        "compare.run", "Run all columns", "Ctrl+Return", "compare", "run", "Compare", "Asks the prompt of all columns at once"
+    ),
+    Action(
+        "compare.add",
+        "Add a column",
+        "Ctrl+Shift+A",
+        "compare",
+        "add_column",
+        "Compare",
+        "One more, with the last one's settings",
+    ),
+    Action(
+        "compare.sweep", "Columns from a rule…", "Ctrl+Shift+E", "compare", "open_sweep", "Compare", "A sweep, a grid, seeds"
+    ),
+    Action(
+        "compare.earlier", "Earlier comparisons…", "Ctrl+Shift+O", "compare", "open_earlier", "Compare", "Opens one of them"
+    ),
     Action("model.open", "Open model file…", "Ctrl+O", "window", "open_model", "Model", "Loads a GGUF file"),
     Action(
         "model.open_folder", "Open model folder…", "", "window", "open_model_folder", "Model", "Loads a folder of safetensors"
@@ -51,12 +70,14 @@ TABLE: tuple[Action, ...] = (
     Action("app.quit", "Quit", "Ctrl+Q", "window", "close", "|Help", "Ends the program; everything is saved"),
 )
 
-MENUS = ("Chat", "Model", "View", "Help")
+MENUS = ("Chat", "Compare", "Model", "View", "Help")
 
 CONTROLS: tuple[tuple[str, str], ...] = (
     ("← →  on a slider", "One step"),
     ("Page up, Page down", "Ten steps"),
     ("Delete  on a slider", "Back to its default"),
+    ("1 … 8, T, B  in a comparison", "Vote for a column, a tie, none"),
+    ("Alt+← Alt+→  on a column's head", "Moves the column"),
     ("Tab, Shift+Tab", "Next control, the one before"),
 )
 """what the controls do by themselves, for the list of keys"""

@@ -22,6 +22,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from fake_comparisons import FakeComparisons
 from fake_workshop import FakeWorkshop
 
 from playground import events
@@ -137,6 +138,7 @@ class FakeSession:
         self._script: list[str] = []
         self._fail_next: tuple[str, str] | None = None
         self.workshop = FakeWorkshop(self.emit)
+        self.compare = FakeComparisons(self, token, pieces)
         self._model = events.ModelState("ready", model.path, model.name, 1.0, model) if model else events.ModelState("none")
         self._sampling = SamplingSettings()
         self._pace = 0.0
@@ -388,7 +390,8 @@ class FakeSession:
 
     def _change(self, chat_id: str, **changes: Any) -> None:
         self._sessions[chat_id] = dataclasses.replace(self._sessions[chat_id], updated=time.time(), **changes)
-        self._tell(events.SessionChanged(self._sessions[chat_id]))
+        row = self._sessions[chat_id]
+        self._tell(events.ComparisonChanged(row) if row.kind == "compare" else events.SessionChanged(row))
 
     def _change_message(self, message_id: str, **changes: Any) -> MessageRow:
         self._messages[message_id] = dataclasses.replace(self._messages[message_id], **changes)
@@ -531,7 +534,11 @@ class FakeSession:
 
     def chats(self) -> Future[list[SessionRow]]:
         return self._future(
-            lambda: sorted((s for s in self._sessions.values() if s.deleted is None), key=lambda s: s.updated, reverse=True)
+            lambda: sorted(
+                (s for s in self._sessions.values() if s.deleted is None and s.kind == "chat"),
+                key=lambda s: s.updated,
+                reverse=True,
+            )
         )
 
     def chat(self, chat_id: str) -> Future[Chat]:

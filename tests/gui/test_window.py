@@ -43,6 +43,7 @@ def test_pages_are_made_when_they_are_first_opened(window, qtbot) -> None:
 
 
 def test_the_table_of_actions_is_whole(window) -> None:
+    window.open("compare")
     records = (*actions.TABLE, *actions.page_actions((entry.id, entry.title) for entry in PAGES))
     keys = [key for record in records for key in (record.key, *record.more_keys) if key]
     assert len(keys) == len(set(keys)), "two actions on one key"
@@ -63,7 +64,7 @@ def test_a_pages_keys_sleep_while_another_page_is_open(window) -> None:
 
 
 def test_menus_and_list_of_keys(window, qtbot) -> None:
-    assert [menu.title() for menu in window.menus.menus()] == ["&Chat", "&Model", "&View", "&Help"]
+    assert [menu.title() for menu in window.menus.menus()] == ["&Chat", "&Compare", "&Model", "&View", "&Help"]
     window.show_menu()
     press(window, "help.keys")
     overlay = window.findChild(QWidget, "keys")

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 if TYPE_CHECKING:
     from playground.gui.pages import Desk
 
-KINDS = {"md": "Markdown (*.md)", "json": "JSON (*.json)"}
+KINDS = {"md": "Markdown (*.md)", "json": "JSON (*.json)", "csv": "CSV (*.csv)"}
 
 
 def file_name(title: str, form: str) -> str:
@@ -47,6 +47,6 @@ def write(receiver: QWidget, desk: Desk, chat_id: str, form: str, path: Path) ->
             half.unlink(missing_ok=True)
             desk.notify(f"{path.name} could not be written: {error.strerror or error}.", "Choose another place.", "error")
             return
-        desk.notify(f"The chat is in {path.name}.", str(path.parent))
+        desk.notify(f"It is all in {path.name}.", str(path.parent))
 
     desk.when_done(desk.session.export(chat_id, form), receiver, done)

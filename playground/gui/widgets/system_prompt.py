@@ -13,15 +13,15 @@ SETTLE_MS = 600
 
 
 class SystemPrompt(QWidget):
-    """`changed` tells the text once it has settled."""
+    """`changed` tells the text once it has settled. Object names: `<page>.system` and `<page>.system_toggle`."""
 
     changed = Signal(str)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, page: str = "chat") -> None:
         super().__init__(parent)
         self._told = ""
         self.button = QToolButton()
-        self.button.setObjectName("chat.system_toggle")
+        self.button.setObjectName(f"{page}.system_toggle")
         self.button.setText("System prompt")
         self.button.setToolTip("What the model is told before the conversation: who it is and how it shall answer")
         self.button.setCheckable(True)
@@ -31,7 +31,7 @@ class SystemPrompt(QWidget):
         self._preview = ElidedLabel()
         theme.mark(self._preview, role="muted")
         self.field = QPlainTextEdit()
-        self.field.setObjectName("chat.system")
+        self.field.setObjectName(f"{page}.system")
         self.field.setAccessibleName("System prompt")
         self.field.setPlaceholderText("You are a patient teacher. Answer in two sentences.")
         self.field.setTabChangesFocus(True)
