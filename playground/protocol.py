@@ -255,6 +255,8 @@ class Generate:
     """the same, one for each sequence"""
     ends: tuple[int, ...] = ()
     """for each sequence: end it, as if cancelled, before the token of this index; -1 for not at all: a replay"""
+    limits: tuple[int, ...] = ()
+    """for each sequence: with so many tokens the context is full, if it is not before; -1 where it ended otherwise: a replay"""
     prompts: tuple[tuple[ChatMessage, ...], ...] = ()
     """for each sequence its own messages, in place of `messages`"""
     reply_starts: tuple[str, ...] = ()

@@ -73,6 +73,7 @@ def command_for(group: Sequence[Recorded]) -> protocol.Generate:
             tuple(protocol.Change(each.index, replace(each.settings, seed=row.seed)) for each in row.timeline) for row in rows
         ),
         ends=tuple(_end(row, count, max(counts)) for row, count in zip(rows, counts, strict=True)),
+        limits=tuple(count if row.state == "context" else -1 for row, count in zip(rows, counts, strict=True)),
         batches=tuple(protocol.Batches(size, count) for size, count in first.batches),
     )
 

@@ -59,11 +59,13 @@ class Decoder(Protocol):
         stop: Callable[[], bool],
         on_progress: Callable[[float], None],
         scale: float = 1.0,
+        growth: Series[int] = (),
     ) -> int:
         """Brings the prompt into the cache, its last token alone and with logits. Returns how many tokens were there already.
 
         `batches`: computes everything in exactly these. `stop` is asked often, also within a chunk; Cancelled if it says so.
-        `scale`: of the adapter, if one is on; what was computed at another one is computed again.
+        `scale`: of the adapter, if one is on; what was computed at another one is computed again. `growth`: where several sequences are to
+        share the prompt, how many tokens each may need beside it; they get room for that, as far as there is memory.
         """
 
     def batches(self) -> tuple[Batches, ...]:
@@ -100,7 +102,7 @@ class Decoder(Protocol):
         """
 
     def drop(self, number: int) -> None:
-        """One of several sequences has ended."""
+        """One of several sequences has ended: what it has for itself is free."""
 
     def unshare(self, count: int) -> None:
         """Leaves what can be described exactly: sequence 0 as it was when it was shared."""
@@ -133,6 +135,7 @@ class Run:
         self._pace = command.pace
         self._shared = len(prompt)
         self._tails = tails
+        self._limits = command.limits
         self._sequences = []
         for number, settings in enumerate(samplings):
             tokens = [*prompt, *tails[number]] if tails else list(prompt)
@@ -269,20 +272,27 @@ class Run:
         self._steps += 1
 
     def _is_full(self, sequence: Sequence) -> bool:
+        if self._limits and sequence.count == self._limits[sequence.number]:
+            return True
         return sequence.prompt_length + sequence.count > self._decoder.window
 
     def _decode(self) -> bool:
-        """Computes the tokens just drawn, all in one call. False if there is no room for another."""
+        """Computes the tokens just drawn, all in one call. False if there is no room for any.
+
+        Of several sequences the longest ends when there is no room for all (of equal ones the last), and the others go on in its place.
+        """
         if len(self._sequences) == 1:
-            done = self._decoder.append(self._live[0].token, self._scales[0])
+            if not self._decoder.append(self._live[0].token, self._scales[0]):
+                self._out_of_room(self._live[0])
         else:
-            done = self._decoder.decode(self._live)
-        if not done:
-            for each in self._live:
-                each.finish("context")
-                self._ended(each)
-            self._live = []
-        return done
+            while self._live and not self._decoder.decode(self._live):
+                self._out_of_room(max(self._live, key=lambda each: (each.position, each.number)))
+        return bool(self._live)
+
+    def _out_of_room(self, sequence: Sequence) -> None:
+        sequence.finish("context")
+        self._ended(sequence)
+        self._live.remove(sequence)
 
     # -- telling
 
@@ -313,12 +323,12 @@ class Run:
                 time.perf_counter() - self._started,
             )
         )
-        if len(self._sequences) > 1 and sequence.number:
+        if len(self._sequences) > 1:
             self._decoder.drop(sequence.number)
 
 
 def _prompts_too_long() -> ContextFullError:
     return ContextFullError(
-        "The prompts do not fit into the context window together.",
-        "Compare fewer at once, or load the model with a larger context window.",
+        "There is not enough memory for all of these prompts together.",
+        "Compare fewer at once, close other programs, or load the model with a smaller cache type.",
     )

@@ -16,8 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from playground.decoding.cells import growth
 from playground.decoding.differences import common_prefix
 from playground.errors import ContextFullError, SettingError
+from playground.params import SamplingSettings
 from playground.protocol import (
     Alternative,
     Beam,
@@ -67,7 +69,8 @@ class Engine:
         samplings = tuple(
             each if each.seed >= 0 else replace(each, seed=secrets.randbelow(2**32 - 1)) for each in command.samplings
         )
-        cached = self._prefill(command.request, prompt, command.batches, samplings[0].adapter_scale)
+        more = self._growth(command, len(prompt), samplings, tails)
+        cached = self._prefill(command.request, prompt, command.batches, samplings[0].adapter_scale, more)
         run = Run(self._link, self._vocabulary, self._decoder, command, samplings, prompt, tails)
         try:
             run.read_tails(self._stop(command.request))
@@ -93,7 +96,10 @@ class Engine:
     def beam(self, command: Beam, arithmetic: str = "engine") -> None:
         text, ids = self._prompt(command)
         started = time.perf_counter()
-        cached = self._prefill(command.request, ids, scale=command.adapter_scale)
+        width, limit = command.settings.width, command.settings.max_tokens
+        beams = width if 1 < width <= self._decoder.sequences else 0
+        more = growth(self._decoder.window, len(ids), [limit] * beams)
+        cached = self._prefill(command.request, ids, scale=command.adapter_scale, growth=more)
         seconds = time.perf_counter() - started
         self._link.send(
             Prefilled(command.request, self._prompt_tokens(ids), text, cached, seconds, self._decoder.batches(), ())
@@ -174,7 +180,7 @@ class Engine:
                 f"{len(command.samplings)} replies at once were asked for; the model is loaded for {self._decoder.sequences}.",
                 "Load it with more sequences.",
             )
-        for name in ("timelines", "ends", "prompts", "reply_starts", "tails"):
+        for name in ("timelines", "ends", "limits", "prompts", "reply_starts", "tails"):
             if getattr(command, name) and len(getattr(command, name)) != len(command.samplings):
                 raise SettingError(f"{name} must have one entry for each sequence, or none at all.")
 
@@ -238,11 +244,26 @@ class Engine:
     def _stop(self, request: int) -> Callable[[], bool]:
         return lambda: self._link.pending and self._link.cancelled(request)
 
-    def _prefill(self, request: int, prompt: Series[int], batches: Series[Any] = (), scale: float = 1.0) -> int:
+    def _growth(
+        self, command: Generate, shared: int, samplings: Series[SamplingSettings], tails: Series[Series[int]]
+    ) -> list[int]:
+        """How many tokens each of several sequences may need in the cache beside the shared ones; nothing for one alone."""
+        if len(samplings) == 1:
+            return []
+        told = [each.max_tokens for each in samplings]
+        if command.limits:
+            told = [limit if limit > 0 else most for limit, most in zip(command.limits, told, strict=True)]
+        scales = [each.adapter_scale for each in samplings]
+        return growth(self._decoder.window, shared, told, [len(tail) for tail in tails], scales)
+
+    def _prefill(
+        self, request: int, prompt: Series[int], batches: Series[Any] = (), scale: float = 1.0, growth: Series[int] = ()
+    ) -> int:
         return self._decoder.prefill(
             prompt,
             batches,
             stop=self._stop(request),
             on_progress=lambda fraction: self._link.send(Progress(request, fraction, "prompt")),
             scale=scale,
+            growth=growth,
         )

@@ -24,6 +24,7 @@ from playground.errors import Cancelled, ContextFullError, ModelFileError, Setti
 from playground.protocol import Batches
 from playground.workers.llama_lib import C
 from playground.workers.llama_model import Model
+from playground.workers.llama_pool import Pool
 
 
 class Batch:
@@ -49,9 +50,9 @@ class Batch:
 
 
 class Cache:
-    """Sequence 0's tokens and batches, and the decode calls that put them there."""
+    """Sequence 0's tokens and batches, and the decode calls that put them there: in a model's first context, or in its pool."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model | Pool) -> None:
         self._model = model
         self.batch = Batch(max(model.n_batch, model.sequences))
         self.tokens: list[int] = []
@@ -154,7 +155,8 @@ class Cache:
         model = self._model
         wanted = model.look_back * (model.sequences if model.unified else 1) + model.n_ubatch
         cells = -(-wanted // 256) * 256
-        return cells if model.look_back and cells < model.window else 0
+        whole = model.n_ctx if model.unified else model.window
+        return cells if model.look_back and cells < whole else 0
 
     def _oldest(self) -> int:
         """The first position that every layer still has of sequence 0; -1 if there is none."""

@@ -15,6 +15,7 @@ from playground.workers import llama_lib, llama_score
 from playground.workers.llama_cache import Cache, decode_failed
 from playground.workers.llama_lib import C
 from playground.workers.llama_model import Model
+from playground.workers.llama_pool import Pool, Pools
 from playground.workers.llama_sampler import Candidates, Sampler
 from playground.workers.sequence import Sequence
 from playground.workers.token_stats import Row
@@ -25,7 +26,13 @@ class LlamaDecoder:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._cache = Cache(model)
+        self._own = Cache(model)
+        self._pools = Pools(model)
+        self._pooled: tuple[Pool, Cache] | None = None
+        """what lies in the pool, as long as that is there"""
+        self._context: Model | Pool = model
+        """in which of the two things are computed; `_cache` is what lies there"""
+        self._cache = self._own
         self._candidates = Candidates(model.n_vocab)
         self._views: dict[int, NDArray[np.float32]] = {}
         self.row = Row(model.n_vocab, llama_lib.exponentials)
@@ -36,7 +43,6 @@ class LlamaDecoder:
         self._scales: tuple[float, ...] = ()
         """of the adapter, as each sequence began"""
         self.window = model.window
-        self.batches = self._cache.batches
 
     @property
     def sequences(self) -> int:
@@ -52,16 +58,39 @@ class LlamaDecoder:
         stop: Callable[[], bool],
         on_progress: Callable[[float], None],
         scale: float = 1.0,
+        growth: Series[int] = (),
     ) -> int:
         self._forget_places()
-        self._model.set_scale(scale)
+        self._choose(len(prompt), growth)
+        self._context.set_scale(scale)
         return self._cache.prefill(prompt, batches, stop, on_progress)
+
+    def _choose(self, shared: int, growth: Series[int]) -> None:
+        """The context that this is computed in: the pool for what may need more room than the loaded one has."""
+        wanted = self._pools.wanted(shared, growth)
+        pool = self._pools.get(shared + sum(growth)) if wanted else None
+        if pool is None:
+            self._leave_pool()
+            return
+        if self._pooled is None or self._pooled[0] is not pool:
+            self._pooled = pool, Cache(pool)
+            self._views = {}
+        self._context, self._cache = self._pooled
+
+    def _leave_pool(self) -> None:
+        self._context, self._cache = self._model, self._own
+        self._pools.close_if_dear()
+        if self._pools.pool is None:
+            self._pooled = None
+
+    def batches(self) -> tuple[Batches, ...]:
+        return self._cache.batches()
 
     def logits(self, place: int) -> NDArray[np.float32]:
         """A view of the logits of one place in the last batch, good until the next decode."""
         if place in self._kept:
             return self._kept[place]
-        address = llama_lib.logits_address(self._model.context_handle, place)
+        address = llama_lib.logits_address(self._context.context_handle, place)
         view = self._views.get(address)
         if view is None:
             if not address:
@@ -71,7 +100,7 @@ class LlamaDecoder:
         return view
 
     def append(self, token: int, scale: float = 1.0) -> bool:
-        self._model.set_scale(scale)
+        self._context.set_scale(scale)
         return self._cache.append(token)
 
     # -- several sequences
@@ -85,7 +114,7 @@ class LlamaDecoder:
         for scale, numbers in groups.items():
             first, *others = numbers
             if first:
-                self._model.set_scale(scale)
+                self._context.set_scale(scale)
                 self._cache.repeat(first, stop)
                 self._keep([first], -1)
             self._cache.share(others, room, first)
@@ -97,7 +126,7 @@ class LlamaDecoder:
         chunk = self._cache.chunk
         numbers = tuple(parts)
         for scale, group in self._by_scale([self._scales[number] for number in numbers]).items():
-            self._model.set_scale(scale)
+            self._context.set_scale(scale)
             rows = [(numbers[each], start + place, token) for each in group for place, token in enumerate(parts[numbers[each]])]
             for begin in range(0, len(rows), chunk):
                 if not self._extend(rows[begin : begin + chunk], stop):
@@ -112,18 +141,22 @@ class LlamaDecoder:
         return self._cache.compute(stop)
 
     def copy(self, source: int, target: int) -> None:
-        C.llama_memory_seq_rm(self._model.memory, target, -1, -1)
-        C.llama_memory_seq_cp(self._model.memory, source, target, -1, -1)
+        C.llama_memory_seq_rm(self._context.memory, target, -1, -1)
+        C.llama_memory_seq_cp(self._context.memory, source, target, -1, -1)
 
     def decode(self, live: Series[Sequence]) -> bool:
         """Computes the last token of each of these sequences, in one call for all of the same scale. False if the cache is full."""
         groups = self._by_scale([each.settings.adapter_scale for each in live])
+        done: list[Sequence] = []
         self._forget_places()
         for scale, places in groups.items():
-            self._model.set_scale(scale)
+            self._context.set_scale(scale)
             group = [live[place] for place in places]
             if not self._decode(group):
+                for each in done:  # all or none: the caller will try it with fewer
+                    C.llama_memory_seq_rm(self._context.memory, each.number, each.position, -1)
                 return False
+            done += group
             if len(groups) > 1:
                 for place, each in enumerate(group):
                     self._keep([each.number], place)
@@ -134,14 +167,14 @@ class LlamaDecoder:
         if self._model.adapter is None:
             return
         if len(live) == 1 and not live[0].number and not self.places:
-            self._model.set_scale(live[0].settings.adapter_scale)
+            self._context.set_scale(live[0].settings.adapter_scale)
             self._cache.again(live[0].tokens[-1], live[0].position)
             return
         for each in live:
             if (place := self.places.get(each.number, -1)) not in self._kept:
                 self._keep([each.number], place)
         for each in changed:
-            self._model.set_scale(each.settings.adapter_scale)
+            self._context.set_scale(each.settings.adapter_scale)
             if self._cache.again(each.tokens[-1], each.position, each.number):
                 self._keep([each.number], -1)
 
@@ -154,7 +187,7 @@ class LlamaDecoder:
             batch.output[place] = 1
             self.places[each.number] = place
         batch.struct.n_tokens = len(live)
-        code = C.llama_decode(self._model.context_handle, batch.struct)
+        code = C.llama_decode(self._context.context_handle, batch.struct)
         if code not in (0, 1):
             raise decode_failed(code)
         return bool(code == 0)
@@ -178,10 +211,12 @@ class LlamaDecoder:
         self._kept.clear()
 
     def drop(self, number: int) -> None:
-        C.llama_memory_seq_rm(self._model.memory, number, -1, -1)
+        C.llama_memory_seq_rm(self._context.memory, number, -1 if number else len(self._cache.tokens), -1)
 
     def unshare(self, count: int) -> None:
         self._cache.unshare(count)
+        self._leave_pool()
 
     def score(self, tokens: Series[int], scale: float, stop: Callable[[], bool]) -> Iterator[NDArray[np.float32]]:
+        self._leave_pool()
         return llama_score.score(self._model, tokens, scale, stop)

@@ -69,6 +69,8 @@ class Model:
         self.settings = settings
         self.handle: Any = None
         self.context_handle: Any = None
+        self.others: list[Any] = []
+        """further contexts on its weights, which end before it"""
         self.header = check_model_file(path)
         llama_lib.start()
         library_log.lines.clear()
@@ -102,6 +104,8 @@ class Model:
         self._buffer = ctypes.create_string_buffer(256)
 
     def close(self) -> None:
+        for each in list(self.others):
+            each.close()
         if self.context_handle:
             C.llama_free(self.context_handle)
         if self.handle:

@@ -78,6 +78,7 @@ class TorchDecoder:
         stop: Callable[[], bool],
         on_progress: Callable[[float], None],
         scale: float = 1.0,
+        growth: Series[int] = (),
     ) -> int:
         self._groups, self._rows, self.places = [], [], {}
         return self._cache.prefill(prompt, batches, stop, on_progress, scale)
