@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import io
 import logging
 import os
@@ -15,12 +16,12 @@ import sys
 from logging.handlers import RotatingFileHandler
 
 from playground import __version__
-from playground.cli import beam, chat, compare, fit, log, models, next, quantize
 from playground.cli.common import WrongUsage, json_alone, note
 from playground.errors import Cancelled, PlaygroundError
 from playground.paths import home
 
-VERBS = (chat, compare, beam, next, models, fit, quantize, log)
+VERBS = ("chat", "compare", "beam", "next", "models", "fit", "quantize", "log")
+"""Modules of this folder, in the order of the help. Only the one that is asked for is imported: a listing needs no sessions."""
 
 FAILED, WRONG_USAGE, CANCELLED = 1, 2, 130
 
@@ -57,7 +58,7 @@ def main(argv: list[str]) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    args = parser().parse_args(argv)
+    args = parser(argv[0] if argv else "").parse_args(argv)
     keep_log()
     with json_alone() if getattr(args, "json", False) else contextlib.nullcontext():
         return int(args.run(args))
@@ -76,15 +77,16 @@ def let_go_of_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(only: str = "") -> argparse.ArgumentParser:
+    """The parser of every verb; of one alone where `only` names it."""
     root = argparse.ArgumentParser(
         prog="playground",
         description="See what a local language model does, steer it while it speaks. Without arguments the window opens.",
     )
     root.add_argument("--version", action="version", version=f"playground {__version__}")
     verbs = root.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for verb in VERBS:
-        verb.add(verbs)
+    for name in (only,) if only in VERBS else VERBS:
+        importlib.import_module(f"playground.cli.{name}").add(verbs)
     return root
 
 

@@ -11,14 +11,15 @@ import queue
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from playground import events
 from playground.errors import PlaygroundError, SettingError, StorageError
-from playground.history.recorder import KEPT
 from playground.params import from_pairs, settings_of
 from playground.paths import home
-from playground.session import Session
+
+if TYPE_CHECKING:
+    from playground.events import Event
+    from playground.session import Session
 
 T = TypeVar("T")
 
@@ -67,11 +68,13 @@ class Conversation:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.events: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
+        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         session.subscribe(self.events.put)
 
-    def next(self) -> events.Event:
+    def next(self) -> Event:
         """The next event. Storage troubles are said on stderr on the way."""
+        from playground import events
+
         while True:
             event = self.events.get()
             if isinstance(event, events.Notice) and event.key == "storage" and event.message:
@@ -83,6 +86,8 @@ class Conversation:
 @contextmanager
 def opened(to_write: bool = True) -> Iterator[Conversation]:
     """A session on the data folder, closed at the end whatever happens. `to_write`: what could not be saved by then is lost, and said so."""
+    from playground.session import Session  # verbs without a conversation do without what it needs
+
     session = Session(home())
     conversation = Conversation(session)
     session.start()
@@ -96,6 +101,8 @@ def opened(to_write: bool = True) -> Iterator[Conversation]:
 @contextmanager
 def looking_back() -> Iterator[Session]:
     """A session whose database is read. StorageError if it is there and cannot be: nothing found is then no answer."""
+    from playground.history.recorder import KEPT
+
     with opened(to_write=False) as conversation:
         session = conversation.session
         session.generations(1).exception()  # by then the database is open, or is known not to open

@@ -313,7 +313,7 @@ def _sums(cursor: _Cursor, count: int, alignment: int) -> TableSums:
                 continue
             sums = None  # the file ends in its table
         if sums is not None:
-            cursor.take(sums.position - at)
+            cursor.skip(sums.position - at)
             return sums
         break
     elements: Counter[int] = Counter()

@@ -43,32 +43,17 @@ def add_up(data: bytes, start: int, count: int, alignment: int) -> TableSums | N
 
     Raises IndexError if the table goes beyond the bytes at hand.
     """
-    tails: tuple[list[int], ...] = ([], [], [], [], [])
-    begins: list[int] = []
-    names: set[bytes] = set()
-    at = start
-    for _ in range(count):
-        begins.append(at)
-        name_end = at + 8 + data[at]
-        names.add(data[at + 8 : name_end])
-        axes = data[name_end]
-        if axes > 4:
-            return None
-        tails[axes].append(name_end)
-        at = name_end + _LINE[axes]
-    if at > len(data):
-        raise IndexError
-    if tails[0] or len(names) != count or (count and (_at(data, "<u8", begins) >= 256).any()):
+    frame = _seen_frame(data, start, count) or _frame(data, start, count)
+    if frame is None:
         return None
+    at = start + frame.length
     elements = np.zeros(_HIGHEST + 1)
     last = 0
-    for axes, ends in enumerate(tails):
-        if not ends:
-            continue
-        lines = _at(data, _LAYOUTS[axes], ends)
+    for axes, ends in frame.ends.items():
+        lines = _at(data, _LAYOUTS[axes], ends + start)
         shapes, kinds, offsets = lines["shape"], lines["kind"], lines["offset"]
         places = int(np.bitwise_or.reduce(offsets))
-        if (lines["axes"] != axes).any() or int(shapes.max()) ** axes >= 1 << 50 or kinds.max() > _HIGHEST:
+        if int(shapes.max()) ** axes >= 1 << 50 or kinds.max() > _HIGHEST:
             return None
         blocks = _BLOCK[kinds]
         if places >= 1 << 55 or places % alignment or not blocks.all() or (shapes[:, 0] % blocks).any():
@@ -83,6 +68,70 @@ def add_up(data: bytes, start: int, count: int, alignment: int) -> TableSums | N
     found = {number: int(elements[number]) for number in np.flatnonzero(elements).tolist()}
     nbytes = {number: total // TYPES[number].block * TYPES[number].nbytes for number, total in found.items()}
     return TableSums(found, nbytes, last, at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What one model's table has in common with that of every other quantization and size of it: names, and numbers of axes."""
+
+    length: int
+    ends: dict[int, NDArray[np.int64]]
+    """where names end, counted from the table's beginning, by the number of axes"""
+    mask: NDArray[np.uint8]
+    """255 at the bytes of lengths, names and numbers of axes, 0 at the others"""
+    fixed: bytes
+    """the table's bytes under the mask"""
+
+
+_FRAMES_KEPT = 64
+_frames: dict[int, list[_Frame]] = {}
+"""Frames of well-formed tables, by the number of lines, the latest first."""
+
+
+def _seen_frame(data: bytes, start: int, count: int) -> _Frame | None:
+    for frame in _frames.get(count, ()):
+        if start + frame.length <= len(data):
+            table = np.frombuffer(data, np.uint8, frame.length, start)
+            if (table & frame.mask).tobytes() == frame.fixed:
+                return frame
+    return None
+
+
+def _frame(data: bytes, start: int, count: int) -> _Frame | None:
+    """The frame of the table, found line by line, and kept. None if anything about it is unusual."""
+    ends: tuple[list[int], ...] = ([], [], [], [], [])
+    begins: list[int] = []
+    names: set[bytes] = set()
+    at = start
+    for _ in range(count):
+        begins.append(at)
+        name_end = at + 8 + data[at]
+        names.add(data[at + 8 : name_end])
+        axes = data[name_end]
+        if axes > 4:
+            return None
+        ends[axes].append(name_end)
+        at = name_end + _LINE[axes]
+    if at > len(data):
+        raise IndexError
+    if ends[0] or len(names) != count or (count and (_at(data, "<u8", begins) >= 256).any()):
+        return None
+    for axes, places in enumerate(ends):
+        if places and (_at(data, "<u4", places) != axes).any():
+            return None
+    mask = np.full(at - start, 255, dtype=np.uint8)
+    for axes, places in enumerate(ends):
+        for place in places:
+            mask[place - start + 4 : place - start + _LINE[axes]] = 0
+    table = np.frombuffer(data, np.uint8, at - start, start)
+    relative = {axes: np.asarray(places) - start for axes, places in enumerate(ends) if places}
+    frame = _Frame(at - start, relative, mask, (table & mask).tobytes())
+    kept = _frames.setdefault(count, [])
+    kept.insert(0, frame)
+    del kept[8:]
+    while len(_frames) > _FRAMES_KEPT // 8:
+        _frames.pop(next(iter(_frames)))
+    return frame
 
 
 def _at(data: bytes, layout: Any, places: list[int] | NDArray[np.int64]) -> NDArray[Any]:

@@ -239,6 +239,34 @@ def test_a_survey_refuses_what_reading_refuses(tmp_path: Path, table: list[tuple
         surveyed(tmp_path, gguf({"general.architecture": entry("llama")}, table)[:-5])
 
 
+def test_a_table_like_one_seen_before_is_held_against_every_byte(tmp_path: Path):
+    """Tables of one layout are recognised by it: whatever is changed in one, its survey says what reading it line by line says."""
+    rng = random.Random(11)
+    table = [(f"blk.{at}.ffn_up.weight", (256, 64), 12, 9216 * at) for at in range(12)]
+    table += [(f"blk.{at}.norm.weight", (64,), 0, 9216 * 12 + 256 * at) for at in range(3)]
+    data = gguf({"general.architecture": entry("llama")}, table)
+    whole = data + bytes(-len(data) % 32 + 9216 * 12 + 256 * 3)
+    begin = data.index(b"blk.0.") - 8
+    agreed = 0
+    for _ in range(400):
+        surveyed(tmp_path, whole)  # the layout is known now
+        changed = bytearray(whole)
+        for _ in range(rng.choice((1, 1, 2))):
+            changed[rng.randrange(begin, len(data))] = rng.choice((0, 1, 2, 255, rng.randrange(256)))
+        try:
+            header: GgufHeader | None = read(bytes(changed), len(changed))
+        except ModelFileError:
+            header = None
+        if header is None:
+            with pytest.raises(ModelFileError):
+                surveyed(tmp_path, bytes(changed))
+        else:
+            survey = surveyed(tmp_path, bytes(changed))
+            assert (survey.parameters, sum(survey.weights.values())) == (header.parameters, header.weight_bytes)
+            agreed += 1
+    assert 20 < agreed < 380  # both kinds were met
+
+
 def test_a_survey_passes_over_a_vocabulary_of_any_kind(tmp_path: Path):
     chosen = random.Random(3)
     words = [chosen.choice(["", "x", "y" * 300, "a\0\0\0\0\0\0\0\0\0b", "word" * chosen.randrange(20)]) for _ in range(40_000)]
