@@ -395,7 +395,11 @@ class Session:
         return self._ledger.read(lambda store: store.fits(limit, model_path))
 
     def export(self, chat_id: str, form: str) -> Future[str]:
-        """A chat as text: `md` is the visible branch to read, `json` everything there is."""
+        """A chat as text: `md` is the visible branch to read, `json` everything there is; of a comparison `csv` is a row a column."""
+        if form == "csv":
+            from playground.session import comparison_export
+
+            return self._ledger.read(lambda store: comparison_export.as_csv(store, chat_id))
         if form == "md":
             return self._ledger.read(lambda store: export.to_markdown(store.chat(chat_id)))
         return self._ledger.read(lambda store: export.to_json(store, chat_id))

@@ -96,6 +96,23 @@ def test_open_in_chat(page, window, session, qtbot) -> None:
     qtbot.waitUntil(lambda: window.pages["chat"].chat_id == wanted.session_id)
 
 
+def test_a_reply_of_a_comparison_opens_the_comparison(page, window, session, qtbot) -> None:
+    from playground.history.records import Column
+
+    columns = [Column("left", label="left"), Column("right", label="right")]
+    comparison = session.compare.new("Tell me", columns=columns)
+    session.compare.run(comparison)
+    qtbot.waitUntil(lambda: any(g.column_id == "right" and g.state == "end" for g in session._generations.values()))
+    newest = next(g for g in session._generations.values() if g.column_id == "right")
+    qtbot.waitUntil(lambda: page._model.place_of(newest.id) >= 0)
+    page.open(newest.id)
+    button = page.findChild(QAbstractButton, "log.open")
+    qtbot.waitUntil(lambda: button.text() == "Open comparison")
+    button.click()
+    assert window.page == "compare"
+    qtbot.waitUntil(lambda: window.pages["compare"].comparison_id == comparison)
+
+
 def test_export_writes_the_record(page, window, tmp_path, qtbot) -> None:
     select(page, 1)
     file = tmp_path / "one.json"

@@ -56,6 +56,29 @@ def replies(session: Session, comparison: str) -> dict[str, list[int]]:
     return {column.id: ids(session, chat.generations[message.id].id) for column, message in chat.latest()}
 
 
+def test_as_a_table_each_column_is_a_row(starter: Listening) -> None:
+    import csv
+    import io
+
+    comparison = begin(starter)
+    finish(starter)
+    text = starter.session.export(comparison, "csv").result(PATIENCE)
+    rows = list(csv.DictReader(io.StringIO(text)))
+    shown = {column.id: message.content for column, message in chat_of(starter.session, comparison).latest()}
+    assert [row["text"] for row in rows] == [shown[column.id] for column in FOUR]
+    assert [float(row["temperature"]) for row in rows] == [column.settings.temperature for column in FOUR]
+    assert rows[3]["reply_start"] == "Once upon" and rows[3]["label"] == "beginning"
+    for row, column in zip(rows, FOUR, strict=True):
+        tokens = starter.session.tokens(generation_of(starter.session, comparison, column.id)).result(PATIENCE)
+        assert int(row["completion_tokens"]) == len(tokens)
+        assert float(row["mean_logprob"]) == pytest.approx(sum(token.logprob for token in tokens) / len(tokens), rel=1e-5)
+
+
+def generation_of(session: Session, comparison: str, column_id: str) -> str:
+    chat = chat_of(session, comparison)
+    return next(chat.generations[message.id].id for column, message in chat.latest() if column.id == column_id)
+
+
 def test_columns_are_what_a_chat_would_have_said(starter: Listening) -> None:
     session = starter.session
     comparison = begin(starter)

@@ -8,6 +8,7 @@ from PySide6.QtCore import QPoint
 from PySide6.QtWidgets import QMenu
 
 from playground import events
+from playground.errors import PlaygroundError
 from playground.gui import theme
 from playground.gui.preferences import is_starter
 from playground.gui.widgets import chat_export
@@ -83,8 +84,12 @@ class CompareSessions:
         """What was shown when the program was closed."""
         kept = self.desk.preferences.get(KEPT, "")
         if kept and not self.comparison_id and self._opening != kept:
+            try:
+                future = self.desk.session.chat(kept)
+            except PlaygroundError:  # the store is not open yet: `StoreReady` will bring us here again
+                return
             self._opening, self._missed = kept, []
-            self.desk.when_done(self.desk.session.chat(kept), self, self._opened, self._forget)
+            self.desk.when_done(future, self, self._opened, self._forget)
 
     def _forget(self: ComparePage, error: BaseException) -> None:
         self._opening = ""

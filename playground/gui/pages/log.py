@@ -283,6 +283,9 @@ class LogPage(QWidget):
         self._desk.when_done(self._desk.session.tokens(row.id), self, take)
 
     def _open(self, row: GenerationRow) -> None:
+        if row.column_id:
+            self._desk.open_page("compare", comparison_id=row.session_id)
+            return
         self._desk.open_page("chat", chat_id=row.session_id, message_id=row.message_id)
 
     # -- replay, export
