@@ -53,6 +53,58 @@ def parse(text: str, form: Form = "lines") -> list[Prompt]:
     return found
 
 
+@dataclass(frozen=True)
+class Recognised:
+    """Prompts, and how they were found in what was given."""
+
+    prompts: tuple[Prompt, ...]
+    form: Form
+    field: str = ""
+    """the column or field that holds the prompt; empty where a line is one"""
+    others: tuple[str, ...] = ()
+    """the columns or fields that are carried on"""
+
+
+def guess(text: str) -> Form:
+    """What a pasted text looks like: its first line says so."""
+    first = text.lstrip("\ufeff \t\r\n").partition("\n")[0].strip()
+    if first.startswith(("{", "[")):
+        try:
+            json.loads(text if first.startswith("[") else first)
+            return "jsonl"
+        except (ValueError, RecursionError):
+            return "jsonl" if first.startswith('{"') else "lines"
+    for form, separator in (("tsv", "\t"), ("csv", ",")):
+        names = [name.strip().strip('"').lower() for name in first.split(separator)]
+        if len(names) > 1 and all(names) and set(names) & set(NAMES) and max(map(len, names)) <= 40:
+            return form  # type: ignore[return-value]
+    return "lines"
+
+
+def recognise(text: str, form: Form | None = None) -> Recognised:
+    """The prompts in a text, with what was recognised. DataError as `parse`."""
+    form = form or guess(text)
+    prompts = parse(text, form)
+    field = ""
+    if form in ("csv", "tsv"):
+        row = next(csv.reader(io.StringIO(text.lstrip("\ufeff"), newline=""), delimiter="\t" if form == "tsv" else ","))
+        header = [name.strip().lower() for name in row]
+        field = next((name for name in NAMES if name in header), "")
+    elif form == "jsonl":
+        rows = [json.loads(text)[0]] if text.lstrip().startswith("[") else [json.loads(text.lstrip().partition("\n")[0])]
+        first = rows[0]
+        if isinstance(first, dict):
+            field = "messages" if isinstance(first.get("messages"), list) else next((n for n in NAMES if n in first), "")
+    others = tuple(dict.fromkeys(name for prompt in prompts for name in prompt.more))
+    return Recognised(tuple(prompts), form, field, others)
+
+
+def recognise_file(path: Path) -> Recognised:
+    """The same of a file, by its suffix."""
+    read(path)  # says what is wrong, with the file's name
+    return recognise(path.read_text(encoding="utf-8-sig"), _SUFFIXES.get(path.suffix.lower(), "lines"))
+
+
 def _lines(text: str) -> list[Prompt]:
     return [Prompt(line.strip()) for line in text.splitlines() if line.strip()]
 

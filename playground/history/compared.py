@@ -104,6 +104,40 @@ class Compared:
         )
         return {(row[0], row[1]) for row in found}
 
+    def cells(self, session_id: str, indices: Sequence[int]) -> list[tuple[PromptRow, dict[str, ResultRow]]]:
+        """These prompts of a set, in the order given, each with its results by column."""
+        listed = rows.dump(list(indices))
+        found = self._query(
+            f"SELECT {', '.join(rows.PROMPT)} FROM prompts WHERE session_id = ? AND idx IN (SELECT value FROM json_each(?))",
+            [session_id, listed],
+        )
+        prompts = {prompt.index: prompt for prompt in map(rows.prompt, found)}
+        results: dict[int, dict[str, ResultRow]] = {}
+        for row in self._query(
+            f"SELECT {', '.join(rows.RESULT)} FROM results WHERE session_id = ? AND idx IN (SELECT value FROM json_each(?))",
+            [session_id, listed],
+        ):
+            result = rows.result(row)
+            results.setdefault(result.index, {})[result.column_id] = result
+        return [(prompts[index], results.get(index, {})) for index in indices if index in prompts]
+
+    def matching(self, session_id: str, words: str, state: str, columns: int) -> list[int]:
+        """The indices of a set's prompts with these words in the prompt or a reply. `state`: `open` (a result is missing), `failed`,
+        `different` (replies that are not the same), anything else for all.
+        """
+        of_row = "FROM results r WHERE r.session_id = p.session_id AND r.idx = p.idx"
+        conditions = {
+            "open": f"(SELECT count(*) {of_row}) < {int(columns)}",
+            "failed": f"EXISTS (SELECT 1 {of_row} AND r.state = 'failed')",
+            "different": f"(SELECT count(DISTINCT r.text) {of_row}) > 1",
+        }
+        has_words = f"(?2 = '' OR instr(lower(p.prompt), ?2) OR EXISTS (SELECT 1 {of_row} AND instr(lower(r.text), ?2)))"
+        found = self._query(
+            f"SELECT p.idx FROM prompts p WHERE p.session_id = ?1 AND {has_words} AND {conditions.get(state, '1')} ORDER BY p.idx",
+            [session_id, words.strip().lower()],
+        )
+        return [row[0] for row in found]
+
     # -- what `Store` has
 
     @property

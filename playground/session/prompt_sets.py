@@ -13,18 +13,19 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, TypeVar
 
 from playground import events, protocol
-from playground.decoding import differences
-from playground.decoding.prompt_lists import Prompt
+from playground.decoding import differences, prompt_lists
+from playground.decoding.prompt_lists import Prompt, Recognised
 from playground.errors import PlaygroundError, from_kind
 from playground.history.records import Column, PromptRow, ResultRow, SessionRow
 from playground.history.store import Store
 from playground.session.compare import Comparisons
 from playground.session.engine import EngineHost
 from playground.session.ledger import Ledger
-from playground.session.set_export import FORMS
+from playground.session.set_export import FORMS, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,38 @@ class PromptSets:
         """Of the prompts with index `first` to `last` (-1: the end), by prompt, then by column id."""
         return self._ledger.read(lambda store: store.results(set_id, first, last))
 
+    def cells(self, set_id: str, indices: Sequence[int]) -> Future[list[tuple[PromptRow, dict[str, ResultRow]]]]:
+        """Some prompts, in the order given, each with its results by column id."""
+        return self._ledger.read(lambda store: store.cells(set_id, indices))
+
+    def matching(self, set_id: str, words: str = "", state: str = "") -> Future[list[int]]:
+        """The indices of prompts with these words in the prompt or a reply. `state`: `open`, `failed`, `different`; empty for all."""
+        return self._ledger.read(lambda store: store.matching(set_id, words, state, len(store.session(set_id).columns)))
+
+    def recognise(self, source: str | Path) -> Future[Recognised]:
+        """The prompts of a file (a `Path`) or of a pasted text, read in the background. DataError names the row that is none."""
+        if isinstance(source, Path):
+            return self._ledger.read(lambda store: prompt_lists.recognise_file(source))
+        return self._ledger.read(lambda store: prompt_lists.recognise(source))
+
+    def all_with_counts(self) -> Future[list[tuple[SessionRow, int, int]]]:
+        """All sets, the last used first, each with how many of its cells are done and how many there are."""
+        return self._ledger.read(_with_counts)
+
+    def unfinished(self) -> Future[list[tuple[SessionRow, int, int]]]:
+        """The same of those that are not done."""
+        return self._ledger.read(lambda store: [each for each in _with_counts(store) if each[1] < each[2]])
+
+    def export_to(self, set_id: str, form: str, path: Path) -> Future[Path]:
+        """Writes what `export` makes to a file, whole or not at all."""
+        make = FORMS[form]
+
+        def write(store: Store) -> Path:
+            write_whole(path, make(store.session(set_id), store.prompts(set_id), store.results(set_id)))
+            return path
+
+        return self._ledger.read(write)
+
     def counts(self, set_id: str) -> Future[tuple[int, int]]:
         """Cells that have a result, and all that there are."""
         return self._ledger.read(lambda store: _counts(store, set_id))
@@ -98,6 +131,10 @@ class PromptSets:
         if make is None:
             raise PlaygroundError(f"There is no form called '{form}'.", f"Choose one of: {', '.join(FORMS)}.")
         return self._ledger.read(lambda store: make(store.session(set_id), store.prompts(set_id), store.results(set_id)))
+
+
+def _with_counts(store: Store) -> list[tuple[SessionRow, int, int]]:
+    return [(each, *_counts(store, each.id)) for each in store.sessions(kind="prompts")]
 
 
 def _counts(store: Store, set_id: str) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from playground.decoding import prompt_lists
 from playground.decoding.prompt_lists import Form, Prompt, parse, read
 from playground.errors import DataError
 
@@ -70,3 +71,24 @@ def test_a_file_is_read_by_its_suffix(tmp_path: Path) -> None:
     for name, said in (("none.txt", "no file"), ("bad.csv", "bad.csv: No column"), ("latin.txt", "cannot be read")):
         with pytest.raises(DataError, match=said):
             read(tmp_path / name)
+
+
+def test_a_pasted_text_is_recognised_by_its_first_line() -> None:
+    found = prompt_lists.recognise('id,Question\n1,"Why, then?"\n2,How?\n')
+    assert (found.form, found.field, found.others) == ("csv", "question", ("id",))
+    assert [each.prompt for each in found.prompts] == ["Why, then?", "How?"]
+    found = prompt_lists.recognise('{"messages": [{"role": "user", "content": "Hi"}], "n": 1}\n{"prompt": "Ho"}\n')
+    assert (found.form, found.field, found.others) == ("jsonl", "messages", ("n",))
+    assert prompt_lists.recognise("Explain the prompt, please\nand this, too").form == "lines"
+    assert prompt_lists.recognise("[1] what is that\n[2] and that").form == "lines"
+    assert prompt_lists.recognise('["a", "b"]').prompts[1].prompt == "b"
+
+
+def test_a_file_is_recognised_by_its_suffix(tmp_path: Path) -> None:
+    path = tmp_path / "asked.tsv"
+    path.write_text("\ufeffprompt\tlang\nHallo\tde\n", encoding="utf-8")
+    found = prompt_lists.recognise_file(path)
+    assert (found.form, found.field, found.others, found.prompts[0].prompt) == ("tsv", "prompt", ("lang",), "Hallo")
+    path.write_text("prompt\tlang\nHallo\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"asked.tsv: Row 2"):
+        prompt_lists.recognise_file(path)

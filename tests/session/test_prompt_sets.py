@@ -200,3 +200,27 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(home: Home) -> None:
     after = cells(session, set_id)
     assert len(after) == 300 and {key: after[key] for key in before} == before
     session.close()
+
+
+def test_a_set_is_looked_through(listening: Listening) -> None:
+    session = listening.session
+    set_id = session.prompt_sets.new([Prompt(f"Number {number}") for number in range(5)], TWO)
+
+    def put(index: int, column: str, text: str, state: str = "end") -> None:
+        session._ledger.write(lambda store: store.put_result(set_id, ResultRow(index, column, state, text)))
+
+    for index, text in enumerate(("same", "Other", "same")):
+        put(index, "a", "same")
+        put(index, "b", text)
+    put(3, "a", "", "failed")
+    sets = session.prompt_sets
+    assert sets.matching(set_id).result(PATIENCE) == [0, 1, 2, 3, 4]
+    assert sets.matching(set_id, "other").result(PATIENCE) == [1]
+    assert sets.matching(set_id, "NUMBER 2").result(PATIENCE) == [2]
+    assert sets.matching(set_id, "", "different").result(PATIENCE) == [1]
+    assert sets.matching(set_id, "", "failed").result(PATIENCE) == [3]
+    assert sets.matching(set_id, "", "open").result(PATIENCE) == [3, 4]
+    cells = sets.cells(set_id, [4, 1]).result(PATIENCE)
+    assert [prompt.index for prompt, _ in cells] == [4, 1]
+    assert {name: result.text for name, result in cells[1][1].items()} == {"a": "same", "b": "Other"}
+    assert [(row.id, done, total) for row, done, total in sets.unfinished().result(PATIENCE)] == [(set_id, 7, 10)]
