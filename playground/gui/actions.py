@@ -61,6 +61,8 @@ TABLE: tuple[Action, ...] = (
     Action("model.reload", "Load again", "", "window", "reload_model", "Model", "Loads the last model again"),
     Action("model.unload", "Unload", "", "window", "unload_model", "Model", "Frees the model's memory"),
     Action("view.panel", "Sampling panel", "Ctrl+B", "chat", "toggle_panel", "View", "Shows or hides the sliders"),
+    Action("view.lab", "Decoding lab", "Ctrl+L", "chat", "toggle_lab", "View", "The next token's distribution, stage by stage"),
+    Action("view.colours", "Colour tokens", "Ctrl+T", "chat", "toggle_colours", "View", "By probability or entropy"),
     Action("view.theme", "Light or dark", "Ctrl+Shift+L", "window", "toggle_theme", "View", "Turns the lights on or off"),
     Action("view.full_screen", "Full screen", "F11", "window", "toggle_full_screen", "View", "The whole screen, and back"),
     Action("view.settings", "Settings", "Ctrl+,", "window", "open_settings", "|View", "Theme, text size, data folder"),

@@ -11,6 +11,9 @@ STRIP = 32
 """height of the job strip"""
 PANEL = 296
 """width of the sampling panel"""
+LAB = 424
+LAB_LEAST = 300
+"""width of the decoding lab, and what it shrinks to in a narrow window"""
 
 
 @dataclass(frozen=True, eq=False, repr=False)  # made while a window is waited for

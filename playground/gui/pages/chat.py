@@ -15,8 +15,10 @@ from PySide6.QtWidgets import QWidget
 from playground import events
 from playground.errors import PlaygroundError
 from playground.gui.pages import Desk
+from playground.gui.pages.chat_lab import ChatLab
 from playground.gui.pages.chat_layout import ChatLayout
 from playground.gui.pages.chat_sessions import ChatSessions
+from playground.gui.pages.chat_tokens import ChatTokens
 from playground.gui.widgets import message_foot as foot
 from playground.gui.widgets.conversation import Conversation
 from playground.history.records import Chat, SessionRow
@@ -28,7 +30,7 @@ DOUBT_MS = 3000
 """after which a request that nothing came of is taken for lost"""
 
 
-class ChatPage(ChatSessions, QWidget):
+class ChatPage(ChatSessions, ChatTokens, ChatLab, QWidget):
     """See the module's docstring. An empty `chat_id` is a new chat that nothing was said in: it is made when something is sent."""
 
     title = "Chat"
@@ -53,6 +55,8 @@ class ChatPage(ChatSessions, QWidget):
         self._doubt = QTimer(self, singleShot=True, interval=DOUBT_MS)
         self._doubt.timeout.connect(self._ask_whether_busy)
         self._connect()
+        self.init_tokens()
+        self.init_lab()
         self._show_model(self._model)
         self._show_conversation(fresh=True)
         self._read_chats()
@@ -111,6 +115,7 @@ class ChatPage(ChatSessions, QWidget):
 
     def handle(self, event: Any) -> None:
         """An event of the session."""
+        self.follow_tokens(event)
         self.ui.panel.handle(event)
         self.ui.picker.handle(event)
         if isinstance(event, events.ModelState):
@@ -130,6 +135,7 @@ class ChatPage(ChatSessions, QWidget):
             self._opening[1].append(event)
         if self.conversation is not None:
             self._follow(*self.conversation.apply(event))
+        self.follow_lab(event)
 
     def _follow(self, change: str, message_id: str) -> None:
         """Shows what an event changed in the open conversation."""
@@ -256,6 +262,8 @@ class ChatPage(ChatSessions, QWidget):
         if action == foot.COPY:
             QGuiApplication.clipboard().setText(message.content)
             self.desk.notify("The message is in the clipboard.", key="copied")
+        elif action == foot.TOKENS:
+            self.show_tokens_of(message_id)
         elif action == foot.LOG:
             generation = conversation.generation(message_id)
             if generation is not None:
@@ -351,6 +359,7 @@ class ChatPage(ChatSessions, QWidget):
     def _close_chat(self) -> None:
         """What is still in the air belongs to the chat that is left."""
         self.ui.system.commit()
+        self.forget_tokens()
         if self._settle.isActive():
             self._keep_sampling()
 
@@ -358,6 +367,7 @@ class ChatPage(ChatSessions, QWidget):
 
     def _sampling_changed(self, settings: SamplingSettings) -> None:
         self.desk.session.set_sampling(settings)
+        self.lab_settings(settings)
         self._settle.start()
 
     def _keep_sampling(self) -> None:
@@ -371,6 +381,7 @@ class ChatPage(ChatSessions, QWidget):
         """A chat brings the settings that it was left with."""
         self.ui.panel.set_settings(settings)
         self.desk.session.set_sampling(settings)
+        self.lab_settings(settings)
 
     def _pace_changed(self, pace: float) -> None:
         self.desk.session.set_pace(pace)
@@ -395,6 +406,8 @@ class ChatPage(ChatSessions, QWidget):
             self.ui.reveal_later = ""
         if fresh and conversation is not None:
             self._ask_for_marks(conversation)
+        if fresh:
+            self.lab_moved()
 
     def _ask_for_marks(self, conversation: Conversation) -> None:
         """Of continued replies: where a change is in the message has to be told from its tokens."""

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedWidget, QToolButton, 
 
 from playground.gui import theme
 from playground.gui.pages import Desk
+from playground.gui.palette import LAB, LAB_LEAST
 from playground.gui.widgets import chat_style
 from playground.gui.widgets.chat_list import WIDTH as LIST_WIDTH
 from playground.gui.widgets.chat_list import ChatList
@@ -17,10 +18,13 @@ from playground.gui.widgets.elided_label import ElidedLabel
 from playground.gui.widgets.model_picker import ModelPicker
 from playground.gui.widgets.sampling_panel import SamplingPanel
 from playground.gui.widgets.system_prompt import SystemPrompt
+from playground.gui.widgets.token_legend import TokenLegend
 from playground.gui.widgets.transcript import Transcript
 
 CENTRE = 560
 """the least width of the conversation; the list of chats gives way to it"""
+BESIDE = 400
+"""what the lab leaves the conversation, as far as it can"""
 SIDE = 12
 
 
@@ -54,6 +58,14 @@ class ChatLayout(QObject):
             "chat.panel", "sliders-horizontal", "Shows or hides the sampling panel (Ctrl+B)", "Sampling panel"
         )
         self.panel_button.setCheckable(True)
+        self.colours_button = self._tool(
+            "chat.colours", "highlighter", "Colours tokens by probability or entropy (Ctrl+T)", "Colour tokens"
+        )
+        self.colours_button.setCheckable(True)
+        self.lab_button = self._tool("chat.lab", "flask-conical", "Shows or hides the decoding lab (Ctrl+L)", "Decoding lab")
+        self.lab_button.setCheckable(True)
+        self.legend = TokenLegend()
+        self.lab: QWidget | None = None
         self._build()
         self.list_button.clicked.connect(lambda: self.show_list(True))
         self.chats.hidden.connect(lambda: self.show_list(False))
@@ -89,6 +101,8 @@ class ChatLayout(QObject):
         top.addWidget(self.gauge)
         top.addSpacing(4)
         top.addWidget(self.menu_button)
+        top.addWidget(self.colours_button)
+        top.addWidget(self.lab_button)
         top.addWidget(self.panel_button)
         self._upper = QVBoxLayout()
         self._upper.setContentsMargins(0, 8, 0, 4)
@@ -104,6 +118,7 @@ class ChatLayout(QObject):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(bar)
+        column.addWidget(self.legend)
         column.addLayout(self._upper)
         column.addWidget(self.stack, 1)
         column.addLayout(self._lower)
@@ -114,6 +129,7 @@ class ChatLayout(QObject):
         across.addWidget(centre, 1)
         theme.mark(self.panel, line="left")
         across.addWidget(self.panel)
+        self._across = across
         order = [
             self.composer.input,
             self.composer.reply_start,
@@ -123,6 +139,12 @@ class ChatLayout(QObject):
         ]
         for before, after in zip([self.transcript, *order], order, strict=False):
             QWidget.setTabOrder(before, after)
+
+    def set_lab(self, lab: QWidget) -> None:
+        """Puts the decoding lab between the conversation and the sliders."""
+        self.lab = lab
+        theme.mark(lab, line="left")
+        self._across.insertWidget(self._across.indexOf(self.panel), lab)
 
     # -- what is shown
 
@@ -152,7 +174,12 @@ class ChatLayout(QObject):
         if width != self._last_width:
             self._last_width = width
             self._list_forced = None
-        room = width - (theme.PANEL if not self.panel.isHidden() else 0) - LIST_WIDTH
+        panel = theme.PANEL if not self.panel.isHidden() else 0
+        lab = 0
+        if self.lab is not None and not self.lab.isHidden():
+            lab = max(LAB_LEAST, min(LAB, width - panel - BESIDE))
+            self.lab.setFixedWidth(lab)
+        room = width - panel - lab - LIST_WIDTH
         wanted = self._list_forced if self._list_forced is not None else self._list_wanted and room >= CENTRE
         self._show_list_now(wanted)
         QTimer.singleShot(0, self, self._align)

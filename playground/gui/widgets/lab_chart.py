@@ -10,21 +10,26 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QPoint, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from playground.decoding.live_chain import Step
 from playground.gui import theme
 from playground.gui.widgets.next_token import readable
+
+if TYPE_CHECKING:
+    from playground.decoding.live_chain import Step
 
 ROWS = 20
 ROW = 21
 LINE = 17
 HEAD = 24
-NAME = 92
-NUMBER = 50
+NAME = 84
+NUMBER = 48
+NARROW = 38
+"""pixels of a column below which only the first and the last stage are shown"""
 LIFTED = 5
 """of the likeliest at the end that the model itself had further down, so many get a row"""
 NAMES = {
@@ -74,6 +79,8 @@ class LabChart(QWidget):
         self.paints = 0
         """how often it was painted: the benchmark waits for that"""
         self._names: tuple[str, ...] = ()
+        self._columns: tuple[int, ...] = ()
+        """the stages that there is room for"""
         self._drawn = -1
         self._current = -1
         self._hovered = -1
@@ -117,7 +124,7 @@ class LabChart(QWidget):
         return QSize(360, HEAD + len(_LINES) * LINE + 10 + ROWS * ROW + 4)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(300, self.sizeHint().height())
+        return QSize(240, self.sizeHint().height())
 
     def _top(self) -> int:
         return HEAD + len(_LINES) * LINE + 10
@@ -139,8 +146,10 @@ class LabChart(QWidget):
         if not self.rows:
             self._paint_empty(painter)
         else:
-            columns = len(self._names)
-            track = (self.width() - NAME - NUMBER) / columns
+            self._columns = tuple(range(len(self._names)))
+            if (self.width() - NAME - NUMBER) / len(self._columns) < NARROW:
+                self._columns = (0, len(self._names) - 1)
+            track = (self.width() - NAME - NUMBER) / len(self._columns)
             self._paint_head(painter, colors, track)
             self._paint_rows(painter, colors, track)
         if self.hasFocus():
@@ -154,32 +163,38 @@ class LabChart(QWidget):
     def _paint_head(self, painter: QPainter, colors: theme.Palette, track: float) -> None:
         right = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
         painter.setFont(theme.font("small"))
-        for place, name in enumerate(self._names):
-            last = place == len(self._names) - 1
+        for place, column in enumerate(self._columns):
+            name = self._names[column]
+            last = column == len(self._names) - 1
             painter.setPen(QColor(colors.accent if last else colors.muted))
             area = QRectF(NAME + place * track, 0, track - 4, HEAD)
-            painter.drawText(area, right, NAMES.get(name, "Draw" if name == "draw" else name))
+            painter.drawText(
+                area,
+                right,
+                "Draw" if name == "draw" or (last and len(self._columns) < len(self._names)) else NAMES.get(name, name),
+            )
         if not self.steps:
             return
         for line, (label, _tip) in enumerate(_LINES):
             top = HEAD + line * LINE
             painter.setPen(QColor(colors.muted))
             painter.drawText(QRectF(6, top, NAME, LINE), Qt.AlignmentFlag.AlignVCenter, label)
-            for place, step in enumerate(self.steps):
+            for place, column in enumerate(self._columns):
+                step = self.steps[column]
                 value = (
                     _count(step.kept),
                     _share(step.mass),
                     f"{step.entropy / math.log(2):.2f}",
                     _perplexity(step.perplexity),
                 )[line]
-                before = self.steps[place - 1] if place else None
+                before = self.steps[self._columns[place - 1]] if place else None
                 same = before is not None and _values(before)[line] == _values(step)[line]
                 painter.setPen(QColor(colors.faint if same else colors.text))
                 painter.drawText(QRectF(NAME + place * track, top, track - 4, LINE), right, value)
         painter.fillRect(QRectF(0, self._top() - 6, self.width(), 1), QColor(colors.line))
 
     def _paint_rows(self, painter: QPainter, colors: theme.Palette, track: float) -> None:
-        columns = len(self._names)
+        columns = len(self._columns)
         most = max((max(row.chances) for row in self.rows), default=0.0) or 1.0
         quiet, loud, sunken = QColor(colors.faint), QColor(colors.accent), QColor(colors.sunken)
         cross = QPen(QColor(colors.muted), 1.2)
@@ -193,7 +208,7 @@ class LabChart(QWidget):
             painter.drawText(QRectF(8, top, NAME - 8, ROW), Qt.AlignmentFlag.AlignVCenter, text)
             if row.token_id == self._drawn:
                 painter.fillRect(QRectF(0, top + 4, 3, ROW - 8), loud)
-            for column, chance in enumerate(row.chances):
+            for column, chance in enumerate(row.chances[each] for each in self._columns):
                 left = NAME + column * track
                 if chance > 0:
                     painter.fillRect(QRectF(left, top + 6, track - 6, ROW - 12), sunken)
@@ -207,7 +222,7 @@ class LabChart(QWidget):
                     break
             painter.setFont(theme.font("small"))
             painter.setPen(QColor(colors.muted if row.cut_by else colors.text))
-            said = "cut" if row.cut_by else _chance(row.chances[-1])
+            said = NAMES.get(row.cut_by, "cut").lower() if row.cut_by else _chance(row.chances[-1])
             area = QRectF(self.width() - NUMBER, top, NUMBER - 4, ROW)
             painter.drawText(area, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, said)
 

@@ -23,12 +23,11 @@ from PySide6.QtWidgets import (
 )
 
 from playground.gui import theme
+from playground.gui.palette import LAB
 from playground.gui.widgets.elided_label import ElidedLabel
 from playground.gui.widgets.lab_chart import LabChart
 from playground.gui.widgets.next_token import readable
 from playground.params import SamplingSettings
-
-WIDTH = 384
 
 
 class LabPanel(QFrame):
@@ -45,7 +44,7 @@ class LabPanel(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("lab")
-        self.setFixedWidth(WIDTH)
+        self.setFixedWidth(LAB)
         theme.mark(self, surface="window")
         self._settings = SamplingSettings()
         self._found: Any = None
@@ -62,7 +61,7 @@ class LabPanel(QFrame):
         self.note.setObjectName("lab.note")
         self.note.setWordWrap(True)
         theme.mark(self.note, role="muted")
-        self.typed = QCheckBox("With what is typed")
+        self.typed = QCheckBox("With input")
         self.typed.setObjectName("lab.typed")
         self.typed.setToolTip("Looks behind the message that stands in the input field, as if it had been sent")
         self.typed.toggled.connect(lambda: self.wanted.emit())

@@ -13,8 +13,8 @@ from playground.gui import theme
 from playground.gui.widgets.conversation import Entry
 from playground.gui.widgets.elided_label import ElidedLabel
 
-COPY, EDIT, REGENERATE, CONTINUE, PREVIOUS, NEXT, COPY_SOURCE, LOG = (
-    "copy", "edit", "regenerate", "continue", "previous", "next", "copy_source", "log",
+COPY, EDIT, REGENERATE, CONTINUE, PREVIOUS, NEXT, COPY_SOURCE, LOG, TOKENS = (
+    "copy", "edit", "regenerate", "continue", "previous", "next", "copy_source", "log", "tokens",
 )  # fmt: skip
 _ICONS = {COPY: "copy", EDIT: "pencil", REGENERATE: "refresh-cw", CONTINUE: "step-forward"}
 _TIPS = {
@@ -159,6 +159,7 @@ class MessageFoot(QWidget):
             self._add(menu, "Continue", CONTINUE, not busy and bool(entry.message.content))
             menu.addSeparator()
             self._add(menu, "Show in the log", LOG, entry.generation is not None)
+        self._add(menu, "See its tokens", TOKENS, not busy)
         if entry.versions > 1:
             menu.addSeparator()
             self._add(menu, "Earlier version", PREVIOUS, entry.version > 1 and not busy)

@@ -41,6 +41,11 @@ class ReadingView(QTextBrowser):
     """the mouse draws a selection beyond this view, to a global point"""
     pressed = Signal()
     entered = Signal()
+    moved = Signal(QPoint)
+    """the mouse moves over it without a button, to a point of the viewport"""
+    clicked = Signal(QPoint)
+    """a click that selected nothing and was on no link"""
+    left = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -61,6 +66,8 @@ class ReadingView(QTextBrowser):
         self.anchorClicked.connect(self._show_link)
         self.caret = False
         """a small block behind the last character: more is to come"""
+        self.tokens: Any = None
+        """a `TokenLayer`, once tokens are to be seen"""
 
     def enterEvent(self, event: Any) -> None:
         super().enterEvent(event)
@@ -127,6 +134,18 @@ class ReadingView(QTextBrowser):
         super().mouseMoveEvent(event)
         if event.buttons() & Qt.MouseButton.LeftButton:
             self.dragged_out.emit(event.globalPosition().toPoint())
+        elif not event.buttons():
+            self.moved.emit(event.position().toPoint())
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        super().mouseReleaseEvent(event)
+        point = event.position().toPoint()
+        if event.button() == Qt.MouseButton.LeftButton and not self.textCursor().hasSelection() and not self.anchorAt(point):
+            self.clicked.emit(point)
+
+    def leaveEvent(self, event: Any) -> None:
+        super().leaveEvent(event)
+        self.left.emit()
 
     def scrollContentsBy(self, dx: int, dy: int) -> None:
         if dx:
@@ -158,6 +177,8 @@ class ReadingView(QTextBrowser):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self.viewport())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if self.tokens is not None:
+            self.tokens.paint(painter, QRectF(event.rect()))
         self.paint_below(painter, event)
         painter.end()
         super().paintEvent(event)

@@ -14,6 +14,7 @@ from playground.gui.widgets.message_edit import MessageEdit
 from playground.gui.widgets.message_foot import MessageFoot
 from playground.gui.widgets.reading_view import ReadingView, plain_text
 from playground.gui.widgets.text_part import TextPart
+from playground.gui.widgets.token_track import TokenTrack
 from playground.gui.widgets.transcript_blocks import Block, Row
 from playground.gui.widgets.wait_part import WaitPart
 
@@ -68,6 +69,7 @@ class RowPool:
                 )
             else:
                 widget.show_part(part, marks, streaming=streaming)
+        self._transcript.fill_tokens(row, block)
 
     def give_back(self, row: Row) -> None:
         """Takes a row's widget away from it."""
@@ -140,6 +142,9 @@ class RowPool:
             self._connect_view(widget.view, widget)
         elif kind == "wait":
             widget = WaitPart(self._parent)
+        elif kind == "track":
+            widget = TokenTrack(self._parent)
+            widget.picked.connect(lambda mark: transcript.track_picked(widget, mark))
         elif kind == "edit":
             widget = MessageEdit(self._parent)
             widget.kept.connect(lambda text: transcript.edit_kept(widget, text))
@@ -158,3 +163,6 @@ class RowPool:
         view.menu_wanted.connect(lambda where: transcript.text_menu(view, widget, where))
         view.pressed.connect(lambda: transcript.selection_begun(view))
         view.dragged_out.connect(lambda where: transcript.selection_drawn(view, where))
+        view.moved.connect(lambda point: transcript.token_moved(view, widget, point))
+        view.clicked.connect(lambda point: transcript.token_clicked(view, widget, point))
+        view.left.connect(transcript.token_left)

@@ -24,6 +24,7 @@ from playground.gui.widgets.row_pool import RowPool
 from playground.gui.widgets.transcript_blocks import Block, Row, estimate, leftovers, measure, plan
 from playground.gui.widgets.transcript_keys import TranscriptKeys
 from playground.gui.widgets.transcript_stack import Anchor, Stack
+from playground.gui.widgets.transcript_tokens import TranscriptTokens
 
 TICK_MS = 33
 BUDGET_S = 0.010
@@ -39,13 +40,17 @@ LIVE = 1.0
 """how many views above and below are kept ready"""
 
 
-class Transcript(TranscriptKeys, QAbstractScrollArea):
+class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
     """See the module's docstring."""
 
     pressed = Signal(str, str)
     """an action of `message_foot` and the message's id"""
     edited = Signal(str, str)
     """a message's id and its new text"""
+    token_selected = Signal(str, object)
+    """a message's id and the `TokenMark` that is looked at now, None for none"""
+    forked = Signal(str, object, int)
+    """a message's id, a `TokenMark` of it, and the token that is to stand there instead"""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -94,6 +99,7 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
         self.verticalScrollBar().valueChanged.connect(self._scrolled)
         theme.notifier().changed.connect(self._restyle)
         self.init_keys()
+        self.init_tokens()
         self._restyle()
 
     # -- what is shown
@@ -109,7 +115,7 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
         for entry in entries:
             block = before.get(entry.id)
             if block is None:
-                block = Block(entry)
+                block = Block(entry, track=self.token_mode != "off" and entry.role == "assistant")
                 estimate(block, width, narrow)
             elif block.entry != entry:
                 self._set_entry(block, entry)
@@ -239,7 +245,7 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
             return
         if not block.editing:
             self._replan(block)
-            for row in block.rows if marks_moved else block.rows[-2:]:
+            for row in block.rows if marks_moved else block.rows[-3:]:
                 row.stale = True
 
     def _replan(self, block: Block) -> None:
@@ -410,6 +416,7 @@ class Transcript(TranscriptKeys, QAbstractScrollArea):
         self.stack.fill([])
         self._live = {}
         self.forget_current()
+        self.select_token("", None)
 
     def _row_resized(self, widget: QWidget) -> None:
         """A row's own height is another one now (an editor that grows)."""

@@ -23,13 +23,14 @@ BUBBLE_BELOW = 4
 """from the edge of the user's bubble to the text; a line has some room below its letters already"""
 FOOT_GAP = 2
 FOOT = 28
+TRACK = 30.0
 LINE = 20.0
 CHARACTER = 7.1
 
 
 @dataclass
 class Row:
-    """One widget's worth of a message: `prose`, `plain`, `code`, `wait`, `edit` or `foot`."""
+    """One widget's worth of a message: `prose`, `plain`, `code`, `wait`, `edit`, `track` or `foot`."""
 
     kind: str
     part: Part | None = None
@@ -58,6 +59,8 @@ class Block:
     parts: list[Part] = field(default_factory=list)
     index: int = 0
     """its place in the transcript"""
+    track: bool = False
+    """a surprise track stands over its foot"""
 
     @property
     def id(self) -> str:
@@ -73,6 +76,8 @@ def plan(block: Block, width: float, narrow: bool) -> None:
     entry = block.entry
     old = block.rows or []
     rows = [Row("edit")] if block.editing else _body(block)
+    if block.track:
+        rows.append(Row("track", height=TRACK, gap=FOOT_GAP))
     rows.append(Row("foot", height=FOOT, gap=FOOT_GAP + (BUBBLE_BELOW if entry.role == "user" and not block.editing else 0)))
     rows[0].gap = above(entry) + (LABEL if narrow else 0) + (BUBBLE if entry.role == "user" else 0)
     known = {_key(row): row for row in old}
@@ -85,9 +90,14 @@ def plan(block: Block, width: float, narrow: bool) -> None:
             row.stale = before.stale or not same
             if not same and row.widget is None:
                 row.height, row.exact = guess(row, width), False
-        elif row.kind != "foot":
+        elif row.kind not in ("foot", "track"):
             row.height = guess(row, width)
-    if old and len(rows) == 2 and known and (gone := next((row for row in known.values() if row.kind == "wait"), None)):
+    if (
+        old
+        and len(rows) == (3 if block.track else 2)
+        and known
+        and (gone := next((row for row in known.values() if row.kind == "wait"), None))
+    ):
         rows[0].height = max(rows[0].height, gone.height)
     block.rows = rows
     measure(block)
@@ -118,7 +128,8 @@ def estimate(block: Block, width: float, narrow: bool) -> None:
     """The height of a block that nobody has looked at."""
     text = block.entry.message.content
     lines = text.count("\n") * 0.6 + len(text) * CHARACTER / max(width, 100.0) + 1
-    block.height = above(block.entry) + (LABEL if narrow else 0) + lines * LINE + FOOT_GAP + FOOT + 2 * BUBBLE
+    track = TRACK + FOOT_GAP if block.track else 0
+    block.height = above(block.entry) + (LABEL if narrow else 0) + lines * LINE + FOOT_GAP + FOOT + 2 * BUBBLE + track
 
 
 def guess(row: Row, width: float) -> float:

@@ -106,6 +106,8 @@ class TranscriptKeys:
     def keyPressEvent(self: Transcript, event: QKeyEvent) -> None:
         key, control = event.key(), bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
         bar = self.verticalScrollBar()
+        if self.token_key(event):
+            return
         if event.matches(QKeySequence.StandardKey.Copy):
             if not self.copy_selection() and self._current:
                 self.pressed.emit(foot.COPY, self._current)
