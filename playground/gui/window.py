@@ -44,6 +44,8 @@ class Entry:
     icon: str
     place: str
     foot: bool = False
+    under: str = ""
+    """the page that it is a part of: it is opened from there, and the rail shows that one"""
 
 
 PAGES: tuple[Entry, ...] = (
@@ -55,10 +57,14 @@ PAGES: tuple[Entry, ...] = (
 )
 """in the order of the work: get, chat, compare, look inside, train, look back; the settings at the foot"""
 
+PARTS: tuple[Entry, ...] = (Entry("sets", "Many prompts", "table-2", "playground.gui.pages.sets:SetsPage", under="compare"),)
+"""pages that are opened from another one"""
+
 SMALLEST = (960, 600)
 USUAL = (1280, 800)
 STARTER_PACE = 40.0
 """Tokens a second: at the starter's own, a story is over before anybody can move a slider."""
+OFFER_MS = 2500
 NOTICE_ACTIONS = {"reload": "Load again", "choose_model": "Choose a model"}
 
 
@@ -79,7 +85,7 @@ class Window(QMainWindow):
         self.bridge: Bridge | None = None
         self.page = ""
         self.pages: dict[str, QWidget] = {}
-        self._entries = {entry.id: entry for entry in pages}
+        self._entries = {entry.id: entry for entry in (*pages, *PARTS)}
         self._desk: Desk | None = None
         self._wanted: tuple[str, dict[str, Any]] = ("", {})
         self._unsubscribe: Callable[[], None] | None = None
@@ -118,7 +124,7 @@ class Window(QMainWindow):
         upper = QHBoxLayout()
         upper.setSpacing(0)
         self.rail = Rail()
-        for number, entry in enumerate(self._entries.values(), 1):
+        for number, entry in enumerate((each for each in self._entries.values() if not each.under), 1):
             key = "Ctrl+," if entry.foot else f"Ctrl+{number}"
             self.rail.add(entry.id, entry.title, entry.icon, key, entry.foot)
         self.rail.chosen.connect(self.open)
@@ -189,6 +195,14 @@ class Window(QMainWindow):
         if self.session.model.state == "none":
             last = self.preferences.get("last_model")
             self.load_model(last if last and Path(last).exists() else "starter")
+        QTimer.singleShot(OFFER_MS, self, self._offer_unfinished)
+
+    def _offer_unfinished(self) -> None:
+        """What was left in the middle can go on, once nobody waits for the window any more."""
+        from playground.gui.pages.sets import offer_unfinished
+
+        if self._desk is not None:
+            offer_unfinished(self._desk, self)
 
     def _model_changed(self, state: Any) -> None:
         from playground.gui.widgets.job_strip import Job
@@ -270,7 +284,7 @@ class Window(QMainWindow):
         """Shows a page, making it if it is the first time; `arguments` go to its `open`."""
         self._wanted = (page, arguments)
         self.page = page
-        self.rail.show_page(page)
+        self.rail.show_page(self._entries[page].under or page)
         if self._desk is not None:
             if page not in self.pages:
                 self.pages[page] = self._make(self._entries[page])
@@ -281,7 +295,7 @@ class Window(QMainWindow):
                 self.pages[page].setFocus()
             if arguments:
                 self.pages[page].open(**arguments)  # type: ignore[attr-defined]
-            if not self._entries[page].foot:
+            if not self._entries[page].foot and not self._entries[page].under:
                 self.preferences.set("page", page)
         self.menus.enable(self.page, self._running)
 
@@ -370,7 +384,7 @@ class Window(QMainWindow):
     def _page_actions(self) -> tuple[Action, ...]:
         from playground.gui.actions import page_actions
 
-        return page_actions((entry.id, entry.title) for entry in self._entries.values() if not entry.foot)
+        return page_actions((entry.id, entry.title) for entry in self._entries.values() if not entry.foot and not entry.under)
 
     def open_settings(self) -> None:
         self.open("settings")

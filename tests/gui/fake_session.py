@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from fake_comparisons import FakeComparisons
+from fake_prompt_sets import FakePromptSets
 from fake_workshop import FakeWorkshop
 
 from playground import events
@@ -138,6 +139,7 @@ class FakeSession:
         self._script: list[str] = []
         self._fail_next: tuple[str, str] | None = None
         self.workshop = FakeWorkshop(self.emit)
+        self.prompt_sets = FakePromptSets()
         self.compare = FakeComparisons(self, token, pieces)
         self._model = events.ModelState("ready", model.path, model.name, 1.0, model) if model else events.ModelState("none")
         self._sampling = SamplingSettings()

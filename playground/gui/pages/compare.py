@@ -77,6 +77,7 @@ class ComparePage(CompareSessions, QWidget):
         ui.stop.clicked.connect(self.stop)
         ui.add.clicked.connect(self.add_column)
         ui.sweep.clicked.connect(self.open_sweep)
+        ui.many.clicked.connect(self.open_many)
         ui.start.chosen.connect(self.begin_with)
         ui.start.model_wanted.connect(self.desk.ask_for_model)
         ui.model.clicked.connect(self.desk.ask_for_model)
@@ -131,12 +132,12 @@ class ComparePage(CompareSessions, QWidget):
                     self._set_running(False)
                 self._show_state()
             return
-        counts = {number: len(reply.tokens) for number, reply in self.comparing.replies.items()}
-        states = {number: reply.state for number, reply in self.comparing.replies.items()}
+        before = self.comparing.reply_of(event)
+        count, state = (len(before.tokens), before.state) if before is not None else (0, "")
         for number in self.comparing.apply(event):
             reply = self.comparing.replies[number]
-            self.ui.board.add_tokens(number, reply.tokens[counts.get(number, 0) :])
-            if reply.state != states.get(number) or not isinstance(event, events.GenerationTokens):
+            self.ui.board.add_tokens(number, reply.tokens[count:] if before is reply else ())
+            if reply.state != state or not isinstance(event, events.GenerationTokens):
                 self.ui.board.show_state(number)
                 self._show_state()
 
@@ -244,6 +245,11 @@ class ComparePage(CompareSessions, QWidget):
         popup = SweepPopup(self._base(), {**PRESETS, **self.desk.preferences.presets()}, self)
         popup.made.connect(self.take_columns)
         popup.show_below(self.ui.sweep)
+
+    def open_many(self) -> None:
+        """A list of prompts through these columns."""
+        self._keep_columns()
+        self.desk.open_page("sets", columns=tuple(self.columns), system=self.ui.system.text())
 
     def _column_asks(self, what: str, column_id: str) -> None:
         if what == "stop":

@@ -91,6 +91,9 @@ class CompareLayout(QObject):
         self.sweep = self._button(
             "sweep", "list-plus", "From a rule…", "A sweep, a grid, several seeds or presets in one press"
         )
+        self.many = self._button(
+            "many", "table-2", "Many prompts…", "Runs these columns over a list of prompts, in the background"
+        )
         self.colours = QComboBox()
         self.colours.setObjectName("compare.colours")
         self.colours.setAccessibleName("Colours of the text")
@@ -197,6 +200,7 @@ class CompareLayout(QObject):
         row.setSpacing(8)
         row.addWidget(self.add)
         row.addWidget(self.sweep)
+        row.addWidget(self.many)
         row.addSpacing(4)
         row.addWidget(self.state, 1)
         caption = QLabel("Colours")

@@ -62,7 +62,6 @@ class SetsPanel(QWidget):
         self._progress: dict[str, events.PromptSetProgress] = {}
         self._titles: dict[str, str] = {}
         self._asked = 0
-        self._offered = False
         self.head = PartHead("compare.sets", "Back to the comparison")
         self.head.closed.connect(self._back)
         self.setup = SetsSetup()
@@ -209,31 +208,6 @@ class SetsPanel(QWidget):
         else:
             self._try(lambda: sets.start(self.set_id))
 
-    def offer_unfinished(self) -> None:
-        """Once a start: says which set was left in the middle."""
-        if not self._offered:
-            self._offered = True
-            self.desk.when_done(self.desk.session.prompt_sets.unfinished(), self, self._offer, lambda error: None)
-
-    def _offer(self, rows: list[tuple[SessionRow, int, int]]) -> None:
-        rows = [each for each in rows if each[0].id != self.desk.session.prompt_sets.running]
-        if not rows:
-            return
-        row, done, total = rows[0]
-        more = f" {len(rows) - 1} more are in the list." if len(rows) > 1 else ""
-
-        def show() -> None:
-            self.desk.open_page("compare", set_id=row.id)
-
-        self.desk.notify(
-            f"“{row.title}” was left at {done:,} of {total:,} replies.{more}",
-            "It goes on where it was.",
-            "info",
-            "Show it",
-            "sets",
-            show,
-        )
-
     def handle(self, event: Any) -> None:
         """An event of the session."""
         if isinstance(event, events.PromptSetProgress):
@@ -378,7 +352,7 @@ class SetsPanel(QWidget):
             self.desk.notify(event.message, event.hint, "error" if event.state == "failed" else "warning", key="sets")
         elif event.state == "done" and not (self.isVisible() and self.set_id == event.session_id):
             title = self._titles.get(event.session_id) or "The set of prompts"
-            show = lambda: self.desk.open_page("compare", set_id=event.session_id)  # noqa: E731
+            show = lambda: self.desk.open_page("sets", set_id=event.session_id)  # noqa: E731
             self.desk.notify(f"{title}: all {event.total:,} replies are there.", "", "info", "Show", "sets", show)
 
     def _show_cell(self, place: int, section: int) -> None:

@@ -98,6 +98,7 @@ class SetsSetup(QWidget):
         self.earlier.setObjectName("compare.sets.earlier")
         self.earlier.setAccessibleName("Earlier sets of prompts")
         self.earlier.setToolTip("Return opens a set, Delete throws it away")
+        theme.mark(self.earlier, floating=True)
         self.earlier.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.earlier.itemActivated.connect(lambda item: self.chosen.emit(item.data(Qt.ItemDataRole.UserRole)))
         self.earlier.itemClicked.connect(lambda item: self.chosen.emit(item.data(Qt.ItemDataRole.UserRole)))
@@ -123,7 +124,7 @@ class SetsSetup(QWidget):
         row = QHBoxLayout()
         row.addWidget(self.file)
         row.addSpacing(8)
-        row.addWidget(self.words, 1)
+        row.addWidget(self.words, 1, Qt.AlignmentFlag.AlignVCenter)
         left.addLayout(row)
         self.preview.setMinimumHeight(7 * 20)
         left.addWidget(self.preview, 1)
@@ -131,6 +132,10 @@ class SetsSetup(QWidget):
         right.setSpacing(8)
         right.addWidget(_heading("Columns"))
         right.addWidget(self.columns)
+        said = self._label("compare.sets.columns_said", "muted")
+        said.setText("As they stand in the comparison, with their seeds and limits.")
+        right.addWidget(said)
+        right.addSpacing(8)
         right.addWidget(self.start)
         right.addSpacing(16)
         right.addWidget(_heading("Earlier sets"))
@@ -197,7 +202,7 @@ class SetsSetup(QWidget):
         self._count = len(columns)
         self._can_run = why_not
         names = [each.label or f"Column {place}" for place, each in enumerate(columns, 1)]
-        self.columns.setText("\n".join(names) + "\n\nAs they stand in the comparison, with their seeds and limits.")
+        self.columns.setText("\n".join(names) or "None yet: go back and make some.")
         self._show()
 
     def show_earlier(self, rows: Sequence[tuple[SessionRow, int, int]]) -> None:
