@@ -39,14 +39,15 @@ def pool_fit(
     host = next(each for each in devices if not each.is_gpu)
     place = split_layers(len(shape.layers), gpu_layers, tuple(float(gpu.free) for gpu in gpus))
     batch = min(settings.batch, settings.context or settings.batch)
+    sequences = pool_sequences(shape.window, settings.sequences)
     plan = replace(
         cache_plan(settings),
         context=padded(cells, STEP),
-        sequences=pool_sequences(shape.window, settings.sequences),
+        sequences=sequences,
         unified=True,
         micro_batch=min(settings.ubatch, batch),
     )
-    buffers = engine_buffers(shape, plan, batch, place, Engine(outputs_max=settings.sequences))
+    buffers = engine_buffers(shape, plan, batch, place, Engine(outputs_max=sequences))
     found = []
     for at, device in enumerate((*gpus, host)):
         output = buffers.output if device is host else 0

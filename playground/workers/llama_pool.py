@@ -160,8 +160,7 @@ class Pools:
         params = C.llama_context_default_params()
         params.n_ctx = cells
         params.n_batch, params.n_ubatch = model.n_batch, model.n_ubatch
-        params.n_seq_max = self._sequences
-        params.n_outputs_max = model.sequences
+        params.n_seq_max = params.n_outputs_max = self._sequences
         params.n_threads = params.n_threads_batch = model.threads
         params.kv_unified = True
         params.swa_full = False
