@@ -107,8 +107,8 @@ class Llama:
         self._exact_engine.beam(command, "f32")
 
     def _measure(self) -> None:
-        """Once a load: the first completion has touched every weight and buffer."""
-        if self._measuring and self._model is not None:
+        """Once a load: the first completion has touched every weight and buffer. A pool's memory is no load's."""
+        if self._measuring and self._model is not None and not self._model.others:
             self._measuring = False
             self._link.send(MemoryUsed(str(self._model.path), resident() - self._before))
 
