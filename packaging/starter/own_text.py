@@ -1,20 +1,21 @@
-"""Write the text that the starter's quantizations are measured on: what the starter itself says at temperature 1.
+"""Write the texts that the starter's quantizations are measured on and calibrated with: what the starter itself says at temperature 1.
 
-    python packaging/starter/own_text.py [RUNS]     writes resources/starter/evaluation.txt
+    python packaging/starter/own_text.py     writes evaluation.txt and calibration.txt in resources/starter
+
+Each is drawn from seeds of its own.
 
 Why its own words: on text drawn from a model, the logarithm of the perplexity rises, in expectation, by exactly the KL divergence of
 whatever takes the model's place. On the recipe's text it does not have to: the starter is no perfect fit to it, and a little noise
 in the weights can bring it nearer (Q5_K_M had a lower perplexity than the original there, by 1.5 standard errors on 51,000 positions).
 
 Every document begins with the end-of-text token and has 512 tokens, so that the report's windows are whole documents. Those that the
-tokenizer would cut otherwise than they were drawn are left out.
+tokenizer would cut otherwise than they were drawn are left out of the text to measure on, where positions have to be the model's own.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -25,6 +26,7 @@ import numpy as np
 STARTER = Path(__file__).parents[2] / "resources" / "starter"
 AT_ONCE, LENGTH = 64, 512
 END_OF_TEXT = 0
+SEEDS = {"evaluation.txt": range(1, 6), "calibration.txt": range(101, 102)}
 
 
 def load() -> tuple[object, object, object]:
@@ -61,8 +63,11 @@ def draw(context: object, vocabulary: int, seed: int) -> np.ndarray:
 
 def spell(vocab: object, ids: list[int]) -> bytes:
     """Return the text of tokens, control tokens by name."""
-    buffer = ctypes.create_string_buffer(256)
-    return b"".join(buffer.raw[: lib.llama_token_to_piece(vocab, token, buffer, 256, 0, True)] for token in ids)
+    buffer, pieces = ctypes.create_string_buffer(256), []
+    for token in ids:
+        length = lib.llama_token_to_piece(vocab, token, buffer, 256, 0, True)
+        pieces.append(buffer.raw[:length])
+    return b"".join(pieces)
 
 
 def cut(vocab: object, text: bytes) -> list[int]:
@@ -74,15 +79,17 @@ def cut(vocab: object, text: bytes) -> list[int]:
 def main() -> None:
     """Draw, sort out, write."""
     _, vocab, context = load()
-    documents: list[bytes] = []
-    for seed in range(1, 1 + int(sys.argv[1] if len(sys.argv) > 1 else 5)):
-        for ids in draw(context, lib.llama_vocab_n_tokens(vocab), seed).tolist():
-            text = spell(vocab, ids)
-            if cut(vocab, text) == ids and text.decode("utf-8", "replace").encode() == text:
-                documents.append(text)
-        print(f"{len(documents)} documents")
-    # The tokenizer puts the first end-of-text token there itself.
-    (STARTER / "evaluation.txt").write_bytes(b"".join(documents).removeprefix(b"<|endoftext|>"))
+    for name, seeds in SEEDS.items():
+        documents: list[bytes] = []
+        for seed in seeds:
+            for ids in draw(context, lib.llama_vocab_n_tokens(vocab), seed).tolist():
+                text = spell(vocab, ids)
+                same = cut(vocab, text) == ids or name == "calibration.txt"
+                if same and text.decode("utf-8", "replace").encode() == text:
+                    documents.append(text)
+            print(f"{name}: {len(documents)} documents")
+        # The tokenizer puts the first end-of-text token there itself.
+        (STARTER / name).write_bytes(b"".join(documents).removeprefix(b"<|endoftext|>"))
 
 
 if __name__ == "__main__":

@@ -130,6 +130,8 @@ def _wait_cancelled(conversation: Conversation, number: str) -> None:
 
 def _list(conversation: Conversation, source: Path, args: argparse.Namespace) -> int:
     plan = conversation.session.workshop.plan(source, args.adapter).result()
+    if not plan.rows:
+        raise PlaygroundError(plan.problem, plan.hint)
     if args.json:
         emit(
             {

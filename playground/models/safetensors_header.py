@@ -24,6 +24,7 @@ _BITS = {
     "U8": 8, "BOOL": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "C64": 64,
 }  # fmt: skip
 
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 _PACKED = ".quant_state.bitsandbytes__"
 _SCALES = (".weight.absmax", ".weight.quant_map", ".weight.nested_absmax", ".weight.nested_quant_map", ".SCB", ".weight_format")
 """what bitsandbytes writes beside the weights it quantized"""
@@ -72,7 +73,7 @@ class SafetensorsHeader:
 
 
 def read_safetensors(read: Read, name: str, size: int | None = None) -> SafetensorsHeader:
-    """Parse one file's header; `size` in bytes, where known, finds a cut file. Raises ModelFileError."""
+    """Parse one file's header; `size` in bytes, where known, finds a cut file or one that goes on. Raises ModelFileError."""
     first = read(0, 8)
     if len(first) < 8:
         raise ModelFileError(f"{name} is not a safetensors file.", "Choose a .safetensors file or a model folder.")
@@ -85,6 +86,10 @@ def read_safetensors(read: Read, name: str, size: int | None = None) -> Safetens
     end = max((entry["data_offsets"][1] for entry in table.values()), default=0)
     if size is not None and 8 + length + end > size:
         raise ModelFileError(f"{name} is cut short: {8 + length + end - size} bytes are missing.", "Download it again.")
+    if size is not None and 8 + length + end < size:
+        raise ModelFileError(
+            f"{name} has the wrong length: {size:,} bytes, where {8 + length + end:,} belong.", "Download it again."
+        )
     texts = {str(k): str(v) for k, v in metadata.items()} if isinstance(metadata, dict) else {}
     return SafetensorsHeader(name, tensors, texts)
 
@@ -136,6 +141,11 @@ def _only_file(folder: Path) -> Path:
         files = sorted(folder.glob("*.safetensors"))
     except OSError as error:
         raise _unreadable(folder, error) from None
+    if not files and any(file.suffix in _PICKLES for file in folder.iterdir()):
+        raise ModelFileError(
+            f"{folder.name} has its weights as pickle files, which can run programs and are not read.",
+            "Look for a copy of the model with safetensors files.",
+        )
     if not files:
         raise ModelFileError(f"{folder} holds no safetensors file.", "Choose a folder with model.safetensors in it.")
     preferred = folder / "model.safetensors"

@@ -38,10 +38,10 @@ def make(home: Home, source: Path, adapter: str, stop: Stop) -> Plan:
     """The plan; its `problem` says why nothing can be made of this model. Cancelled if `stop` says so."""
     row = library.inspect(source)
     kind = "safetensors" if source.is_dir() else "gguf"
-    if row.kind == kind:
-        plan = Plan(str(source), row.name, kind, row.size, row.quantization, ())
-    else:  # a folder with a GGUF file in it too, which is not what a folder is quantized from
+    if source.is_dir() and row.kind == "gguf":  # it lies in the folder too, and is not what a folder is quantized from
         plan = Plan(str(source), source.name, kind, chains.folder_bytes(source), describe(source).quantization, ())
+    else:
+        plan = Plan(str(source), row.name, kind, row.size, row.quantization, ())
     try:
         return _gguf(home, source, plan, stop) if kind == "gguf" else _folder(home, source, plan, adapter)
     except Cancelled:

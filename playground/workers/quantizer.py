@@ -111,7 +111,8 @@ def types() -> Mapping[str, int]:
 def read_header(source: Path) -> GgufHeader:
     """The header of a model, of all its parts. ModelFileError for what is no model or damaged."""
     header = merge_splits([open_gguf(source.parent / part) for part in split_names(source.name)])
-    kind = header.metadata.get("general.type", "model")
+    # files of the eyes of a model did not always say what they are
+    kind = header.metadata.get("general.type", "mmproj" if header.architecture == "clip" else "model")
     if kind != "model" or not header.tensors:
         raise ModelFileError(
             f"{source.name} is no model to quantize (it is of the kind '{kind}').", "Choose the model's own file."

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import gguf
+import numpy as np
 import pytest
 
 from playground.cli import main
@@ -64,6 +66,19 @@ def test_what_cannot_be_is_said(words: list[str], code: int, said: str, capfd: p
     err = capfd.readouterr().err
     assert said in err
     assert "Traceback" not in err
+
+
+def test_of_a_models_eyes_nothing_is_made_and_nothing_listed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    eyes = gguf.GGUFWriter(str(tmp_path / "eyes.gguf"), "clip")
+    eyes.add_tensor("v.patch_embd.weight", np.ones((32, 64), np.float32))
+    eyes.write_header_to_file()
+    eyes.write_kv_data_to_file()
+    eyes.write_tensors_to_file()
+    eyes.close()
+    assert main(["quantize", str(tmp_path / "eyes.gguf"), "--list", "--json"]) == 1
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert "no model to quantize (it is of the kind 'mmproj')" in said.err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl+C is sent as a signal here")

@@ -141,6 +141,10 @@ def cut(path: Path, count: int) -> None:
     path.write_bytes(path.read_bytes()[:-count])
 
 
+def lengthen(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"more")
+
+
 def scratch(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[9:40] = b"#" * 31
@@ -163,6 +167,7 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a shard missing": (lambda f: (folders.make(f, shards=3) / "model-00002-of-00003.safetensors").unlink(), "00002-of-00003.safetensors is missing"),
     "the index missing": (lambda f: (folders.make(f, shards=3) / "model.safetensors.index.json").unlink(), "index.json is missing"),
     "a shard too short": (lambda f: cut(folders.make(f, shards=3) / "model-00003-of-00003.safetensors", 5), "cut short"),
+    "a shard too long": (lambda f: lengthen(folders.make(f, shards=3) / "model-00002-of-00003.safetensors"), "has the wrong length"),
     "a header damaged": (lambda f: scratch(folders.make(f) / "model.safetensors"), "damaged"),
     "a file that is none": (lambda f: (folders.make(f) / "model.safetensors").write_bytes(b"<html>"), "not a safetensors file"),
     "NaN": (lambda f: folders.make(f, tensors=spoiled(float("nan"))), "no numbers"),

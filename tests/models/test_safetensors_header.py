@@ -60,6 +60,15 @@ def test_shards_are_one_model(tmp_path: Path):
         open_safetensors(tmp_path)
 
 
+def test_a_folder_of_pickles_is_told_as_such(tmp_path: Path):
+    with pytest.raises(ModelFileError, match="holds no safetensors file"):
+        open_safetensors(tmp_path)
+    (tmp_path / "pytorch_model-00001-of-00002.bin").write_bytes(b"\x80\x04")
+    with pytest.raises(ModelFileError, match="pickle files") as raised:
+        open_safetensors(tmp_path)
+    assert raised.value.hint
+
+
 @pytest.mark.parametrize("name", ["../x.safetensors", "/etc/passwd", "a/b.safetensors", ""])
 def test_an_index_names_files_of_its_folder_only(name: str):
     with pytest.raises(ModelFileError, match="outside"):
@@ -72,6 +81,7 @@ def test_an_index_names_files_of_its_folder_only(name: str):
         b"",
         b"\xff" * 20,
         made(ONE, 23),
+        made(ONE, 25),
         made({"w": {"dtype": "X", "shape": [1], "data_offsets": [0, 1]}}, 1),
         made({"w": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}, 4),
         made({"w": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}}, 4),
