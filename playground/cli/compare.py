@@ -199,6 +199,9 @@ def _column(text: str, base: SamplingSettings, reply_start: str) -> Column:
 def _run(conversation: Conversation, comparison: str, columns: tuple[Column, ...], as_json: bool) -> None:
     """Runs it, and prints a record or the columns one after another, each as soon as it and those before it have ended."""
     session = conversation.session
+    room = session.compare.room(comparison).result()
+    if room is not None and room.short:
+        note(room.sentence)
     session.compare.run(comparison)
     tokens: dict[str, list[Any]] = {}
     ended: dict[str, events.GenerationFinished] = {}

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from playground import events
 from playground.decoding.sweeps import MOST, Labelled
@@ -25,6 +26,11 @@ from playground.session.guests import Guests
 from playground.session.ledger import Ledger
 from playground.session.replies import Replies, change, put
 from playground.session.tree import Tree, title_of
+
+if TYPE_CHECKING:
+    from playground.session.compare_room import Room
+
+T = TypeVar("T")
 
 VERDICTS = ("better", "tie", "both_bad")
 
@@ -179,23 +185,48 @@ class Comparisons:
         self._with_tree(comparison_id, lambda tree: self._begin(tree, column_ids))
 
     def plan(self, comparison_id: str) -> Future[list[str]]:
-        """What a run will do with memory, in a sentence for each model that is not the loaded one.
+        """What a run will do with memory: a sentence on the columns of the loaded model where they need more than that has, and one for
+        each model that is not the loaded one.
 
-        MemoryShortError if one of them does not fit beside it: the run would say the same. Reads headers of files, no weights.
+        MemoryShortError if one of those does not fit beside it: the run would say the same. Reads headers of files, no weights.
         """
-        answer: Future[list[str]] = Future()
 
-        def go(tree: Tree) -> None:
+        def work(tree: Tree) -> list[str]:
             models = {each.model for each in tree.session.columns} - {"", self._engine.state.path}
-            threading.Thread(target=work, args=[sorted(models)], name="comparison-plan", daemon=True).start()
+            room = self._room(tree)
+            return [
+                *([room.sentence] if room else []),
+                *(self._guests.plan(each, self._engine.context) for each in sorted(models)),
+            ]
 
-        def work(models: Sequence[str]) -> None:
+        return self._worked_out(comparison_id, work)
+
+    def room(self, comparison_id: str) -> Future[Room | None]:
+        """What the columns of the loaded model need beside it; None where they need nothing, or no model is loaded. Reads headers."""
+        return self._worked_out(comparison_id, self._room)
+
+    def _room(self, tree: Tree) -> Room | None:
+        from playground.session.compare_room import room_for  # reads headers
+
+        state, session = self._engine.state, tree.session
+        if state.info is None:
+            return None
+        mine = [each for each in session.columns if each.model in ("", state.path)]
+        return room_for(Path(state.path), self._engine.context, state.info, mine, session.system + session.prompt)
+
+    def _worked_out(self, comparison_id: str, work: Callable[[Tree], T]) -> Future[T]:
+        """On a thread of its own."""
+        answer: Future[T] = Future()
+
+        def run(tree: Tree) -> None:
             try:
-                answer.set_result([self._guests.plan(each, self._engine.context) for each in models])
+                answer.set_result(work(tree))
             except Exception as error:
                 answer.set_exception(error)
 
-        self._with_tree(comparison_id, go)
+        self._with_tree(
+            comparison_id, lambda tree: threading.Thread(target=run, args=[tree], name="comparison-plan", daemon=True).start()
+        )
         return answer
 
     def stop(self, comparison_id: str = "", column_id: str = "") -> None:

@@ -77,7 +77,7 @@ class Pools:
         return cells > model.n_ctx or bool(tight)
 
     def get(self, cells: int) -> Pool | None:
-        """One of so many cells, or as many as there is memory for. None if that is no more than the loaded context has."""
+        """One of so many cells, or as many as there is memory for. None if the loaded context has as much room."""
         pool = self.pool
         if pool is not None and pool.n_ctx >= cells:
             return pool
@@ -89,7 +89,7 @@ class Pools:
         if pool is not None and pool.n_ctx >= most:
             return pool
         self.close()
-        least = self._model.n_ctx + (0 if self._model.look_back else 1)
+        least = min(self._model.n_ctx, cells) + (0 if self._model.look_back else 1)
         while most >= least:
             if handle := self._open(most):
                 self.pool = Pool(self._model, handle, self._sequences)

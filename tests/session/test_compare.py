@@ -13,9 +13,11 @@ from playground import events
 from playground.decoding import sweeps
 from playground.errors import PlaygroundError
 from playground.history.records import Chat, Column, TimelineEntry, new_id
+from playground.memory.devices import HOST, Device
+from playground.memory.pool import RESERVE
 from playground.params import SamplingSettings
 from playground.paths import Home
-from playground.session import Session
+from playground.session import Session, compare_room
 from playground.session.compare import columns_of
 
 from .conftest import PATIENCE, Listening
@@ -357,3 +359,35 @@ def test_a_column_with_a_model_of_its_own(starter: Listening, tmp_path: Path) ->
     assert states == {"cold": "complete"}
     with pytest.raises(PlaygroundError, match="no model"):
         session.compare.plan(comparison).result(PATIENCE)
+
+
+def test_what_columns_take_is_said_before(starter: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
+    compare = starter.session.compare
+    few = compare.new(ASK, columns=FOUR)
+    assert compare.plan(few).result(PATIENCE) == [] and compare.room(few).result(PATIENCE) is None
+    long = [Column(f"long{number}", replace(DRAWN, max_tokens=600)) for number in range(8)]
+    many = compare.new(ASK, columns=long)
+    room = compare.room(many).result(PATIENCE)
+    assert room is not None and not room.short and 8 * 600 < room.cells < 8 * 600 + 300
+    assert compare.plan(many).result(PATIENCE) == [room.sentence] and "8 columns" in room.sentence
+    endless = compare.new(ASK, columns=[replace(each, settings=replace(DRAWN, max_tokens=0)) for each in long])
+    whole = compare.room(endless).result(PATIENCE)
+    assert whole is not None and 7 * 1024 < whole.cells <= 8 * 1024 and whole.needed > room.needed
+
+    size = starter.session.model.info.size  # type: ignore[union-attr]
+    little = Device(HOST, "", 1 << 40, RESERVE + size + room.needed // 2 + (8 << 20))
+    monkeypatch.setattr(compare_room, "find_devices", lambda: [little])
+    short = compare.room(many).result(PATIENCE)
+    assert short is not None and short.short and short.needed == room.needed and short.free == little.free
+    assert "the longest columns end first" in short.sentence
+
+
+def test_columns_as_long_as_the_window(starter: Listening) -> None:
+    """Two replies that together need more than the window, and their record."""
+    settings = replace(DRAWN, temperature=0.0, max_tokens=400)
+    columns = tuple(Column(each, settings, "red green blue " * 20 + each) for each in ("red", "green", "red blue"))
+    comparison = begin(starter, columns)
+    ended = finish(starter)
+    assert ended.prefill_count == 1 and ended.tokens > 1024
+    made = generation_of(starter.session, comparison, "red blue")
+    assert starter.session.replay(made).result(PATIENCE).identical

@@ -161,12 +161,12 @@ def test_sliding_windows_have_room_for_what_all_share(talk: Talk, tmp_path: Path
     path = shaped_model(tmp_path / "window.gguf", replace(SMALL_WINDOW, window=96), "F32")
     talk.load(path, context=2048, sequences=5, batch=256, ubatch=32)
     prompt = [*range(256)] * 2
-    alone = talk.generate(greedy(300), prompt_ids=prompt)
-    both = talk.generate(*[greedy(300)] * 5, prompt_ids=prompt)
+    alone = talk.generate(greedy(140), prompt_ids=prompt)
+    both = talk.generate(*[greedy(140)] * 5, prompt_ids=prompt)
     assert {end.reason for end in both.ends.values()} == {alone.ends[0].reason}
-    assert all(said == alone.ids() for said in ids(both)) and len(alone.ids()) > 150
-    drawn = talk.generate(*[replace(DRAWN, seed=number) for number in range(5)], prompt_ids=prompt)
-    assert {end.reason for end in drawn.ends.values()} <= {"length", "end"} and max(map(len, ids(drawn))) == 150
+    assert all(said == alone.ids() for said in ids(both)) and len(alone.ids()) > 100
+    drawn = talk.generate(*[replace(DRAWN, seed=number, max_tokens=120) for number in range(5)], prompt_ids=prompt)
+    assert {end.reason for end in drawn.ends.values()} <= {"length", "end"} and max(map(len, ids(drawn))) == 120
     assert ids(again(talk, drawn)) == ids(drawn)
 
 
@@ -175,7 +175,7 @@ def test_memory_comes_back(talk: Talk, small: Path) -> None:
     process, seen = psutil.Process(talk.worker.pid), []
     for number in range(20):
         more = 1 + number % 4
-        talk.generate(greedy(200 * more), *[greedy(4)] * (3 + more), prompt_ids=[number, *range(60)])
+        talk.generate(greedy(90 * more), *[greedy(4)] * (3 + more), prompt_ids=[number, *range(60)])
         talk.generate(*[greedy(0)] * more * 2, watch=lambda event, request: stop(talk, event, request), prompt_ids=[number, 5])
         seen.append(process.memory_info().rss)
     assert max(seen) - max(seen[:4]) < 4 * MIB
@@ -209,21 +209,21 @@ def test_a_pool_goes_when_memory_is_wanted_for_something_else(short: Talk, sizes
 
 
 def test_where_less_fits_the_longest_end_first_and_the_record_repeats(short: Talk, sizes: Path, small: Path) -> None:
-    settings = {"context": 512, "sequences": 4}
-    sizes.write_text(str(free_for(small, 1024, **settings)))
+    settings = {"context": 256, "sequences": 4}
+    sizes.write_text(str(free_for(small, 512, **settings)))
     short.load(small, **settings)
-    prompt = [*range(100)]
-    samplings = [replace(DRAWN, seed=number, max_tokens=370) for number in range(4)]
+    prompt = [*range(40)]
+    samplings = [replace(DRAWN, seed=number, max_tokens=180) for number in range(4)]
     tails = [(5, 6), (5,) * 30, (7,), (8, 9, 10)]
     cut = short.generate(*samplings, prompt_ids=prompt, tails=tails)
     lengths = [len(each) for each in ids(cut)]
-    room = 1024 - 100 - sum(map(len, tails))
+    room = 512 - 40 - sum(map(len, tails))
     assert cut.ends[1].reason == "context" and cut.ends[1].tokens == lengths[1] == min(lengths), "it had the longest prompt"
     assert room // 4 - 8 <= lengths[1] <= room // 4 + 8
-    assert {cut.ends[number].reason for number in (0, 2, 3)} <= {"context", "length"} and max(lengths) > room // 4 + 50
+    assert {cut.ends[number].reason for number in (0, 2, 3)} <= {"context", "length"} and max(lengths) > room // 4 + 30
 
     limits = [len(cut.ids(number)) if cut.ends[number].reason == "context" else -1 for number in range(4)]
-    for free in (free_for(small, 1024, **settings), 64 << 30):
+    for free in (free_for(small, 512, **settings), 64 << 30):
         sizes.write_text(str(free))
         repeated = again(short, cut, limits=limits)
         assert ids(repeated) == ids(cut)
@@ -233,10 +233,10 @@ def test_where_less_fits_the_longest_end_first_and_the_record_repeats(short: Tal
 
 
 def test_prompts_for_which_there_is_no_memory(short: Talk, sizes: Path, small: Path) -> None:
-    settings = {"context": 512, "sequences": 4}
-    sizes.write_text(str(free_for(small, 1024, **settings)))
+    settings = {"context": 256, "sequences": 4}
+    sizes.write_text(str(free_for(small, 512, **settings)))
     short.load(small, **settings)
-    tails = [[5 + number] * 400 for number in range(3)]
+    tails = [[5 + number] * 200 for number in range(3)]
     with pytest.raises(Exception, match="not enough memory for all of these prompts"):
         short.generate(*[greedy(4)] * 3, tails=tails)
     assert len(short.generate(*[greedy(4)] * 2, tails=tails[:2]).ids(1)) == 4
