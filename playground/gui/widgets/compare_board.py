@@ -18,8 +18,10 @@ from playground.gui.widgets.compare_state import Comparing, differing
 from playground.history.records import Column
 
 TICK_MS = 33
-BUDGET_S = 0.006
-"""for showing text in one turn of the event loop; painting comes on top of it"""
+"""after which tokens that have come are shown, if there is nothing else to do"""
+BETWEEN_MS = 3
+"""One pane is shown in a turn of the event loop, and painted; the next one, if it has something to show, so much later. Painting a
+full pane takes longer than all else: several in one turn would keep a hand at a slider waiting."""
 NUMBERS_S = 0.5
 """after which a column's numbers are counted anew while it is written"""
 
@@ -202,19 +204,20 @@ class Board(QScrollArea):
             self._timer.start(TICK_MS)
 
     def _tick(self) -> None:
-        ends = time.perf_counter() + BUDGET_S
         self._show_overlays()
+        shown = False
         for _ in self.views:
             view = self.views[self._turn % len(self.views)]
             self._turn += 1
-            view.pane.flush()
-            if time.perf_counter() >= ends:
+            if view.pane.behind:
+                view.pane.flush()
+                shown = True
                 break
-        if time.perf_counter() < ends:
+        if not shown or self._turn % 2:
             self._count()
         if not self.settled:
             late = any(view.pane.behind for view in self.views)
-            self._timer.start(4 if late else TICK_MS)
+            self._timer.start(BETWEEN_MS if late else TICK_MS)
 
     def _show_overlays(self) -> None:
         common, parted = self.comparing.common(), self.comparing.parted

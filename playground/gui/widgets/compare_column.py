@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QPoint, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QMouseEvent
+from PySide6.QtGui import QFontMetrics, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import (
     QApplication,
     QFrame,
@@ -212,11 +212,12 @@ class ColumnView(QFrame):
             theme.mark(value, role="small")
             value.setObjectName(f"{self._prefix}.{name}")
             value.setAlignment(Qt.AlignmentFlag.AlignRight)
+            value.setFixedSize(*_value_size())  # a label of a fixed size does not lay out the page anew with every number
             caption.setToolTip(tip)
             value.setToolTip(tip)
             left = 0 if place % 2 == 0 else 3
             grid.addWidget(caption, place // 2, left)
-            grid.addWidget(value, place // 2, left + 1)
+            grid.addWidget(value, place // 2, left + 1, Qt.AlignmentFlag.AlignRight)
             self._numbers[name] = value
         grid.setColumnMinimumWidth(2, 12)
         grid.setColumnStretch(1, 1)
@@ -349,6 +350,11 @@ class ColumnView(QFrame):
         menu.addSeparator()
         menu.addAction(theme.icon("trash-2", "muted"), "Remove", lambda: self.asked.emit("remove", self.column.id))
         menu.popup(self.menu.mapToGlobal(QPoint(0, self.menu.height())))
+
+
+def _value_size() -> tuple[int, int]:
+    metrics = QFontMetrics(theme.font("small"))
+    return metrics.horizontalAdvance("00.00 bits") + 2, metrics.height()
 
 
 def letter(number: int) -> str:

@@ -43,6 +43,11 @@ class ReplyPane(QTextEdit):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setUndoRedoEnabled(False)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        # Always there: a bar that comes when the text grows would make every line of it break anew.
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+        bar = self.verticalScrollBar()
+        bar.setEnabled(False)
+        bar.rangeChanged.connect(lambda low, high: bar.setEnabled(high > low))
         self.setTabChangesFocus(True)
         self.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
@@ -71,6 +76,10 @@ class ReplyPane(QTextEdit):
 
     def clear_reply(self, start: str = "") -> None:
         """Nothing but what the reply has to begin with."""
+        if start == self._start and not self._tokens and not self._waiting and self._cut is None and self._end:
+            return
+        if not (start or self._start or self._tokens or self._waiting or self._marks or self._changes or self._stale):
+            return
         self._start, self._cut = start, None
         self._tokens, self._waiting, self._places = [], [], []
         self._common, self._marks, self._changes = 0, (), ()

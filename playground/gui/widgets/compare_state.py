@@ -145,7 +145,7 @@ class Comparing:
             self.finished = event
             self.prefills = event.prefill_count
             return set()
-        reply = self._by_generation.get(getattr(event, "generation_id", ""))
+        reply = self.reply_of(event)
         if isinstance(event, events.GenerationFinished):
             reply = self._finished(event.generation)
         if reply is None:
@@ -164,6 +164,10 @@ class Comparing:
         elif isinstance(event, events.GenerationFinished):
             reply.take_record(event.generation, event.message)
         return {reply.column_id}
+
+    def reply_of(self, event: Any) -> Reply | None:
+        """The reply that an event is about, if it is one of these."""
+        return self._by_generation.get(getattr(event, "generation_id", ""))
 
     def _finished(self, made: GenerationRow) -> Reply | None:
         """The reply that has ended; one that came to nothing was never told to have begun."""
