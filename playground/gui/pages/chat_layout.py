@@ -25,6 +25,8 @@ CENTRE = 560
 """the least width of the conversation; the list of chats gives way to it"""
 BESIDE = 400
 """what the lab leaves the conversation, as far as it can"""
+TIGHT = 480
+"""width of the conversation below which the button of the colours is left to its key"""
 SIDE = 12
 
 
@@ -42,6 +44,8 @@ class ChatLayout(QObject):
         self._list_wanted = bool(desk.preferences.get("chat.list_open", True))
         self._list_forced: bool | None = None
         self._last_width = 0
+        self._beside = 0
+        """width of what stands to the right of the conversation"""
         self.chats = ChatList()
         self.transcript = Transcript()
         self.composer = Composer()
@@ -92,18 +96,18 @@ class ChatLayout(QObject):
         theme.mark(bar, surface="surface", line="bottom")
         bar.setFixedHeight(49)
         top = QHBoxLayout(bar)
-        top.setContentsMargins(12, 8, 12, 8)
-        top.setSpacing(theme.GRID)
+        top.setContentsMargins(8, 8, 8, 8)
+        top.setSpacing(6)
         top.addWidget(self.list_button)
         top.addWidget(self.picker)
-        top.addSpacing(theme.GRID)
         top.addWidget(self.title, 1)
         top.addWidget(self.gauge)
         top.addSpacing(4)
-        top.addWidget(self.menu_button)
-        top.addWidget(self.colours_button)
-        top.addWidget(self.lab_button)
-        top.addWidget(self.panel_button)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(0)
+        for button in (self.menu_button, self.colours_button, self.lab_button, self.panel_button):
+            buttons.addWidget(button)
+        top.addLayout(buttons)
         self._upper = QVBoxLayout()
         self._upper.setContentsMargins(0, 8, 0, 4)
         self._upper.addWidget(self.system)
@@ -181,12 +185,17 @@ class ChatLayout(QObject):
             self.lab.setFixedWidth(lab)
         room = width - panel - lab - LIST_WIDTH
         wanted = self._list_forced if self._list_forced is not None else self._list_wanted and room >= CENTRE
+        self._beside = panel + lab
         self._show_list_now(wanted)
         QTimer.singleShot(0, self, self._align)
 
     def _show_list_now(self, shown: bool) -> None:
-        self.chats.setVisible(shown)
-        self.list_button.setVisible(not shown)
+        tight = self._last_width - self._beside - (LIST_WIDTH if shown else 0) < TIGHT
+        changes = ((self.colours_button, not tight), (self.list_button, not shown), (self.chats, shown))
+        for widget, visible in sorted(
+            changes, key=lambda each: each[1]
+        ):  # what goes first: the page is never wider than it has to be
+            widget.setVisible(visible)
 
     def _align(self) -> None:
         """Composer and system prompt stand under and over the column of the conversation."""
