@@ -57,7 +57,10 @@ PAGES: tuple[Entry, ...] = (
 )
 """in the order of the work: get, chat, compare, look inside, train, look back; the settings at the foot"""
 
-PARTS: tuple[Entry, ...] = (Entry("sets", "Many prompts", "table-2", "playground.gui.pages.sets:SetsPage", under="compare"),)
+PARTS: tuple[Entry, ...] = (
+    Entry("sets", "Many prompts", "table-2", "playground.gui.pages.sets:SetsPage", under="compare"),
+    Entry("beam", "Beam search", "flask-conical", "playground.gui.pages.beam:BeamPage", under="chat"),
+)
 """pages that are opened from another one"""
 
 SMALLEST = (960, 600)
@@ -365,6 +368,10 @@ class Window(QMainWindow):
     def target(self, where: str) -> QWidget | None:
         """Who does an action: the window or a page."""
         return self if where == "window" else self.pages.get(where)
+
+    def open_beam(self) -> None:
+        """The part of Chat for beam search."""
+        self.open("beam")
 
     def show_menu(self) -> None:
         """The menus, below the button at the top of the rail."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,44 +19,20 @@ from playground.history.records import Column, ResultRow, SessionRow
 from playground.params import SamplingSettings
 from playground.paths import Home
 from playground.session import Session
+from tests.gui.desks import Told
 
 SHORT = SamplingSettings(temperature=0.0, max_tokens=4, seed=1)
 TWO = (Column("a", SHORT, label="cold"), Column("b", replace(SHORT, temperature=1.0), label="warm"))
 
 
-class Told:
-    """A desk as far as the part needs one."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.said: list[tuple[Any, ...]] = []
-        self.opened: list[tuple[str, dict[str, Any]]] = []
-
-    def notify(self, *said: Any, **more: Any) -> None:
-        self.said.append(said)
-
-    def open_page(self, page: str, **arguments: Any) -> None:
-        self.opened.append((page, arguments))
-
-    def when_done(self, future: Any, receiver: Any, callback: Callable[[Any], None], on_error: Any = None) -> None:
-        from playground.gui.bridge import when_done
-
-        when_done(future, receiver, callback, on_error)
-
-
 @pytest.fixture
 def desk(dressed: Any, qtbot: Any, home: Home) -> Iterator[Told]:
-    from playground.gui.bridge import Bridge
-
     session = Session(home)
-    bridge = Bridge()
     told = Told(session)
-    told.bridge = bridge  # type: ignore[attr-defined]
-    session.subscribe(bridge.push)
     session.start()
     yield told
     session.close()
-    bridge.flush()
+    told.bridge.flush()
 
 
 @pytest.fixture
