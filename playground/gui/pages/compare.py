@@ -456,9 +456,9 @@ class ComparePage(CompareSessions, QWidget):
         elif replies and tokens:
             times = "1 prefill" if self.comparing.prefills == 1 else f"{self.comparing.prefills} prefills"
             words.append(f"{times} of {prompt} tokens" if prompt else times)
-            words.append(f"{len(writing)} of {len(replies)} columns writing" if writing else f"{len(replies)} columns")
+            words.append(f"{len(writing)} of {len(replies)} writing" if writing else f"{len(replies)} columns")
             if rate := self._rate(tokens):
-                words.append(f"{rate:,.0f} tokens/s together")
+                words.append(f"{rate:,.0f} tokens/s in all")
             if self.asked != self.ui.prompt.toPlainText().strip() and not self.running:
                 words.append("the prompt has changed since")
         if self._words and not self.running:

@@ -47,7 +47,7 @@ NUMBERS = (
     ("tokens", "Tokens", "How long the reply is"),
     ("rate", "Tokens/s", "How fast this column was written; all columns share the machine"),
     ("distinct", "Distinct-2", "Different pairs of tokens over all pairs: low means that the reply goes in circles"),
-    ("repetition", "Repetition", "The share of four-token stretches that stood in the reply before"),
+    ("repetition", "Repeats", "The share of four-token stretches that stood in the reply before"),
     ("logprob", "Logprob", "Mean log-probability of the tokens under the model itself: nearer to 0 is more expected"),
     ("entropy", "Entropy", "How undecided the model was on average, in bits a token: 0 is sure, 1 is a coin"),
 )
@@ -203,7 +203,7 @@ class ColumnView(QFrame):
         column.addWidget(self.parting)
         column.addWidget(self.timeline)
         grid = QGridLayout()
-        grid.setHorizontalSpacing(8)
+        grid.setHorizontalSpacing(4)
         grid.setVerticalSpacing(2)
         self._numbers: dict[str, QLabel] = {}
         for place, (name, words, tip) in enumerate(NUMBERS):
@@ -212,14 +212,16 @@ class ColumnView(QFrame):
             theme.mark(value, role="small")
             value.setObjectName(f"{self._prefix}.{name}")
             value.setAlignment(Qt.AlignmentFlag.AlignRight)
-            value.setFixedSize(*_value_size())  # a label of a fixed size does not lay out the page anew with every number
+            value.setFixedSize(
+                *_value_size(place % 2)
+            )  # a label of a fixed size does not lay out the page anew with every number
             caption.setToolTip(tip)
             value.setToolTip(tip)
             left = 0 if place % 2 == 0 else 3
             grid.addWidget(caption, place // 2, left)
             grid.addWidget(value, place // 2, left + 1, Qt.AlignmentFlag.AlignRight)
             self._numbers[name] = value
-        grid.setColumnMinimumWidth(2, 12)
+        grid.setColumnMinimumWidth(2, 4)
         grid.setColumnStretch(1, 1)
         grid.setColumnStretch(4, 1)
         column.addLayout(grid)
@@ -333,7 +335,7 @@ class ColumnView(QFrame):
         self.badge.setToolTip("You found this one the better" if won else "")
 
     def _unfolded(self, shown: bool) -> None:
-        self._outer.setStretchFactor(self._settings_row, 1 if shown else 0)
+        self._outer.setStretchFactor(self._settings_row, 2 if shown else 0)
 
     def _open_menu(self) -> None:
         menu = QMenu(self)
@@ -352,9 +354,9 @@ class ColumnView(QFrame):
         menu.popup(self.menu.mapToGlobal(QPoint(0, self.menu.height())))
 
 
-def _value_size() -> tuple[int, int]:
+def _value_size(right: int) -> tuple[int, int]:
     metrics = QFontMetrics(theme.font("small"))
-    return metrics.horizontalAdvance("00.00 bits") + 2, metrics.height()
+    return metrics.horizontalAdvance("00.00 bits" if right else "00,000") + 2, metrics.height()
 
 
 def letter(number: int) -> str:

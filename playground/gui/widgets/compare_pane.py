@@ -70,14 +70,12 @@ class ReplyPane(QTextEdit):
         self._overlay_stale = False
         self._cut: str | None = None
         theme.notifier().changed.connect(self.restyle)
-        self.clear_reply()
+        self._rebuild()
 
     # -- what it shows
 
     def clear_reply(self, start: str = "") -> None:
         """Nothing but what the reply has to begin with."""
-        if start == self._start and not self._tokens and not self._waiting and self._cut is None and self._end:
-            return
         if not (start or self._start or self._tokens or self._waiting or self._marks or self._changes or self._stale):
             return
         self._start, self._cut = start, None

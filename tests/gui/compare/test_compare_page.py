@@ -7,8 +7,9 @@ import dataclasses
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QLabel
 
+from playground.gui.widgets.elided_label import ElidedLabel
 from playground.params import SamplingSettings
 
 COLD, WARM = SamplingSettings(temperature=0.1, seed=1), SamplingSettings(temperature=1.3, seed=1)
@@ -152,9 +153,11 @@ def test_nothing_is_clipped_in_a_small_window(bench) -> None:
     assert board.horizontalScrollBar().maximum() == 0
     for view in board.views:
         label = bench.child(f"compare.column.{view.number}.logprob")
-        bottom = label.mapTo(board, QPoint(0, label.height())).y()
-        assert bottom <= board.viewport().height()
-        assert label.width() >= QFontMetrics(label.font()).horizontalAdvance(label.text())
+        assert label.mapTo(board, QPoint(0, label.height())).y() <= board.viewport().height()
+        for each in label.parentWidget().findChildren(QLabel):
+            if not isinstance(each, ElidedLabel):
+                assert each.width() >= QFontMetrics(each.font()).horizontalAdvance(each.text()), each.text()
+                assert each.geometry().right() <= view.width()
     bench.columns(*[COLD] * 8)
     bench.wait(lambda: board.horizontalScrollBar().maximum() > 0)
     assert min(view.width() for view in board.views) >= 256
