@@ -34,6 +34,8 @@ from playground.session.tree import Tree, title_of
 if TYPE_CHECKING:
     from playground.session.beams import BeamSearches
     from playground.session.compare import Comparisons
+    from playground.session.drafts import Drafts
+    from playground.session.inside import Inside
     from playground.session.lab import Lab
     from playground.session.prompt_sets import PromptSets
     from playground.session.shelf import Shelf
@@ -64,6 +66,7 @@ class Session:
         self._prompt_sets: PromptSets | None = None
         self._beams: BeamSearches | None = None
         self._lab: Lab | None = None
+        self._inside: Inside | None = None
         self._shelf: Shelf | None = None
         self._workshop: Workshop | None = None
         self._measured = ""
@@ -96,6 +99,8 @@ class Session:
         self._measuring.close()
         if self._lab is not None:
             self._lab.close()
+        if self._inside is not None:
+            self._inside.close()
         if self._shelf is not None:
             self._shelf.close()
         if self._workshop is not None:
@@ -162,6 +167,19 @@ class Session:
             return self._lab
 
     @property
+    def inside(self) -> Inside:
+        """Captures of attention. Made when it is first wanted."""
+        with self._lock:
+            if self._inside is None:
+                from playground.session.guests import Guests
+                from playground.session.inside import Inside  # numpy, and files that are mapped: not at the window's start
+
+                guests = Guests(self._measuring.hashed, self._measuring.known_hash)
+                _ = self.lab  # first: each puts its own way of giving way to a reply behind the other's
+                self._inside = Inside(self._lock, self._ledger, self._engine, guests, self._replies, self.home)
+            return self._inside
+
+    @property
     def beams(self) -> BeamSearches:
         """Beam searches with their trees. Made when it is first wanted."""
         with self._lock:
@@ -170,6 +188,13 @@ class Session:
 
                 self._beams = BeamSearches(self._ledger, self._engine, self._replies)
             return self._beams
+
+    @property
+    def drafts(self) -> Drafts:
+        """Prompts in the making."""
+        from playground.session.drafts import Drafts
+
+        return Drafts(self._ledger, self.new_chat, self._with_tree)
 
     @property
     def workshop(self) -> Workshop:
