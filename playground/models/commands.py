@@ -112,6 +112,7 @@ def get(
 def add(home: Home, path: str) -> dict[str, Any]:
     """Adds a folder or file where it lies. `{"path", "models": [...], "notices": [...]}`."""
     where = expanded(path).absolute()
+    places.check_reachable(where)
     if where.is_file():
         library.inspect(where)  # a file that is no model is refused before it is on the list
     place = places.add(home, where)
@@ -143,8 +144,10 @@ def lines(verb: str, result: dict[str, Any]) -> Iterator[str]:
     """What to print for the result of a verb (`list`, `search`, `show`, `get`, `add`, `remove`)."""
     if verb in ("list", "add"):
         yield from _table([_row_cells(row) for row in result["models"]]) if result["models"] else ["No models here yet."]
-        yield from (f"{row['name']}: {row['problem']} {row['hint']}".rstrip() for row in result["models"] if row["problem"])
-        yield from result["notices"]
+        yield from (
+            _printable(f"{row['name']}: {row['problem']} {row['hint']}".rstrip()) for row in result["models"] if row["problem"]
+        )
+        yield from map(_printable, result["notices"])
         for job in result.get("unfinished", ()):
             share = f"{100 * job['done'] // max(1, job['total'])} % of {size(job['total'])}"
             again = f"playground models get {job['repo']} --file {job['files'][0]}"
@@ -291,8 +294,8 @@ def _row_cells(row: dict[str, Any]) -> tuple[str, ...]:
     state = "damaged" if row["problem"] else row["kind"] if row["kind"] in ("adapter", "mmproj") else ""
     place = places.NAMES[row["place"]]
     return (
-        row["name"],
-        row["architecture"],
+        _printable(row["name"]),
+        _printable(row["architecture"]),
         count(row["parameters"]),
         row["quantization"],
         context,
@@ -307,13 +310,18 @@ def _plain(name: str, value: Any) -> str:
         return size(value)
     if name == "parameters":
         return f"{count(value)} ({value:,})"
-    return "\n".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return "\n".join(map(_printable, map(str, value))) if isinstance(value, (list, tuple)) else _printable(str(value))
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _printable(text: str) -> str:
+    """A file may have a line break, or an escape sequence, in its name: on a terminal each is one visible mark."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 def _duration(seconds: float) -> str:

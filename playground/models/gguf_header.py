@@ -179,7 +179,7 @@ def survey_gguf(path: Path) -> GgufSurvey:
                 handle.seek(offset)
                 return bytes(handle.read(length))
 
-            cursor = _Cursor(read, path.name, 0, FIRST_READ, size, kept=0, widest=1 << 20)
+            cursor = _Cursor(read, path.name, 0, FIRST_READ, size, kept=0, widest=1 << 19)
             version, metadata, count, alignment = _metadata(cursor)
             sums = _sums(cursor, count, alignment)
             _check_end(cursor, -(-cursor.position // alignment) * alignment, sums.end)

@@ -101,7 +101,12 @@ def scan(
 
     def candidates() -> Iterator[walk.Candidate]:
         for place in where:
-            if place.path.exists():
+            try:
+                is_there = place.path.exists()
+            except OSError as error:  # its folder may not be entered any more
+                notices.append(f"{place.path} cannot be looked at: {error.strerror or error}.")
+                continue
+            if is_there:
                 yield from walk.find(place, seen, notices.append, cancelled)
             else:
                 notices.append(f"{place.path} is not there any more.")
@@ -149,6 +154,7 @@ def watched(snapshot: Snapshot) -> list[str]:
 def inspect(path: Path) -> Row:
     """One dropped or named file or folder as a row. ModelFileError with a sentence if it is no model."""
     path = paths.expanded(path).absolute()
+    places.check_reachable(path)
     if not path.exists():
         raise NotFoundError(f"{path} is not there.", "Check the path.")
     if path.is_file() and path.suffix.lower() != ".gguf":
@@ -168,6 +174,7 @@ def resolve(home: Home, name: str, rows: Iterable[Row] | None = None) -> Path:
     if name == "starter":
         return paths.starter()
     if (path := paths.existing(name)) is not None:
+        places.check_reachable(path)
         return path
     every = [row for row in (scan(home).rows if rows is None else rows) if row.kind in ("gguf", "safetensors")]
     wanted = name.lower()

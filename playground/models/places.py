@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from playground import paths
-from playground.errors import NotFoundError, StorageError
+from playground.errors import ModelFileError, NotFoundError, StorageError
 from playground.paths import Home, expanded
 
 Kind = Literal["starter", "own", "huggingface", "lmstudio", "ollama", "added"]
@@ -62,6 +62,17 @@ def hugging_face_cache() -> Path:
         return expanded(os.path.expandvars(value)) / "hub"
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "huggingface" / "hub"
+
+
+def check_reachable(path: Path) -> None:
+    """ModelFileError for what lies in a folder that may not be entered; whatever else is wrong with a path is for others to say."""
+    try:
+        os.stat(path)
+    except PermissionError as error:
+        why = f"{path} cannot be looked at: {error.strerror}."
+        raise ModelFileError(why, "Check the permissions of the folder it lies in.") from None
+    except (OSError, ValueError):
+        pass
 
 
 def added(home: Home) -> list[Path]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from playground.errors import ModelFileError, NotFoundError, StorageError
-from playground.models import describing, details, library, places
+from playground.models import commands, describing, details, library, places
 from playground.models.library import Row
 from playground.models.places import Place
 from playground.paths import Home
@@ -338,3 +338,40 @@ def test_a_list_of_added_folders(home: Home, tmp_path: Path) -> None:
     assert not places.take_out(home, tmp_path / "m")
     (home.root / "places.json").write_text("[")
     assert places.added(home) == []
+
+
+def _in_a_closed_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model in a folder that may not be entered, also for root, who may enter any."""
+    write_gguf(tmp_path / "closed" / "in.gguf")
+    real = os.stat
+
+    def stat(path: object, *more: object, **named: object) -> object:
+        if str(path).startswith(str(tmp_path / "closed") + os.sep):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *more, **named)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "stat", stat)
+    return tmp_path / "closed" / "in.gguf"
+
+
+def test_a_file_in_a_folder_that_may_not_be_entered(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _in_a_closed_folder(tmp_path, monkeypatch)
+    for look in (library.inspect, lambda path: library.resolve(home, str(path)), lambda path: commands.add(home, str(path))):
+        with pytest.raises(ModelFileError, match="cannot be looked at: Permission denied"):
+            look(path)
+
+
+def test_an_added_file_whose_folder_was_closed_does_not_end_the_listing(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_gguf(tmp_path / "open" / "one.gguf")
+    path = _in_a_closed_folder(tmp_path, monkeypatch)
+    found = library.scan(home, [Place("added", path), Place("added", tmp_path / "open")])
+    assert [row.name for row in found.rows] == ["one"]
+    assert any("cannot be looked at" in notice for notice in found.notices)
+
+
+def test_a_name_with_a_line_break_takes_one_line(home: Home, tmp_path: Path) -> None:
+    write_gguf(tmp_path / "m" / "two\nlines\x1b[31m.gguf")
+    (line,) = commands.lines("add", commands.add(home, str(tmp_path / "m")))
+    assert line.startswith("two\N{REPLACEMENT CHARACTER}lines\N{REPLACEMENT CHARACTER}[31m")

@@ -58,6 +58,7 @@ class ModelsPage(QWidget):
         self._hub: HubView | None = None
         self._held: dict[str, int] = {}
         self._sign: QFrame | None = None
+        self._made_ahead = False
         self.setAcceptDrops(True)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -143,6 +144,14 @@ class ModelsPage(QWidget):
             self._hub.set_held(self._held)
             self._stack.addWidget(self._hub)
         return self._hub
+
+    def _make_ahead(self) -> None:
+        """Makes what a first click opens: the details of a model, and the hub."""
+        from playground.gui.ahead import make_ahead, polish
+
+        detail, hub, place = (lambda: self.library.detail), (lambda: self.hub), (lambda: self.hub.page)
+        steps = [detail, lambda: detail().fit.prepare(), *polish(detail, 3), hub, *polish(hub, 2)]
+        make_ahead(self, [*steps, place, lambda: place().fit.prepare(), *polish(place, 3)])
 
     def _bar(self) -> QWidget:
         bar = QFrame()
@@ -260,6 +269,9 @@ class ModelsPage(QWidget):
         kind = type(event).__name__
         if kind == "LibraryChanged":
             self.library.take(event)
+            if event.complete and not self._made_ahead:
+                self._made_ahead = True
+                self._make_ahead()
             if event.complete and self._hub is not None:
                 self._hub.library_changed()
         elif kind == "VerdictsKnown":

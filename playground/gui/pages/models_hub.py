@@ -47,22 +47,32 @@ class HubView(QWidget):
         self._right = QStackedWidget()
         self.blank = StateView("models.blank")
         self.blank.say("Choose a model", "Its files, what fits this computer, and its card appear here.", icon="file-text")
-        self.page = HubModel(shelf.fits if shelf is not None else None)
+        self._page: HubModel | None = None
         self._right.addWidget(self.blank)
-        self._right.addWidget(self.page)
         row.addWidget(self._right, 1)
-        self.page.get_wanted.connect(self._get)
-        self.page.open_wanted.connect(self._open)
-        self.page.picked.connect(self._pick)
-        self.page.card_wanted.connect(self._ask_card)
-        self.page.token_entered.connect(self._take_token)
         self.setFocusProxy(self.filters.words)
         self._say_welcome()
+
+    @property
+    def page(self) -> HubModel:
+        """The place of one model, made when it is first wanted."""
+        if self._page is None:
+            made = self._page = HubModel(self._shelf.fits if self._shelf is not None else None)
+            made.get_wanted.connect(self._get)
+            made.open_wanted.connect(self._open)
+            made.picked.connect(self._pick)
+            made.card_wanted.connect(self._ask_card)
+            made.token_entered.connect(self._take_token)
+            if self._held:
+                made.fit.set_held(self._held)
+            self._right.addWidget(made)
+        return self._page
 
     def set_shelf(self, shelf: Any) -> None:
         """The shelf is there now."""
         self._shelf = shelf
-        self.page.fit.set_fits(shelf.fits)
+        if self._page is not None:
+            self._page.fit.set_fits(shelf.fits)
 
     def _left(self) -> QWidget:
         holder = QFrame()
@@ -290,17 +300,18 @@ class HubView(QWidget):
 
     def take_download(self, event: Any) -> None:
         """A download has come further: the row of its choice says so."""
-        page = self.page.page
+        page = self._page.page if self._page is not None else None
         if page is not None and event.download.repo == page.repo:
             self.page.show_downloads(*self._where(page))
 
     def set_held(self, held: dict[str, int]) -> None:
         if held != self._held:
             self._held = held
-            self.page.fit.set_held(held)
+            if self._page is not None:
+                self._page.fit.set_held(held)
 
     def library_changed(self) -> None:
-        if self.page.page is not None:
+        if self._page is not None and self._page.page is not None:
             self.page.show_downloads(*self._where(self.page.page))
 
     def _where(self, page: Any) -> tuple[dict[str, Any], dict[str, str]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, QTimer
 
 from playground.errors import PlaygroundError
+from playground.gui.ahead import polish
 from playground.gui.pages import Desk
 from playground.gui.widgets.amounts import duration, size
 
@@ -86,10 +87,14 @@ class ModelsMaking(QObject):
             quantize, report, add = lambda: self.quantize_panel, lambda: self.report_panel, self._page.add_part
             self._ahead = [
                 self._make_options,
+                self._make_types,
                 quantize,
+                *polish(quantize, 2),
                 lambda: add(quantize()),
                 self._make_form,
+                self._make_table,
                 report,
+                *polish(report, 2),
                 lambda: add(report()),
             ]
             QTimer.singleShot(FIRST_MS, self, self._step)

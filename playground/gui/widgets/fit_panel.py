@@ -70,6 +70,10 @@ class FitPanel(QWidget):
         self._stack.addWidget(self._message)
         self.show_message("")
 
+    def prepare(self) -> None:
+        """Makes the controls before there is a model to estimate."""
+        self._build()
+
     def _build(self) -> None:
         """The controls come with the first model to estimate: a panel that only says a sentence is there at once."""
         if self._stack.count() == 1:

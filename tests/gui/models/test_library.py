@@ -209,3 +209,15 @@ def test_a_face_without_a_shelf_says_so_calmly(dressed: Any, qtbot: Any, session
     page.show_view("hub")
     page.hub.search()
     assert page.findChild(QLabel, "models.count") is not None
+
+
+def test_what_a_first_click_opens_is_made_before_it(bench: Bench) -> None:
+    """Details and hub are made in short steps once the list is there, hidden, and nothing is asked."""
+    bench.rows(row("one"))
+    page = bench.page
+    bench.qtbot.waitUntil(
+        lambda: page._hub is not None and page._hub._page is not None and page._hub._page.fit._stack.count() == 2
+    )
+    assert page.library._detail is not None and not page.library._detail.isVisible()
+    assert page._hub is not None and not page._hub.isVisible()
+    assert bench.shelf.fits.asked == []
