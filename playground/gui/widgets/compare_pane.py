@@ -25,7 +25,6 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QFrame, QTextEdit, QToolTip, QWidget
 
 from playground.gui import theme
-from playground.gui.widgets.compare_state import alternatives
 
 LINE_HEIGHT = 142
 PLAIN, PROBABILITY, ENTROPY = "plain", "probability", "entropy"
@@ -272,7 +271,7 @@ class ReplyPane(QTextEdit):
             lines.append("")
         lines.append(f"Token {index + 1}: {_quoted(token.text)} drawn with {percent(token.probability)}")
         lines.append(f"Model's own log-probability {token.logprob:.2f}, entropy {token.entropy / LN2:.1f} bits")
-        weighed = alternatives(token)[:5]
+        weighed = token.alternatives[:5]
         if weighed:
             lines.append("")
             lines += [f"{percent(each[3]):>7}   {_quoted(each[1])}" for each in weighed]

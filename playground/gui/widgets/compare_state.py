@@ -15,18 +15,16 @@ from playground import events
 from playground.decoding import differences
 from playground.history.records import Chat, Column, GenerationRow, MessageRow
 from playground.params import SamplingSettings, setting_of, settings_of
+from playground.session.running import token_row
 
 NAMES = tuple(each.name for each in settings_of(SamplingSettings))
-Alternatives = Sequence[tuple[int, str, float, float]]
-"""(token id, text, log-probability, probability under the settings in force)"""
 
 
-def alternatives(token: Any) -> Alternatives:
-    """Those of a token, whether it came from the engine or from the database."""
-    found = token.alternatives
-    if found and not isinstance(found[0], tuple):
-        return tuple((each.token_id, each.text, each.logprob, each.probability) for each in found)
-    return found  # type: ignore[no-any-return]
+def _light(token: Any) -> Any:
+    """A token whose alternatives are plain tuples: the garbage collector passes those over, and not 150,000 small objects."""
+    if token.alternatives and not isinstance(token.alternatives[0], tuple):
+        return token_row(0, token)
+    return token
 
 
 class Reply:
@@ -80,7 +78,7 @@ class Reply:
         if not self._began:
             self._began = time.monotonic()
         for token in tokens:
-            self.tokens.append(token)
+            self.tokens.append(_light(token))
             self.keys.append(token.text if by_text else token.token_id)
 
     def take_record(self, made: GenerationRow, message: MessageRow) -> None:
@@ -275,7 +273,7 @@ def _place(reply: Reply, index: int) -> list[differences.Place]:
     if index >= len(reply.tokens):
         return []
     token = reply.tokens[index]
-    odds = [(each[0], each[3]) for each in alternatives(token)]
+    odds = [(each[0], each[3]) for each in token.alternatives]
     return [(token.token_id, token.text, token.probability, odds)]
 
 

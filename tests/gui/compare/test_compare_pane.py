@@ -5,13 +5,11 @@ from __future__ import annotations
 import pytest
 
 from playground.gui.widgets.compare_pane import ReplyPane, percent
-from playground.protocol import Alternative, TokenInfo
+from playground.history.records import TokenRow
 
 
-def token(text: str, probability: float = 0.5) -> TokenInfo:
-    return TokenInfo(
-        1, text, -1.0, probability, 2.0, (Alternative(1, text, -1.0, probability), Alternative(2, "owl", -2.0, 0.1))
-    )
+def token(text: str, probability: float = 0.5) -> TokenRow:
+    return TokenRow(0, 1, text, -1.0, probability, 2.0, ((1, text, -1.0, probability), (2, "owl", -2.0, 0.1)))
 
 
 @pytest.fixture
