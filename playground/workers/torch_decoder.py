@@ -22,6 +22,7 @@ from playground.workers.row_sampler import RowSampler
 from playground.workers.sequence import Sampler, Sequence
 from playground.workers.token_stats import Row
 from playground.workers.torch_cache import TorchCache, can_go_back, clone, crop, watched
+from playground.workers.torch_lib import short_memory_said
 from playground.workers.torch_model import TorchModel
 
 ROWS_BYTES = 32 << 20
@@ -174,7 +175,8 @@ class TorchDecoder:
     def _compute(self, group: _Group, numbers: Series[int], tokens: Series[Series[int]]) -> None:
         if not numbers:
             return
-        group.keep(numbers)
+        with short_memory_said():
+            group.keep(numbers)
         found = self._model.forward(tokens, group.past)
         for number, row in zip(numbers, found, strict=True):
             self.places[number] = self._put(row)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playground.errors import Cancelled, WorkerError
+from playground.errors import Cancelled, MemoryShortError, WorkerError
 
 _OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -60,6 +60,21 @@ def build(*more: str) -> str:
     return ", ".join(
         f"{name} {importlib.metadata.version(name).partition('+')[0]}" for name in ("transformers", "torch", *more)
     )
+
+
+@contextmanager
+def short_memory_said() -> Iterator[None]:
+    """What the library says when it gets no memory for what is computed, as MemoryShortError."""
+    try:
+        yield
+    except RuntimeError as error:
+        said = str(error)
+        if "DefaultCPUAllocator" not in said and "out of memory" not in said:
+            raise
+        raise MemoryShortError(
+            "There is not enough memory to go on with this.",
+            "Compare fewer at once, set a lower longest reply, close other programs, or take a smaller model.",
+        ) from None
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from playground.protocol import MemoryTerm, ModelInfo
 from playground.workers import torch_lib
 from playground.workers.machine import amount, free_memory, usable_cores
 from playground.workers.torch_folder import Folder
-from playground.workers.torch_lib import watched_loading
+from playground.workers.torch_lib import short_memory_said, watched_loading
 
 DEFAULT_CONTEXT = 8192
 """The window where the user leaves it to us and the model was trained for more."""
@@ -98,14 +98,14 @@ class TorchModel:
 
     def forward(self, tokens: Sequence[Sequence[int]], past: DynamicCache) -> NDArray[np.float32]:
         """The logits after the last token of each row [rows, vocabulary]; the tokens [rows, length] come into the cache."""
-        with torch.no_grad():
+        with short_memory_said(), torch.no_grad():
             ids = torch.tensor(tokens, dtype=torch.long, device=self.device)
             logits = self.net(input_ids=ids, use_cache=True, **{self._past_name: past}, **self._last_only).logits
             return logits[:, -1].to(dtype=torch.float32, device="cpu", copy=True).numpy()
 
     def forward_all(self, tokens: Sequence[int], past: DynamicCache) -> NDArray[np.float32]:
         """The logits after each of these tokens of one row [length, vocabulary]; they come into the cache."""
-        with torch.no_grad():
+        with short_memory_said(), torch.no_grad():
             ids = torch.tensor([list(tokens)], dtype=torch.long, device=self.device)
             logits = self.net(input_ids=ids, use_cache=True, **{self._past_name: past}).logits
             return logits[0].to(dtype=torch.float32, device="cpu").numpy()

@@ -126,3 +126,20 @@ def test_a_set_that_cannot_be(home: Path, tmp_path: Path, capsys: pytest.Capture
         out, err = capsys.readouterr()
         (line,) = err.splitlines()
         assert not out and said in line
+
+
+def test_memory_that_could_run_out_is_said_before(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from playground.memory.devices import HOST, Device
+    from playground.session import compare_room
+
+    monkeypatch.setenv("PLAYGROUND_HOME", str(home))
+    columns = ["--with", "seed=1 max_tokens=800 stop=.", "--with", "seed=2 max_tokens=800 stop=."]
+    asks = ["compare", "starter", "--prompt", PROMPT, *columns, "--json"]
+    assert cli.main(asks) == 0
+    assert "columns" not in capsys.readouterr().err
+    monkeypatch.setattr(compare_room, "find_devices", lambda: [Device(HOST, "", 1 << 30, 1 << 20)])
+    assert cli.main(asks) == 0
+    said = capsys.readouterr()
+    assert "The 2 columns" in said.err and "1.00 MiB are free" in said.err and json.loads(said.out)["prefill_count"] == 1

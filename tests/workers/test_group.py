@@ -11,6 +11,7 @@ import pytest
 from playground import protocol
 from playground.errors import SettingError
 from playground.params import SamplingSettings
+from tests.workers.conftest import Engines
 from tests.workers.talk import Answer, Talk, greedy, user
 
 ASK = user("Tell me a story about a fox.")
@@ -132,3 +133,12 @@ def test_prompts_that_are_longer_together_than_the_window(talk: Talk, quantized:
     together = talk.generate(*[greedy(4)] * 3, tails=tails)
     for number, tail in enumerate(tails):
         assert together.ids(number) == talk.generate(greedy(4), prompt_ids=tail).ids()
+
+
+def test_each_reaches_the_window_by_itself(engines: Engines, engine: str, model: tuple[Path, dict[str, Any]]) -> None:
+    talk = engines.talk(engine, model[0], **model[1], context=128)
+    alone = talk.generate(greedy(0), text="red green blue " * 20)
+    together = talk.generate(*[greedy(0)] * 3, text="red green blue " * 20, reply_starts=("", "", "red"))
+    assert [end.reason for _, end in sorted(together.ends.items())] == ["context"] * 3
+    assert together.ids(0) == together.ids(1) == alone.ids()
+    assert set(together.used.values()) == {129} == set(alone.used.values())

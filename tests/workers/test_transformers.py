@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from playground import protocol
@@ -301,3 +302,17 @@ def test_settings_that_a_folder_cannot_have(engines: Engines, reference: Referen
         talk.load(FOLDER / "config.json")
     with pytest.raises(NotFoundError):
         talk.load(FOLDER / "nowhere")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of another process")
+def test_memory_that_runs_out_is_said_and_the_model_stays(load: Any) -> None:
+    talk = load(precision="f32")
+    wanted = talk.generate(greedy(4), text=PROMPTS[0]).ids()
+    process = psutil.Process(talk.worker.pid)
+    process.rlimit(psutil.RLIMIT_AS, (process.memory_info().vms + (4 << 20), -1))
+    try:
+        with pytest.raises(MemoryShortError, match="not enough memory"):
+            talk.generate(*[greedy(20)] * 8, text="red green blue " * 200)
+    finally:
+        process.rlimit(psutil.RLIMIT_AS, (-1, -1))
+    assert talk.generate(greedy(4), text=PROMPTS[0]).ids() == wanted
