@@ -96,6 +96,8 @@ class Log:
 
     def __init__(self) -> None:
         self.lines: deque[str] = deque(maxlen=2000)
+        self.expected = ""
+        """a line with this in it is nothing to warn of"""
         self._part = ""
         self._level = logging.DEBUG
         self._callback = C.llama_log_callback(self._hear)  # kept: a collected callback is a crash
@@ -112,7 +114,8 @@ class Log:
             for line in whole:
                 if line.strip(" ."):
                     self.lines.append(line)
-                    log.log(self._level, "%s", line)
+                    is_expected = self.expected and self.expected in line
+                    log.log(logging.DEBUG if is_expected else self._level, "%s", line)
         except Exception:  # an exception must not travel through C
             self._part = ""
 

@@ -18,7 +18,7 @@ from typing import Any
 from playground.errors import ModelFileError
 from playground.models.gguf_header import merge_splits, open_gguf, split_names
 from playground.workers.llama_adapter import Adapter
-from playground.workers.llama_lib import C
+from playground.workers.llama_lib import C, library_log
 from playground.workers.llama_model import Model, free_memory
 
 log = logging.getLogger(__name__)
@@ -165,4 +165,8 @@ class Pools:
         params.kv_unified = True
         params.swa_full = False
         model.set_attention(params)
-        return C.llama_init_from_model(model.handle, params)
+        library_log.expected = "n_ctx_train"  # more cells than a text can have tokens: they are of several texts
+        try:
+            return C.llama_init_from_model(model.handle, params)
+        finally:
+            library_log.expected = ""
