@@ -414,16 +414,23 @@ def report(path: Path) -> str:
             continue
         out.append(f"{name}  {row.get('engine')}")
         for item in lines:
-            errors[item.term].append(item.error)
+            guessed = item.term == "output" and row["context"].get("n_seq_max") is None
+            errors["output of one sequence" if guessed else item.term].append(item.error)
             out.append(
                 f"    {item.device:<10} {item.term:<9} predicted {item.predicted:>11.2f} MiB   "
                 f"printed {item.printed:>11.2f} MiB   error {item.error:+7.2f} %"
+                f"{'   (for one sequence: the log names no number)' if guessed else ''}"
             )
     if apart:
         out += ["", f"not compared: {len(apart)} rows whose printed fields do not suffice"]
         out += [f"    {text}" for text in apart]
     out.append("")
     out += [f"{term}: {summary(errors[term])} ({len(errors[term])} values)" for term in ("kv_cache", "compute", "output")]
+    if guessed_errors := errors["output of one sequence"]:
+        out.append(
+            f"output where the log names no number of sequences, taken as one: {summary(guessed_errors)} "
+            f"({len(guessed_errors)} values)"
+        )
     out.append(f"total: {summary(errors['total'])}")
     return "\n".join(out)
 

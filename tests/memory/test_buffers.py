@@ -103,6 +103,7 @@ def test_the_report_ends_in_its_summary(tmp_path: Path):
     assert text.splitlines()[-1] == "total: median 0.0 % p95 0.0 % worst 0.0 %"
     assert "poor  tiny  [llama]: n_layer is not printed" in text
     assert "not compared: 2 rows" in text
+    assert "taken as one: median" in text and "output: no rows" in text  # its number of sequences is not printed
 
 
 # --- laws ------------------------------------------------------------------------------------------------------------
