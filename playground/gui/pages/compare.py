@@ -23,8 +23,10 @@ from playground.gui.pages import Desk
 from playground.gui.pages.compare_layout import CompareLayout
 from playground.gui.pages.compare_sessions import CompareSessions
 from playground.gui.widgets import compare_start
+from playground.gui.widgets.alternatives import Alternatives
 from playground.gui.widgets.compare_state import Comparing, Reply, labels
 from playground.gui.widgets.compare_sweep import SweepPopup
+from playground.gui.widgets.token_marks import TokenMark
 from playground.history.records import Column, SessionRow, VoteRow, new_id
 from playground.params import PRESETS, SamplingSettings
 
@@ -89,6 +91,8 @@ class ComparePage(CompareSessions, QWidget):
         ui.board.field_changed.connect(self._field_changed)
         ui.board.asked.connect(self._column_asks)
         ui.board.move_wanted.connect(self.move_column)
+        ui.board.token_pressed.connect(self.show_alternatives)
+        self._alternatives: Alternatives | None = None
         self.connect_sessions()
         escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
         escape.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -201,6 +205,8 @@ class ComparePage(CompareSessions, QWidget):
         self._show_columns()
         if gone:
             self.ui.board.refresh_overlays()
+        if self.comparison_id:
+            self._say_plan()
 
     def begin_with(self, start: str) -> None:
         """Columns of a ready-made start."""
@@ -266,6 +272,37 @@ class ComparePage(CompareSessions, QWidget):
         elif what == "remove" and len(self.columns) > 1:
             self._tell(lambda compare: compare.stop(self.comparison_id, column_id))
             self.set_columns([each for each in self.columns if each.id != column_id])
+
+    # -- another token
+
+    def show_alternatives(self, column_id: str, index: int) -> None:
+        """What else could have stood in a token's place; taking one of these makes a column that goes on from there."""
+        reply, view = self.comparing.replies.get(column_id), self.ui.board.view(column_id)
+        if reply is None or view is None or index >= len(reply.tokens) or self.hidden:
+            return
+        if self._alternatives is None:
+            self._alternatives = Alternatives(self)
+            self._alternatives.chosen.connect(self._fork)
+            self._alternatives.left.connect(lambda: self.ui.prompt.setFocus())
+        start = len(reply.start) + sum(len(token.text) for token in reply.tokens[:index])
+        token = reply.tokens[index]
+        mark = TokenMark(start, start + len(token.text), token, reply.generation_id, index)
+        near = view.pane.token_rect(index)
+        near.moveTopLeft(view.pane.viewport().mapTo(self, near.topLeft()))
+        can_fork = not self.running and len(self.columns) < MOST
+        self._alternatives.show_mark(mark, near, index + 1, can_fork, pin=True)
+
+    def _fork(self, mark: TokenMark, token_id: int) -> None:
+        reply = next((each for each in self.comparing.replies.values() if each.generation_id == mark.generation_id), None)
+        words = next((text for number, text, *_ in mark.candidates if number == token_id), None)
+        if reply is None or words is None or len(self.columns) >= MOST or self.running:
+            return
+        column = self._column(reply.column_id)
+        place = self.columns.index(column) + 1
+        before = reply.start + "".join(token.text for token in reply.tokens[: mark.index])
+        fork = replace(column, id=new_id(), reply_start=before + words)
+        self.set_columns([*self.columns[:place], fork, *self.columns[place:]])
+        self.run([fork.id])
 
     def _sampling_changed(self, column_id: str, settings: SamplingSettings) -> None:
         self.columns = [replace(each, settings=settings) if each.id == column_id else each for each in self.columns]

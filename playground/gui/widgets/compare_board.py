@@ -32,6 +32,7 @@ class Board(QScrollArea):
     sampling_changed = Signal(str, object)
     field_changed = Signal(str, object)
     asked = Signal(str, str)
+    token_pressed = Signal(str, int)
     move_wanted = Signal(str, int)
     """a column's id and the place it shall have"""
 
@@ -105,6 +106,7 @@ class Board(QScrollArea):
         view.sampling_changed.connect(self.sampling_changed)
         view.field_changed.connect(self.field_changed)
         view.asked.connect(self.asked)
+        view.token_pressed.connect(self.token_pressed)
         view.moved.connect(self._move_by)
         view.dragged.connect(self._drag)
         view.dropped.connect(self._drop)

@@ -104,6 +104,7 @@ class ColumnView(QFrame):
     field_changed = Signal(str, object)
     asked = Signal(str, str)
     """what is to be done (`stop`, `duplicate`, `remove`, `copy`, `run`, `chat`), and the column's id"""
+    token_pressed = Signal(str, int)
     moved = Signal(str, int)
     dragged = Signal(str, QPoint)
     dropped = Signal(str, QPoint)
@@ -124,6 +125,7 @@ class ColumnView(QFrame):
         self.settings.changed.connect(lambda settings: self.sampling_changed.emit(self.column.id, settings))
         self.settings.other.connect(lambda fields: self.field_changed.emit(self.column.id, fields))
         self.settings.unfolded.connect(self._unfolded)
+        self.pane.token_pressed.connect(lambda index: self.token_pressed.emit(self.column.id, index))
         self.show_reply(None)
 
     # -- parts

@@ -11,11 +11,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtCore import QPoint, QRectF, Qt
+from PySide6.QtCore import QPoint, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QFont,
     QHelpEvent,
+    QMouseEvent,
     QPainter,
     QPaintEvent,
     QTextBlockFormat,
@@ -25,16 +26,18 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QFrame, QTextEdit, QToolTip, QWidget
 
 from playground.gui import theme
+from playground.gui.widgets.token_marks import DEGREES, SHARES, WEIGHTS, TokenMark, degree
 
 LINE_HEIGHT = 142
 PLAIN, PROBABILITY, ENTROPY = "plain", "probability", "entropy"
-FULL_ENTROPY = 6.0
-"""nats at which the wash is at its strongest: 400 equal candidates"""
 LN2 = math.log(2)
 
 
 class ReplyPane(QTextEdit):
     """See the module's docstring. `marks` are (token index, tooltip), `changes` the indexes from which on other settings held."""
+
+    token_pressed = Signal(int)
+    """the mouse was pressed on a token, and nothing was selected with it"""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -68,6 +71,7 @@ class ReplyPane(QTextEdit):
         self._stale = False
         self._overlay_stale = False
         self._cut: str | None = None
+        self._washes: list[QTextCharFormat] | None = None
         theme.notifier().changed.connect(self.restyle)
         self._rebuild()
 
@@ -140,6 +144,7 @@ class ReplyPane(QTextEdit):
 
     def restyle(self) -> None:
         """The colours or the size of text are others now."""
+        self._washes = None
         self._stale = True
         self.flush()
 
@@ -200,12 +205,10 @@ class ReplyPane(QTextEdit):
             self._end += _units(text)
 
     def _wash(self, token: Any) -> QTextCharFormat:
-        form = QTextCharFormat()
-        if self.colours == PROBABILITY:
-            form.setBackground(theme.probability_tint(token.probability))
-        elif self.colours == ENTROPY:
-            form.setBackground(theme.probability_tint(1.0 - min(1.0, token.entropy / FULL_ENTROPY)))
-        return form
+        """As in a chat: a wash by how surprising the token is, and a line below it, so that no hue alone carries the meaning."""
+        if self._washes is None:
+            self._washes = [_wash_of(each) for each in range(DEGREES)]
+        return self._washes[degree(TokenMark(0, 0, token, "", 0), self.colours)]
 
     def _show_overlay(self) -> None:
         self._overlay_stale = False
@@ -263,6 +266,17 @@ class ReplyPane(QTextEdit):
             return True
         return super().viewportEvent(event)
 
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        super().mouseReleaseEvent(event)
+        if event.button() == Qt.MouseButton.LeftButton and not self.textCursor().hasSelection():
+            index = self.token_at(event.position().toPoint())
+            if index >= 0:
+                self.token_pressed.emit(index)
+
+    def token_rect(self, index: int) -> QRect:
+        """Where a token begins, in the viewport."""
+        return self._rect_at(self._place(index)).toRect()
+
     def tip(self, index: int) -> str:
         """What is to be said of a token."""
         token = self._tokens[index]
@@ -300,6 +314,16 @@ class ReplyPane(QTextEdit):
         cursor = QTextCursor(self.document())
         cursor.setPosition(min(position, self.document().characterCount() - 1))
         return QRectF(self.cursorRect(cursor))
+
+
+def _wash_of(step: int) -> QTextCharFormat:
+    form = QTextCharFormat()
+    form.setBackground(theme.probability_tint(SHARES[step]))
+    styles = QTextCharFormat.UnderlineStyle
+    if WEIGHTS[step]:
+        form.setUnderlineStyle({1.0: styles.DotLine, 1.5: styles.DashUnderline}.get(WEIGHTS[step], styles.SingleUnderline))
+        form.setUnderlineColor(QColor(theme.palette().accent))
+    return form
 
 
 def percent(probability: float) -> str:

@@ -312,9 +312,15 @@ def labels(columns: Sequence[Column], model_name: Any = str) -> list[str]:
         if models:
             words.insert(0, model_name(column.model))
         if starts:
-            words.append(f"starts “{column.reply_start}”" if column.reply_start else "free start")
+            words.append(f"starts “{_end(column.reply_start)}”" if column.reply_start else "free start")
         found.append(", ".join(words) or value_text("temperature", column.settings.temperature))
     return found
+
+
+def _end(text: str) -> str:
+    """The last words of a text: of two long beginnings, what they differ in."""
+    line = " ".join(text.split())
+    return line if len(line) <= 24 else "…" + line[-23:]
 
 
 def value_text(name: str, value: Any) -> str:

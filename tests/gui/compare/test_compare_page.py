@@ -319,6 +319,27 @@ def test_another_model_for_a_column_is_said_beforehand(bench) -> None:
     assert bench.page.ui.board.views[1].title.text().startswith("other")
 
 
+def test_another_token_in_its_place_makes_a_column_that_goes_on_from_there(bench) -> None:
+    bench.compare.script("one small fox", "two owls")
+    bench.columns(COLD, WARM)
+    bench.run()
+    bench.page.show_alternatives(bench.page.columns[0].id, 1)
+    listing = bench.child("alternatives.list")
+    assert listing.isVisible()
+    reply = bench.page.comparing.replies[bench.page.columns[0].id]
+    other = next(each for each in reply.tokens[1].alternatives if each[0] != reply.tokens[1].token_id)
+    item = next(
+        listing.item(row) for row in range(listing.count()) if listing.item(row).toolTip().startswith(f"token {other[0]:,}:")
+    )
+    bench.compare.script(" went on")
+    listing.itemClicked.emit(item)
+    bench.wait(lambda: len(bench.page.columns) == 3 and bench.page.running is False and bench.page.ui.board.settled)
+    assert bench.text(2) == "one" + other[1] + " went on"
+    assert bench.text(1) == "one small fox"
+    assert bench.text(3) == "two owls"
+    assert bench.page.columns[1].settings == COLD
+
+
 def test_the_difference_of_two_replies(bench) -> None:
     bench.compare.script("the red fox runs", "the blue fox runs")
     bench.columns(COLD, WARM)
