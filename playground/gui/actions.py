@@ -62,6 +62,7 @@ TABLE: tuple[Action, ...] = (
     Action("model.unload", "Unload", "", "window", "unload_model", "Model", "Frees the model's memory"),
     Action("view.panel", "Sampling panel", "Ctrl+B", "chat", "toggle_panel", "View", "Shows or hides the sliders"),
     Action("view.lab", "Decoding lab", "Ctrl+L", "chat", "toggle_lab", "View", "The next token's distribution, stage by stage"),
+    Action("view.builder", "Prompt builder", "Ctrl+Shift+P", "window", "open_builder", "View", "A prompt made of examples"),
     Action(
         "view.beam",
         "Beam search",

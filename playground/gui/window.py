@@ -60,6 +60,7 @@ PAGES: tuple[Entry, ...] = (
 PARTS: tuple[Entry, ...] = (
     Entry("sets", "Many prompts", "table-2", "playground.gui.pages.sets:SetsPage", under="compare"),
     Entry("beam", "Beam search", "flask-conical", "playground.gui.pages.beam:BeamPage", under="chat"),
+    Entry("builder", "Prompt builder", "list-plus", "playground.gui.pages.builder:BuilderPage", under="chat"),
 )
 """pages that are opened from another one"""
 
@@ -368,6 +369,10 @@ class Window(QMainWindow):
     def target(self, where: str) -> QWidget | None:
         """Who does an action: the window or a page."""
         return self if where == "window" else self.pages.get(where)
+
+    def open_builder(self) -> None:
+        """The part of Chat that makes prompts of examples."""
+        self.open("builder")
 
     def open_beam(self) -> None:
         """The part of Chat for beam search."""
