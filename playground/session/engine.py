@@ -23,7 +23,15 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[protocol.Message], None]
 
-CLOSING = (protocol.Finished, protocol.Failed, protocol.Loaded, protocol.Tokenized, protocol.Logits, protocol.Scored)
+CLOSING = (
+    protocol.Finished,
+    protocol.Failed,
+    protocol.Loaded,
+    protocol.Tokenized,
+    protocol.Logits,
+    protocol.Scored,
+    protocol.Captured,
+)
 """events after which nothing more of a request comes"""
 LLAMA = "playground.workers.llama"
 TRANSFORMERS = "playground.workers.torch_engine"

@@ -23,6 +23,7 @@ from playground.params import SamplingSettings
 from playground.protocol import (
     Alternative,
     Beam,
+    Capture,
     ChatMessage,
     Finished,
     Generate,
@@ -37,7 +38,7 @@ from playground.protocol import (
     Tokenize,
     Tokenized,
 )
-from playground.workers import beam
+from playground.workers import attention, beam
 from playground.workers.base import Link
 from playground.workers.decode_loop import Decoder, Run
 from playground.workers.sequence import Vocabulary
@@ -148,6 +149,10 @@ class Engine:
                     found[place] = self._scored(found[place], row, command.alternatives)
             self._link.send(Progress(command.request, place / max(1, len(ids) - 1), "score"))
         self._link.send(Scored(command.request, tuple(found), text))
+
+    def capture(self, command: Capture, about: attention.About, source: attention.Source) -> None:
+        _, ids = self._prompt(command, or_first=False)
+        attention.capture(self._link, command, self._prompt_tokens(ids), self._decoder.window, about, source)
 
     # -- parts
 

@@ -20,44 +20,13 @@ from numpy.typing import NDArray
 from playground.errors import Cancelled, ModelFileError, SettingError
 from playground.models.gguf_header import GgufHeader, open_gguf
 from playground.params import ContextSettings
-from playground.workers import llama_lib
 from playground.workers.llama_lib import C, ggml
 from playground.workers.llama_model import Model
+from playground.workers.llama_tensor import Tensor, name_of, values_of
 
 _LEAST_ROWS = 16
 """fewer activations at once are not collected: those of a prompt's last tokens alone would weigh too much"""
 _SUMS, _COUNTS = ".in_sum2", ".counts"
-
-
-class _Tensor(ctypes.Structure):
-    """`struct ggml_tensor`, of which a few fields are read (source: ggml.h)."""
-
-
-_Tensor._fields_ = [
-    ("type", ctypes.c_int),
-    ("buffer", ctypes.c_void_p),
-    ("ne", ctypes.c_int64 * 4),
-    ("nb", ctypes.c_size_t * 4),
-    ("op", ctypes.c_int),
-    ("op_params", ctypes.c_int32 * 16),
-    ("flags", ctypes.c_int32),
-    ("src", ctypes.POINTER(_Tensor) * 10),
-    ("view_src", ctypes.c_void_p),
-    ("view_offs", ctypes.c_size_t),
-    ("data", ctypes.c_void_p),
-    ("name", ctypes.c_char * 64),
-    ("extra", ctypes.c_void_p),
-    ("padding", ctypes.c_char * 8),
-]
-
-ggml.ggml_op_name.restype = ctypes.c_char_p
-ggml.ggml_op_name.argtypes = [ctypes.c_int]
-ggml.ggml_backend_buffer_is_host.restype = ctypes.c_bool
-ggml.ggml_backend_buffer_is_host.argtypes = [ctypes.c_void_p]
-ggml.ggml_backend_tensor_get.restype = None
-ggml.ggml_backend_tensor_get.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t]
-ggml.ggml_nbytes.restype = ctypes.c_size_t
-ggml.ggml_nbytes.argtypes = [ctypes.c_void_p]
 
 
 @dataclass
@@ -120,7 +89,7 @@ class Collector:
 
     def _see(self, pointer: int, asked: bool, _: Any) -> bool:
         try:
-            tensor = ctypes.cast(pointer, ctypes.POINTER(_Tensor)).contents
+            tensor = ctypes.cast(pointer, ctypes.POINTER(Tensor)).contents
             operation = self._operation(tensor.op)
             if asked:
                 return operation is not None and self._wanted(tensor, operation)
@@ -138,24 +107,24 @@ class Collector:
     def _operation(self, number: int) -> str | None:
         found = self._names.get(number)
         if found is None:
-            found = self._names[number] = ggml.ggml_op_name(number).decode()
+            found = self._names[number] = ggml.ggml_opname_of(number).decode()
         return found if found in ("MUL_MAT", "MUL_MAT_ID") else None
 
-    def _wanted(self, tensor: _Tensor, operation: str) -> bool:
+    def _wanted(self, tensor: Tensor, operation: str) -> bool:
         activations = tensor.src[1].contents
-        if not _name(tensor.src[0].contents).startswith("blk.") or activations.type != 0:
+        if not name_of(tensor.src[0].contents).startswith("blk.") or activations.type != 0:
             self._last = None
             return False
         return operation == "MUL_MAT_ID" or activations.ne[1] >= _LEAST_ROWS
 
-    def _dense(self, tensor: _Tensor) -> None:
+    def _dense(self, tensor: Tensor) -> None:
         weights, activations = tensor.src[0].contents, tensor.src[1].contents
         matrices = weights.ne[2] * weights.ne[3]
         address = ctypes.addressof(activations)
         if matrices == 1 and self._last is not None and self._last[0] == address:
             squares = self._last[1]  # queries, keys and values meet the same activations
         else:
-            values = _values(activations)
+            values = values_of(activations)
             outer, middle, _, columns = values.shape
             squares = np.zeros((matrices, columns))
             for o in range(outer):
@@ -164,12 +133,12 @@ class Collector:
                     squares[place] += np.einsum("rc,rc->c", values[o, m], values[o, m], dtype=np.float64)
         self._last = (address, squares)
         rows = activations.ne[1] * activations.ne[2] * activations.ne[3] // matrices
-        self._add(_name(weights), squares, np.array([rows]))
+        self._add(name_of(weights), squares, np.array([rows]))
 
-    def _experts(self, tensor: _Tensor) -> None:
+    def _experts(self, tensor: Tensor) -> None:
         weights, activations, chosen = (tensor.src[place].contents for place in range(3))
-        values = _values(activations)[0]  # [tokens, 1 or experts used, columns]
-        ids = _values(chosen, np.int32)[0, 0]  # [tokens, experts used]
+        values = values_of(activations)[0]  # [tokens, 1 or experts used, columns]
+        ids = values_of(chosen, np.int32)[0, 0]  # [tokens, experts used]
         experts, columns = weights.ne[2], activations.ne[0]
         squares = np.zeros((experts, columns))
         for place in range(ids.shape[1]):
@@ -178,7 +147,7 @@ class Collector:
             found, starts = np.unique(ids[order, place], return_index=True)
             squares[found] += np.add.reduceat(rows[order], starts, axis=0)
         self._last = None
-        self._add(_name(weights), squares, np.bincount(ids.reshape(-1), minlength=experts))
+        self._add(name_of(weights), squares, np.bincount(ids.reshape(-1), minlength=experts))
 
     def _add(self, name: str, squares: NDArray[np.float64], counts: NDArray[np.int64]) -> None:
         if not np.isfinite(squares).all():
@@ -370,32 +339,3 @@ def _whole(matrix: Matrix) -> Matrix:
     if not matrix.entries or not all(np.isfinite(values).all() for values in matrix.entries.values()):
         raise ValueError("not finite")
     return matrix
-
-
-def check_layout() -> None:
-    """WorkerError if the library's tensors are not laid out as here: a shifted field would be a wild pointer."""
-    llama_lib.start()
-    ggml.ggml_tensor_overhead.restype = ctypes.c_size_t
-    # An object's head (three pointers and a type, padded) lies before each tensor.
-    if ggml.ggml_tensor_overhead() - ctypes.sizeof(_Tensor) != 32:
-        from playground.errors import WorkerError
-
-        raise WorkerError("The engine's library is laid out differently than expected.", "Install llama-cpp-python again.")
-
-
-def _name(tensor: _Tensor) -> str:
-    """Without the device and copy that a scheduler may have put around it (`CUDA0#blk.0.attn_k.weight#0`)."""
-    parts = tensor.name.decode("utf-8", "replace").split("#")
-    return str(parts[1] if len(parts) > 1 else parts[0])
-
-
-def _values(tensor: _Tensor, kind: Any = np.float32) -> NDArray[Any]:
-    """A tensor's values, slowest axis first, [ne3, ne2, ne1, ne0], wherever it lies. Valid until the callback returns."""
-    size = ggml.ggml_nbytes(ctypes.addressof(tensor))
-    if ggml.ggml_backend_buffer_is_host(tensor.buffer):
-        raw = np.ctypeslib.as_array(ctypes.cast(tensor.data, ctypes.POINTER(ctypes.c_uint8)), (size,))
-    else:
-        raw = np.empty(size, np.uint8)
-        ggml.ggml_backend_tensor_get(ctypes.addressof(tensor), raw.ctypes.data, 0, size)
-    shape = tuple(reversed(tensor.ne))
-    return np.lib.stride_tricks.as_strided(raw[:4].view(kind), shape, tuple(reversed(tensor.nb)), writeable=False)

@@ -13,8 +13,21 @@ from typing import Any
 import psutil
 
 from playground.errors import MemoryShortError, StorageError, WorkerError
-from playground.protocol import Beam, Generate, Load, Loaded, MemoryUsed, ModelHashed, NextToken, Progress, Score, Tokenize
+from playground.protocol import (
+    Beam,
+    Capture,
+    Generate,
+    Load,
+    Loaded,
+    MemoryUsed,
+    ModelHashed,
+    NextToken,
+    Progress,
+    Score,
+    Tokenize,
+)
 from playground.workers import llama_exact
+from playground.workers.attention import About
 from playground.workers.base import Link
 from playground.workers.engine import Engine
 from playground.workers.llama_engine import LlamaDecoder
@@ -46,6 +59,7 @@ class Llama:
             Tokenize: lambda command: self._ready().tokenize(command),
             NextToken: lambda command: self._ready().next_token(command),
             Score: lambda command: self._ready().score(command),
+            Capture: self.capture,
         }
 
     def close(self) -> None:
@@ -95,16 +109,39 @@ class Llama:
         if wanted == "engine" or (wanted == "auto" and not llama_exact.is_cheap(self._model)):
             engine.beam(command)
             return
+        try:
+            exact = self._in_f32(command.request)
+        except (StorageError, MemoryShortError):
+            if wanted == "f32":
+                raise
+            engine.beam(command)
+            return
         if self._exact_engine is None:
-            try:
-                self._exact = llama_exact.exact(self._model, lambda fraction: not self._link.cancelled(command.request))
-            except (StorageError, MemoryShortError):
-                if wanted == "f32":
-                    raise
-                engine.beam(command)
-                return
-            self._exact_engine = Engine(self._link, self._exact, LlamaDecoder(self._exact))
+            self._exact_engine = Engine(self._link, exact, LlamaDecoder(exact))
         self._exact_engine.beam(command, "f32")
+
+    def capture(self, command: Capture) -> None:
+        """In f32 where that is cheap: 16-bit weights round what meets them, and maps of the same model by both engines would differ."""
+        from playground.workers.attention_llama import LlamaAttention
+
+        engine, model = self._ready(), self._model
+        assert model is not None
+        info = model.info()
+        precision = info.quantization or "as stored"
+        if llama_exact.is_cheap(model):
+            try:
+                model, precision = self._in_f32(command.request), "f32"
+            except (StorageError, MemoryShortError) as error:
+                log.info("not captured in f32: %s", error)
+        about = About(info.name, info.path, info.sha256, info.engine, info.engine_build, precision, info.adapter)
+        engine.capture(command, about, LlamaAttention(model, command.adapter_scale))
+
+    def _in_f32(self, request: int) -> Model:
+        """The loaded model a second time, in f32, until another one is loaded. StorageError, MemoryShortError, Cancelled."""
+        assert self._model is not None
+        if self._exact is None:
+            self._exact = llama_exact.exact(self._model, lambda fraction: not self._link.cancelled(request))
+        return self._exact
 
     def _measure(self) -> None:
         """Once a load: the first completion has touched every weight and buffer. A pool's memory is no load's."""

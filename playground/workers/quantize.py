@@ -17,7 +17,7 @@ from playground.models import beside
 from playground.models.gguf_header import GgufHeader, open_gguf
 from playground.models.quantization import TYPES
 from playground.protocol import CollectImatrix, Finished, Made, Progress, QuantizeGguf, SurveyTypes, TypesSurveyed
-from playground.workers import imatrix, quantizer
+from playground.workers import imatrix, llama_tensor, quantizer
 from playground.workers.base import Link
 from playground.workers.quantizer import Wish
 
@@ -102,7 +102,7 @@ class Quantize:
         began = time.perf_counter()
         source, target = _model(command.model), Path(command.target).absolute()
         text = _text(Path(command.text))
-        imatrix.check_layout()
+        llama_tensor.check_layout()
         stopped = False
 
         def stop() -> bool:

@@ -13,8 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from playground.errors import Cancelled, SettingError, WorkerError
-from playground.protocol import Beam, Generate, Load, Loaded, MemoryUsed, ModelHashed, NextToken, Progress, Score, Tokenize
+from playground.protocol import (
+    Beam,
+    Capture,
+    Generate,
+    Load,
+    Loaded,
+    MemoryUsed,
+    ModelHashed,
+    NextToken,
+    Progress,
+    Score,
+    Tokenize,
+)
 from playground.workers import torch_lib
+from playground.workers.attention import About
 from playground.workers.base import Link
 from playground.workers.engine import Engine
 from playground.workers.machine import resident
@@ -33,6 +46,8 @@ class Transformers:
         self._link = link
         self._path = self._precision = ""
         self._engine: Engine | None = None
+        self._model: Any = None
+        self._info: Any = None
         self._before = 0
         self._measuring = False
 
@@ -44,10 +59,11 @@ class Transformers:
             Tokenize: lambda command: self._ready().tokenize(command),
             NextToken: lambda command: self._ready().next_token(command),
             Score: lambda command: self._ready().score(command),
+            Capture: self.capture,
         }
 
     def close(self) -> None:
-        self._engine = None
+        self._engine = self._model = self._info = None
 
     def load(self, command: Load) -> None:
         started = told = time.perf_counter()
@@ -86,7 +102,7 @@ class Transformers:
                 sha256 = sha256_of_folder(folder.files)
             else:
                 threading.Thread(target=self._hash, args=(path, folder.files), name="hash", daemon=True).start()
-        info = model.info(vocabulary.template is not None, sha256)
+        self._model, self._info = model, (info := model.info(vocabulary.template is not None, sha256))
         self._link.send(Loaded(command.request, info, time.perf_counter() - started))
 
     def beam(self, command: Beam) -> None:
@@ -95,6 +111,14 @@ class Transformers:
                 "This folder is not loaded in f32.", "Load it with precision f32, or take the engine's own arithmetic."
             )
         self._ready().beam(command, "f32" if self._precision == "f32" else "engine")
+
+    def capture(self, command: Capture) -> None:
+        from playground.workers.attention_torch import TorchAttention
+
+        engine, model, info = self._ready(), self._model, self._info
+        model.set_scale(command.adapter_scale)
+        about = About(info.name, info.path, info.sha256, info.engine, info.engine_build, model.precision, info.adapter)
+        engine.capture(command, about, TorchAttention(model.net, info.name))
 
     def _measure(self) -> None:
         """Once a load: the first completion has touched every weight and buffer."""

@@ -1,0 +1,297 @@
+"""Looking inside: captures of attention, asked for, listed, opened, deleted. Maps are read by `playground.inside.capture`.
+
+A capture waits for nobody and gives way to a reply, as the lab's questions do. Nothing is computed until one is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from playground import protocol
+from playground.errors import Cancelled, NotFoundError, PlaygroundError, WorkerError, from_kind
+from playground.history.store import Store
+from playground.inside import store
+from playground.inside.capture import Capture, header_of
+from playground.inside.layout import capture_size
+from playground.inside.store import Entry
+from playground.params import ContextSettings
+from playground.paths import Home
+from playground.process import Exit, WorkerProcess
+from playground.protocol import ChatMessage
+from playground.session.engine import EngineHost
+from playground.session.guests import Guests
+from playground.session.ledger import Ledger
+from playground.session.replies import Replies
+
+log = logging.getLogger(__name__)
+
+ENCODER = "playground.workers.attention_encoder"
+
+OnProgress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class CaptureRequest:
+    """What to capture: token ids, else messages rendered with the model's template, else a text as it stands."""
+
+    text: str = ""
+    messages: tuple[ChatMessage, ...] = ()
+    reply_start: str = ""
+    prompt_ids: tuple[int, ...] = ()
+    layers: tuple[int, ...] = ()
+    """numbers in the model; none for all"""
+    heads: tuple[int, ...] = ()
+    exact: bool = False
+    """keep float32 weights, whatever that takes (else: square roots in 8 bits up to 512 tokens, queries and keys beyond)"""
+    model: str = ""
+    """the path of a model; empty for the loaded one. Another one is loaded beside it"""
+    context: ContextSettings = field(default_factory=ContextSettings)
+    """how another model is loaded"""
+
+
+class Inside:
+    """`Session.inside`. Every method may be called from any thread; those that give a `Future` return at once, the others read the disk."""
+
+    def __init__(
+        self, lock: threading.RLock, ledger: Ledger, engine: EngineHost, guests: Guests, replies: Replies, home: Home
+    ) -> None:
+        self._lock = lock
+        self._ledger = ledger
+        self._engine = engine
+        self._guests = guests
+        self._replies = replies
+        self.folder = home.cache / "captures"
+        self.limit = store.LIMIT
+        """bytes that captures may take together; beyond it the oldest go"""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="inside")
+        self._cancels: dict[Callable[[], None], bool] = {}
+        """what ends each capture under way, and whether the loaded model computes it, which a reply may wait for"""
+        self._encoder: WorkerProcess | None = None
+        self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._requests = 0
+        self._closed = False
+        before = replies.make_way
+
+        def make_way() -> None:
+            before()
+            self._stop_all(guests=False)
+
+        replies.make_way = make_way
+
+    def close(self) -> None:
+        """Stops what is under way and waits for that."""
+        self._closed = True
+        self.stop()
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        if self._encoder is not None:
+            self._encoder.stop()
+        self._guests.close()
+
+    def stop(self) -> None:
+        """Ends captures that are under way; their futures have `Cancelled`, and nothing is left of them."""
+        self._stop_all()
+
+    # -- capturing
+
+    def capture(self, request: CaptureRequest, on_progress: OnProgress | None = None) -> Future[Entry]:
+        """Captures the attention over a text. `on_progress` gets fractions on a thread of the session's.
+
+        The future has the new entry, or what is wrong: StorageError and MemoryShortError for what does not fit, before anything is computed.
+        """
+        path = Path(request.model) if request.model else None
+        ours = path is None or str(path) == self._engine.state.path
+        if ours:
+            self._replies.refuse_if_busy()
+            if self._engine.state.state == "loading":
+                raise PlaygroundError("The model is still being loaded.", "Wait a moment.")
+        return self._thread.submit(self._capture, request, None if ours else path, on_progress or (lambda fraction: None))
+
+    def capture_message(
+        self, message_id: str, request: CaptureRequest | None = None, on_progress: OnProgress | None = None
+    ) -> Future[Entry]:
+        """Of a reply with the prompt that it answered, token for token; of a message without a record, its text."""
+        return self._of(lambda read: _ids_of_message(read, message_id), request, on_progress)
+
+    def capture_generation(
+        self, generation_id: str, request: CaptureRequest | None = None, on_progress: OnProgress | None = None
+    ) -> Future[Entry]:
+        """Of a logged generation: its prompt and its tokens, as they were computed. Its model must be the one that is asked."""
+        return self._of(lambda read: _ids_of_generation(read, generation_id), request, on_progress)
+
+    # -- what there is
+
+    def list(self) -> list[Entry]:
+        """All captures, the newest first."""
+        return store.entries(self.folder)
+
+    def open(self, capture_id: str) -> Capture:
+        """NotFoundError where it is gone, DataError for a damaged one. Close it."""
+        return Capture(store.path_of(self.folder, capture_id))
+
+    def delete(self, capture_id: str) -> None:
+        store.delete(self.folder, capture_id)
+
+    def size(self, tokens: int, layers: int = 0, heads: int = 0, exact: bool = False) -> int:
+        """Bytes that a capture of the loaded model would take on disk, all layers and heads where none are named; 0 without a model."""
+        info = self._engine.state.info
+        if info is None:
+            return 0
+        from playground.session import fitting  # reads headers
+
+        shape = fitting.of_path(Path(info.path)).shape
+        each = next((layer for layer in shape.layers if layer.kv_heads), None)
+        groups, width = (each.kv_heads, each.head_k) if each is not None else (0, 128)
+        return capture_size(layers or info.layers, heads or info.heads, tokens, groups, width, exact=exact)
+
+    # -- inside
+
+    def _of(
+        self,
+        read: Callable[[Store], tuple[str, tuple[int, ...], str]],
+        request: CaptureRequest | None,
+        on_progress: OnProgress | None,
+    ) -> Future[Entry]:
+        base = request or CaptureRequest()
+
+        def work() -> Entry:
+            text, ids, model = self._ledger.read(read).result()
+            asked = base.model or self._engine.state.path
+            if ids and model != asked:
+                raise PlaygroundError("This reply was written by another model.", "Load that model to look inside it.")
+            given = replace(base, text="" if ids else text, prompt_ids=ids, messages=())
+            path = None if asked == self._engine.state.path else Path(asked)
+            return self._capture(given, path, on_progress or (lambda fraction: None))
+
+        if not base.model:
+            self._replies.refuse_if_busy()
+        return self._thread.submit(work)
+
+    def _capture(self, request: CaptureRequest, path: Path | None, on_progress: OnProgress) -> Entry:
+        if self._closed:
+            raise Cancelled("The program is closing.")
+        capture_id = store.fresh_id()
+        target = store.path_of(self.folder, capture_id)
+        store.sweep(self.folder)
+
+        def command(number: int) -> protocol.Capture:
+            return protocol.Capture(
+                number,
+                str(target),
+                request.messages,
+                request.text,
+                request.reply_start,
+                request.prompt_ids,
+                request.layers,
+                request.heads,
+                request.exact,
+                self._replies.sampling.adapter_scale,
+                self.limit,
+                "" if path is None else str(path),
+            )
+
+        try:
+            if path is not None and is_encoder(path):
+                self._ask_encoder(command, on_progress)
+            else:
+                host = self._engine if path is None else self._guests.load(str(path), request.context)
+                self._ask(host, command, on_progress)
+        finally:
+            store.sweep(self.folder, capture_id)
+        store.clean(self.folder, self.limit, keep=capture_id)
+        stat = target.stat()
+        return Entry(capture_id, target, stat.st_size, stat.st_mtime, header_of(target))
+
+    def _ask(self, host: EngineHost, make: Callable[[int], protocol.Message], on_progress: OnProgress) -> None:
+        inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        number = host.ask(make, inbox.put)
+        self._wait(inbox, number, lambda: host.cancel(number), on_progress, host is self._engine)
+
+    def _ask_encoder(self, make: Callable[[int], protocol.Message], on_progress: OnProgress) -> None:
+        worker = self._encoder
+        if worker is None or not worker.alive:
+            self._inbox = queue.SimpleQueue()
+            worker = self._encoder = WorkerProcess(ENCODER, self._inbox.put, self._inbox.put, "model")
+            worker.start()
+        self._requests += 1
+        number = self._requests
+        worker.send(make(number))
+        self._wait(self._inbox, number, lambda: worker.cancel(number), on_progress, False)
+
+    def _wait(
+        self, inbox: queue.SimpleQueue[Any], number: int, cancel: Callable[[], None], on_progress: OnProgress, ours: bool
+    ) -> None:
+        """Until a request is answered. The worker's error is raised."""
+        with self._lock:
+            self._cancels[cancel] = ours
+        if self._closed:
+            cancel()
+        try:
+            while True:
+                event = inbox.get()
+                if isinstance(event, Exit):
+                    raise WorkerError(event.sentence, event.hint or "Try again.")
+                if isinstance(event, protocol.LogLine):
+                    log.log(event.level, "%s", event.text)
+                if getattr(event, "request", number) != number:
+                    continue
+                if isinstance(event, protocol.Captured):
+                    return
+                if isinstance(event, protocol.Progress):
+                    on_progress(event.fraction)
+                elif isinstance(event, protocol.Failed):
+                    if event.kind == "Bug":
+                        log.error("a capture failed: %s\n%s", event.message, event.details)
+                    raise from_kind(event.kind, event.message, event.hint)
+                elif isinstance(event, protocol.Finished):
+                    raise Cancelled("The capture was stopped.")
+        finally:
+            with self._lock:
+                del self._cancels[cancel]
+
+    def _stop_all(self, guests: bool = True) -> None:
+        with self._lock:
+            asked = [cancel for cancel, ours in self._cancels.items() if ours or guests]
+        for cancel in asked:
+            cancel()
+
+
+_READERS = (
+    "albert", "bert", "camembert", "data2vec-text", "deberta", "deberta-v2", "distilbert", "electra", "ernie", "esm", "eurobert",
+    "ibert", "jina_embeddings_v3", "megatron-bert", "mobilebert", "modernbert", "mpnet", "nomic_bert", "roberta", "roberta-prelayernorm",
+    "roformer", "squeezebert", "t5", "umt5", "mt5", "bart", "mbart", "pegasus", "marian", "xlm-roberta", "xlm-roberta-xl", "xmod",
+)  # fmt: skip
+
+
+def is_encoder(path: Path) -> bool:
+    """Whether a folder holds a model that reads only (or reads and then writes): such as the chat's engine refuses."""
+    try:
+        config = json.loads((path / "config.json").read_text("utf-8"))
+        kind, names = config.get("model_type", ""), config.get("architectures") or ()
+    except (OSError, ValueError, AttributeError):
+        return False
+    return kind in _READERS and not any(str(each).endswith(("ForCausalLM", "LMHeadModel")) for each in names)
+
+
+def _ids_of_message(read: Store, message_id: str) -> tuple[str, tuple[int, ...], str]:
+    message = read.message(message_id)
+    if message is None:
+        raise NotFoundError("That message is not there any more.")
+    rows = read.generations_of(message_id)
+    if not rows or not rows[-1].prompt_ids:
+        return message.content, (), ""
+    return "", (*rows[-1].prompt_ids, *(each.token_id for each in read.tokens(rows[-1].id))), rows[-1].model_path
+
+
+def _ids_of_generation(read: Store, generation_id: str) -> tuple[str, tuple[int, ...], str]:
+    row = read.generation(generation_id)
+    if not row.prompt_ids:
+        raise PlaygroundError("This reply ended before its prompt was read.", "There is nothing to look at.")
+    return "", (*row.prompt_ids, *(each.token_id for each in read.tokens(generation_id))), row.model_path

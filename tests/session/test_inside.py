@@ -1,0 +1,111 @@
+"""Captures through the session: of a text, a reply, a generation; listed, opened, deleted; stopped; refused; with little room."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from playground import events
+from playground.errors import Cancelled, NotFoundError, PlaygroundError, SettingError, StorageError
+from playground.params import SamplingSettings
+from playground.session.inside import CaptureRequest, is_encoder
+
+from .conftest import PATIENCE, Listening
+
+TEXT = "Once upon a time there was a fox. Once upon a time there was a fox."
+
+
+def test_a_reply_and_its_generation_are_captured_as_they_were_computed(starter: Listening) -> None:
+    session = starter.session
+    session.set_sampling(SamplingSettings(temperature=0, max_tokens=12))
+    session.send("", "Tell me a story.")
+    finished = starter.reply()
+    row = session.generation(finished.generation.id).result(PATIENCE)
+    ids = [*row.prompt_ids, *(each.token_id for each in session.tokens(row.id).result(PATIENCE))]
+    of_reply = session.inside.capture_message(row.message_id).result(PATIENCE)
+    of_generation = session.inside.capture_generation(row.id, CaptureRequest(layers=(2,))).result(PATIENCE)
+    for entry in (of_reply, of_generation):
+        assert [each.id for each in entry.header.tokens] == ids
+    assert [each.id for each in session.inside.list()] == [of_generation.id, of_reply.id]
+    found = session.inside.open(of_reply.id)
+    assert np.abs(found.map(2, 3) - session.inside.open(of_generation.id).map(2, 3)).max() == 0
+    assert np.abs(found.rollout().sum(1) - 1).max() < 1e-4
+    with pytest.raises(NotFoundError):
+        session.inside.capture_generation("nobody").result(PATIENCE)
+
+
+def test_size_said_beforehand_deleting_and_what_went_behind_our_back(starter: Listening) -> None:
+    inside = starter.session.inside
+    told: list[float] = []
+    entry = inside.capture(CaptureRequest(TEXT), told.append).result(PATIENCE)
+    assert inside.size(entry.header.length) == pytest.approx(entry.bytes, rel=0.1)
+    assert inside.size(1024) > inside.size(1024, layers=1) > 0 and told and told[-1] == 1
+    found = inside.open(entry.id)
+    entry.path.unlink()
+    for look in (lambda: found.codes(0, 0), lambda: inside.open(entry.id), lambda: inside.delete(entry.id)):
+        with pytest.raises(NotFoundError, match="is not there any more"):
+            look()
+    again = inside.capture(CaptureRequest(TEXT)).result(PATIENCE)
+    inside.delete(again.id)
+    assert not os.listdir(inside.folder)
+
+
+def test_the_oldest_capture_makes_room(starter: Listening) -> None:
+    inside = starter.session.inside
+    first = inside.capture(CaptureRequest(TEXT)).result(PATIENCE)
+    inside.limit = first.bytes + 100
+    second = inside.capture(CaptureRequest(TEXT)).result(PATIENCE)
+    assert [each.id for each in inside.list()] == [second.id]
+    inside.limit = 1000
+    with pytest.raises(StorageError, match="would take"):
+        inside.capture(CaptureRequest(TEXT)).result(PATIENCE)
+    assert [each.id for each in inside.list()] == [second.id]
+
+
+def test_stopped_and_refused_leave_nothing(starter: Listening) -> None:
+    inside = starter.session.inside
+    stopped = inside.capture(CaptureRequest(TEXT * 40, exact=True), lambda fraction: inside.stop())
+    with pytest.raises(Cancelled):
+        stopped.result(PATIENCE)
+    with pytest.raises(SettingError, match="no layer 99"):
+        inside.capture(CaptureRequest(TEXT, layers=(99,))).result(PATIENCE)
+    assert not inside.folder.exists() or not os.listdir(inside.folder)
+
+
+def test_a_reply_comes_first(starter: Listening) -> None:
+    session = starter.session
+    session.set_sampling(SamplingSettings(temperature=0, max_tokens=4))
+    sent: list[str] = []
+
+    def on_progress(fraction: float) -> None:
+        if not sent:
+            sent.append(session.send("", "Hello."))
+
+    capture = session.inside.capture(CaptureRequest(TEXT * 40, exact=True), on_progress)
+    starter.until(events.GenerationFinished)
+    with pytest.raises(Cancelled):
+        capture.result(PATIENCE)
+
+
+def test_without_a_model(listening: Listening) -> None:
+    with pytest.raises(PlaygroundError, match="No model is loaded"):
+        listening.session.inside.capture(CaptureRequest(TEXT))
+    assert listening.session.inside.size(100) == 0 and listening.session.inside.list() == []
+
+
+def test_models_that_only_read_are_known_by_their_folder(tmp_path: Path) -> None:
+    from playground.paths import starter
+
+    for text, expected in (
+        ('{"model_type": "bert", "architectures": ["BertForMaskedLM"]}', True),
+        ('{"model_type": "bert", "architectures": ["BertLMHeadModel"]}', False),
+        ('{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}', False),
+        ("[1", False),
+        ("[]", False),
+    ):
+        (tmp_path / "config.json").write_text(text)
+        assert is_encoder(tmp_path) is expected
+    assert not is_encoder(starter().parent) and not is_encoder(tmp_path / "none")

@@ -1,0 +1,33 @@
+"""Captures by a worker, for tests: the command sent, the file opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from playground import protocol
+from playground.errors import Cancelled, from_kind
+from playground.inside.capture import Capture
+from tests.workers.talk import Talk
+
+
+def capture(talk: Talk, target: Path, **what: Any) -> Capture:
+    """The worker's error is raised as such."""
+    talk.send(protocol.Capture(talk.number(), str(target), **what))
+    return opened(talk)
+
+
+def opened(talk: Talk) -> Capture:
+    answer = talk.until((protocol.Captured, protocol.Failed, protocol.Finished))
+    if isinstance(answer, protocol.Failed):
+        raise AssertionError(answer.details) if answer.kind == "Bug" else from_kind(answer.kind, answer.message, answer.hint)
+    if isinstance(answer, protocol.Finished):
+        raise Cancelled("stopped")
+    return Capture(Path(answer.path))
+
+
+def maps(found: Capture) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """[layers, heads, tokens, tokens]"""
+    return np.array([[found.map(layer, head) for head in found.header.heads] for layer in found.header.layers])
