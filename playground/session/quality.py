@@ -5,7 +5,6 @@ What was measured before, of the same weights on the same text, is not measured 
 
 from __future__ import annotations
 
-import filecmp
 import hashlib
 import importlib.metadata
 import json
@@ -18,8 +17,9 @@ from typing import Any, Protocol
 
 from playground.errors import PlaygroundError, SettingError
 from playground.models.gguf_header import ArrayRef, open_gguf, split_names
-from playground.paths import Home, resources, starter
+from playground.paths import Home, starter
 from playground.protocol import MeasureQuality, QualityRow
+from playground.session import starter_texts
 from playground.session import workshop_chain as chains
 from playground.session.ledger import Ledger
 from playground.session.workshop_chain import Chain
@@ -226,25 +226,14 @@ def text_for(original: Path, text: str = "") -> tuple[Path, bool]:
 
     The starter has a text of its own: its world has no others, and the general one would only measure how little it knows.
     """
-    own = resources() / "starter" / "evaluation.txt"
+    own = starter().parent / starter_texts.EVALUATION
     if text:
         path = chains.there(text)
         if path.is_dir():
             raise SettingError(f"{path} is a folder, not a text.", "Choose a text file.")
         return path, path == own
-    if is_starter(original):
-        return own, True
-    return resources() / "evaluation.txt", False
-
-
-def is_starter(model: Path) -> bool:
-    """Whether this is the starter model or a copy of it."""
-    ours = starter() if model.is_file() else starter().parent / "model.safetensors"
-    theirs = model if model.is_file() else model / "model.safetensors"
-    try:
-        return filecmp.cmp(ours, theirs, shallow=False)
-    except OSError:
-        return False
+    path = starter_texts.text_for(original, starter_texts.EVALUATION)
+    return path, path == own
 
 
 # -- what was measured before
@@ -271,7 +260,7 @@ def _matrix_key(request: ReportRequest) -> str:
     if not request.imatrix:
         return "plain"
     if request.imatrix == AUTO:
-        return f"auto:{_sha256([chains.calibration(request.calibration)])}"
+        return f"auto:{_sha256([chains.calibration(request.calibration, chains.there(request.original))])}"
     return _sha256([chains.there(request.imatrix)])
 
 

@@ -22,7 +22,7 @@ from playground.history.records import new_id
 from playground.models import beside, quantization
 from playground.models.gguf_header import merge_splits, open_gguf, split_names
 from playground.models.safetensors_header import open_safetensors
-from playground.paths import Home, expanded, resources
+from playground.paths import Home, expanded
 from playground.protocol import (
     CollectImatrix,
     Convert,
@@ -31,6 +31,7 @@ from playground.protocol import (
     QuantizeFolder,
     QuantizeGguf,
 )
+from playground.session import starter_texts
 from playground.session.workshop_jobs import AUTO, FLOATS, FOLDER_TYPES, QuantizeRequest
 from playground.session.workshop_steps import REQUEST, Step
 
@@ -174,7 +175,7 @@ def imatrix(home: Home, model: str, text: str, out: str, work: Path) -> Chain:
     source, target = there(model), expanded(out).absolute() if out else home.cache / MATRICES / f"{short_name(model)}.gguf"
     refuse_to_replace(target, *(source.parent / each for each in split_names(source.name)))
     making = _Making(home, work)
-    making.add(_collect(source, calibration(text), target), matrix_bytes(source))
+    making.add(_collect(source, calibration(text, source), target), matrix_bytes(source))
     return making.whole
 
 
@@ -210,7 +211,7 @@ def convert(source: Path, target: Path, kind: str) -> Step:
 
 def _matrix_step(making: _Making, source: Path, original: Path, text: str) -> str:
     """The matrix's file, with a step that computes it unless that was done before."""
-    words = calibration(text)
+    words = calibration(text, original)
     merged = making.steps[0].target if making.steps and making.steps[0].module == FOLDERS else ""
     key = identity(original, words, Path(merged)) if merged else identity(original, words)
     target = making.home.cache / MATRICES / f"{key}.gguf"
@@ -225,9 +226,9 @@ def _collect(model: Path, text: Path, target: Path) -> Step:
     return Step("Computing the importance matrix", QUANTIZE, command, 6.0, str(target), "importance matrix")
 
 
-def calibration(text: str) -> Path:
-    """The text to calibrate with or to measure on: the user's, or the one that came with the program."""
-    return there(text) if text else resources() / "calibration.txt"
+def calibration(text: str, model: Path) -> Path:
+    """The text to calibrate with: the user's, or the one that came with the program for this model."""
+    return there(text) if text else starter_texts.text_for(model, starter_texts.CALIBRATION)
 
 
 def _wanted(to: str) -> str:

@@ -23,7 +23,10 @@ BLOCK = 16 << 20
 """bytes of a weight that are in memory at once"""
 
 _KEPT = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".md", ".tekken", ".jinja2")
-_LEFT_OUT = ("README.md", "model.safetensors.index.json", "pytorch_model.bin.index.json", "adapter_config.json")
+_LEFT_OUT = (
+    "README.md", "model.safetensors.index.json", "pytorch_model.bin.index.json", "adapter_config.json",
+    "evaluation.txt", "calibration.txt",  # of the starter: texts for this program, no part of the model
+)  # fmt: skip
 Floats = NDArray[np.float32]
 
 

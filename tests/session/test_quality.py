@@ -10,7 +10,7 @@ import pytest
 from playground.errors import NotFoundError, SettingError
 from playground.paths import Home, resources, starter
 from playground.protocol import QualityRow
-from playground.session import quality
+from playground.session import quality, workshop_chain
 from playground.session.quality import Measured, ReportRequest, text_for
 from playground.session.workshop import JobChanged, Making
 from tests.session.conftest import Listening
@@ -96,6 +96,21 @@ def test_the_starter_is_measured_on_its_own_world(tmp_path: Path) -> None:
         text_for(starter(), str(tmp_path))
     with pytest.raises(NotFoundError, match="no file or folder"):
         text_for(starter(), str(tmp_path / "missing.txt"))
+
+
+def test_the_starter_is_calibrated_with_its_own_words(tmp_path: Path) -> None:
+    own = starter().parent / "calibration.txt"
+    assert workshop_chain.calibration("", starter()) == own
+    assert workshop_chain.calibration("", starter().parent) == own
+    other = tmp_path / "other.gguf"
+    other.write_bytes(b"GGUF")
+    assert workshop_chain.calibration("", other) == resources() / "calibration.txt"
+    other.with_suffix(".txt").write_text("text")
+    assert workshop_chain.calibration(str(other.with_suffix(".txt")), starter()) == other.with_suffix(".txt")
+    measured_on = (starter().parent / "evaluation.txt").read_text("utf-8").split("<|endoftext|>")
+    assert not set(measured_on) & set(own.read_text("utf-8").split("<|endoftext|>")), (
+        "what is measured on was not calibrated with"
+    )
 
 
 def test_rows_stand_in_the_order_asked_for_and_a_row_measured_again_replaces_the_old() -> None:
