@@ -107,7 +107,7 @@ class Collector:
     def _operation(self, number: int) -> str | None:
         found = self._names.get(number)
         if found is None:
-            found = self._names[number] = ggml.ggml_opname_of(number).decode()
+            found = self._names[number] = ggml.ggml_op_name(number).decode()
         return found if found in ("MUL_MAT", "MUL_MAT_ID") else None
 
     def _wanted(self, tensor: Tensor, operation: str) -> bool:
