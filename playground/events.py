@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from playground.history.records import BeamSearchRow, FitRow, GenerationRow, MessageRow, ResultRow, SessionRow, VoteRow
+from playground.history.beams import BeamSearchRow
+from playground.history.records import FitRow, GenerationRow, MessageRow, ResultRow, SessionRow, VoteRow
 from playground.params import SamplingSettings
 from playground.protocol import BeamNode, ModelInfo, TokenInfo
 

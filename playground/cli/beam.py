@@ -9,7 +9,7 @@ from typing import Any
 from playground import events
 from playground.cli.common import WrongUsage, add_json, add_settings, emit, looking_back, note, opened, settings_from, words
 from playground.errors import Cancelled, PlaygroundError
-from playground.history.records import BeamSearchRow
+from playground.history.beams import BeamSearchRow
 from playground.params import BeamSettings, ContextSettings, to_dict
 
 

@@ -12,8 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from playground.params import BeamSettings, SamplingSettings
-from playground.protocol import BeamFound, BeamNode
+from playground.params import SamplingSettings
 
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -148,43 +147,6 @@ class GenerationRow:
     """how many tokens of `prompt_ids` were computed once for the whole group, in `batches`; 0: all of them"""
     asked: str = ""
     """the beginning of the message it answers; in lists only, not a column of the table"""
-
-
-@dataclass(frozen=True)
-class BeamSearchRow:
-    """A beam search with its tree: what a session of kind `beam` consists of."""
-
-    session_id: str
-    prompt: str
-    """as it was asked: a message of the user, or (`raw`) the text itself"""
-    settings: BeamSettings = BeamSettings()
-    system: str = ""
-    reply_start: str = ""
-    raw: bool = False
-    state: str = "running"
-    """`running`, `done`, `cancelled`, `failed`, `interrupted`"""
-    error: str = ""
-    hint: str = ""
-    rendered: str = ""
-    prompt_ids: tuple[int, ...] = ()
-    steps: tuple[tuple[BeamNode, ...], ...] = ()
-    beams: tuple[BeamFound, ...] = ()
-    """the best first"""
-    why: str = ""
-    """it ended: see `BeamsFound`"""
-    arithmetic: str = ""
-    tokens: int = 0
-    """computed, of all beams together"""
-    prefill_s: float = 0.0
-    decode_s: float = 0.0
-    model_path: str = ""
-    model_name: str = ""
-    model_sha256: str = ""
-    adapter: str = ""
-    engine: str = ""
-    engine_build: str = ""
-    device: str = ""
-    started: float = 0.0
 
 
 @dataclass(frozen=True)

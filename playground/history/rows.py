@@ -11,7 +11,6 @@ from typing import Any
 
 from playground.errors import SettingError
 from playground.history.records import (
-    BeamSearchRow,
     Column,
     FitRow,
     GenerationRow,
@@ -23,8 +22,7 @@ from playground.history.records import (
     TokenRow,
     VoteRow,
 )
-from playground.params import BeamSettings, SamplingSettings, from_dict, to_dict
-from playground.protocol import BeamFound, BeamNode
+from playground.params import SamplingSettings, from_dict, to_dict
 
 SESSION = tuple(field.name for field in dataclasses.fields(SessionRow))
 MESSAGE = tuple(field.name for field in dataclasses.fields(MessageRow))
@@ -35,7 +33,6 @@ GENERATION_LIGHT = tuple(name for name in GENERATION if name not in ("prompt", "
 VOTE = tuple(field.name for field in dataclasses.fields(VoteRow))
 PROMPT = tuple("idx" if field.name == "index" else field.name for field in dataclasses.fields(PromptRow))
 RESULT = tuple("idx" if field.name == "index" else field.name for field in dataclasses.fields(ResultRow))
-BEAM_SEARCH = frozenset(field.name for field in dataclasses.fields(BeamSearchRow))
 TOKEN = ("idx", "token_id", "text", "logprob", "probability", "entropy", "alternatives")
 
 
@@ -100,35 +97,6 @@ def fit(row: Mapping[str, Any]) -> FitRow:
 
 def vote(row: Mapping[str, Any]) -> VoteRow:
     return VoteRow(**{**row, **{name: row[name] or "" for name in ("better_id", "worse_id")}})
-
-
-def beam_search(session_id: str, data: Mapping[str, Any]) -> BeamSearchRow | None:
-    """From its document; None for one that another version wrote in a way that this one does not know."""
-    try:
-        values = {name: value for name, value in data.items() if name in BEAM_SEARCH}
-        values["settings"] = from_dict(BeamSettings, data["settings"])
-        values["prompt_ids"] = tuple(data.get("prompt_ids", ()))
-        values["steps"] = tuple(tuple(map(_beam_node, step)) for step in data.get("steps", ()))
-        values["beams"] = tuple(
-            BeamFound(**{**each, "token_ids": tuple(each["token_ids"]), "logprobs": tuple(each["logprobs"])})
-            for each in data.get("beams", ())
-        )
-        return BeamSearchRow(**{**values, "session_id": session_id})
-    except (TypeError, KeyError, ValueError, SettingError):
-        return None
-
-
-def _beam_node(values: list[Any]) -> BeamNode:
-    return BeamNode(*[-math.inf if value is None else value for value in values])
-
-
-def beam_document(search: BeamSearchRow) -> dict[str, Any]:
-    """As it is stored: nodes as bare lists, which come by the hundred."""
-    data = {field.name: getattr(search, field.name) for field in dataclasses.fields(search) if field.name != "session_id"}
-    data["settings"] = to_dict(search.settings)
-    data["steps"] = [[list(vars(node).values()) for node in step] for step in search.steps]
-    data["beams"] = [vars(each) for each in search.beams]
-    return data
 
 
 def prompt(row: Iterable[Any]) -> PromptRow:

@@ -14,8 +14,9 @@ from dataclasses import replace
 
 from playground import events, protocol
 from playground.errors import NotFoundError, PlaygroundError
-from playground.history import rows
-from playground.history.records import BeamSearchRow, SessionRow, new_id
+from playground.history import beams
+from playground.history.beams import BeamSearchRow
+from playground.history.records import SessionRow, new_id
 from playground.history.store import Store
 from playground.params import BeamSettings
 from playground.session.engine import EngineHost
@@ -109,7 +110,7 @@ class BeamSearches:
         """A search as it was left. NotFoundError."""
 
         def read(store: Store) -> BeamSearchRow:
-            found = rows.beam_search(session_id, store.document(session_id))
+            found = beams.from_document(session_id, store.document(session_id))
             if found is None:
                 raise NotFoundError(f"There is no beam search '{session_id}'.", "See: playground beam --list")
             # One that a killed program left says so.
@@ -157,7 +158,7 @@ class BeamSearches:
         self._ledger.tell(events.BeamsChanged(ended))
 
     def _put(self, found: BeamSearchRow) -> None:
-        self._ledger.write(lambda store: store.put_document(found.session_id, rows.beam_document(found)))
+        self._ledger.write(lambda store: store.put_document(found.session_id, beams.to_document(found)))
 
 
 def _command(request: int, found: BeamSearchRow) -> protocol.Beam:

@@ -6,7 +6,7 @@ import pytest
 
 from playground import events
 from playground.errors import NotFoundError, PlaygroundError
-from playground.history.records import BeamSearchRow
+from playground.history.beams import BeamSearchRow
 from playground.params import BeamSettings
 from playground.paths import Home
 from playground.session import Session

@@ -29,7 +29,8 @@ from playground.gui.pages import Desk
 from playground.gui.widgets.beam_tree import BeamTree, shown_text
 from playground.gui.widgets.log_model import when_text
 from playground.gui.widgets.part_head import PartHead, scrolled
-from playground.history.records import BeamSearchRow, SessionRow
+from playground.history.beams import BeamSearchRow
+from playground.history.records import SessionRow
 from playground.params import BeamSettings
 from playground.protocol import BeamNode
 

@@ -147,9 +147,13 @@ class SetModel(QAbstractTableModel):
 class _Cells(QStyledItemDelegate):
     """A reply that is still to come is a dot, one that failed is told by its colour and a word."""
 
+    def __init__(self, table: SetGrid) -> None:
+        super().__init__(table)
+        self._table = table
+
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         colors = theme.palette()
-        table: SetGrid = self.parent()
+        table = self._table
         rect = option.rect
         here = index.row() == table.currentIndex().row()
         if here:

@@ -127,11 +127,12 @@ class SetsPanel(QWidget):
         bar = QHBoxLayout()
         bar.setContentsMargins(16, 8, 16, 8)
         bar.setSpacing(8)
-        for each in (self.hold, self.bar):
-            bar.addWidget(each)
+        bar.addWidget(self.hold)
+        bar.addWidget(self.bar)
         bar.addWidget(self.state, 1)
-        for each in (self.filter, self.which, self.export):
-            bar.addWidget(each)
+        bar.addWidget(self.filter)
+        bar.addWidget(self.which)
+        bar.addWidget(self.export)
         lower = QWidget()
         below = QVBoxLayout(lower)
         below.setContentsMargins(16, 8, 16, 8)
@@ -394,9 +395,12 @@ class SetsPanel(QWidget):
             session.prompt_sets.pause()
         session.delete(set_id)
         self._read_earlier()
-        self.desk.notify(
-            "The set was thrown away.", "", "info", "Undo", "sets", lambda: (session.undelete(set_id), self._read_earlier())
-        )
+
+        def undo() -> None:
+            session.undelete(set_id)
+            self._read_earlier()
+
+        self.desk.notify("The set was thrown away.", "", "info", "Undo", "sets", undo)
 
     def _back(self) -> None:
         if self.stack.currentWidget() is self.results:
