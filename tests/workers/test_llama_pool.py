@@ -92,7 +92,6 @@ def test_a_column_ends_where_its_own_window_is_full(talk: Talk) -> None:
     together = talk.generate(greedy(0), greedy(30), greedy(0), text=ENDLESS)
     assert alone.ends[0].reason == together.ends[0].reason == together.ends[2].reason == "context"
     assert together.ids(0) == together.ids(2) == alone.ids() and together.used[0] == alone.used[0] == 513
-    assert ids(again(talk, together)) == ids(together)
 
 
 def test_the_chat_keeps_its_place_and_the_pool_its_prompt(talk: Talk, small: Path) -> None:
@@ -123,7 +122,7 @@ def test_a_steered_group_in_a_pool_decodes_again_exactly(talk: Talk, small: Path
 
     samplings = [DRAWN, replace(DRAWN, seed=8), greedy(150), replace(DRAWN, seed=9)]
     steered = talk.generate(*samplings, watch=steer, prompt_ids=[*range(60)], pace=150)
-    assert steered.ends[2].reason == "cancelled" and len(steered.ids(1)) > 150 > len(steered.ids(2))
+    assert steered.ends[2].reason == "cancelled" and {each.sequence for each in steered.changes} == {1}
     talk.generate(*[greedy(220)] * 8, prompt_ids=[*range(30)])  # a larger pool than that of the record
     repeated = again(talk, steered)
     assert ids(repeated) == ids(steered)
