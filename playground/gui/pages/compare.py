@@ -9,33 +9,27 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QWidget
 
 from playground import events
-from playground.decoding.sweeps import MOST, Labelled
+from playground.decoding.sweeps import MOST
 from playground.errors import PlaygroundError
 from playground.gui.pages import Desk
+from playground.gui.pages.compare_columns import CompareColumns
 from playground.gui.pages.compare_layout import CompareLayout
 from playground.gui.pages.compare_sessions import CompareSessions
-from playground.gui.widgets import compare_start
-from playground.gui.widgets.alternatives import Alternatives
 from playground.gui.widgets.compare_state import Comparing, Reply, labels
-from playground.gui.widgets.compare_sweep import SweepPopup
-from playground.gui.widgets.token_marks import TokenMark
-from playground.history.records import Column, SessionRow, VoteRow, new_id
-from playground.params import PRESETS, SamplingSettings
 
 SETTLE_MS = 400
 DOUBT_MS = 3000
 """after which a run that nothing came of is taken for lost"""
 
 
-class ComparePage(CompareSessions, QWidget):
+class ComparePage(CompareColumns, CompareSessions, QWidget):
     """See the module's docstring. An empty `comparison_id` is a draft: it is stored when it is first run."""
 
     title = "Compare"
@@ -45,16 +39,15 @@ class ComparePage(CompareSessions, QWidget):
         super().__init__(parent)
         self.desk = desk
         self.comparison_id = ""
-        self.session_row: SessionRow | None = None
-        self.columns: list[Column] = []
+        self.session_row = None
+        self.columns = []
         self.comparing = Comparing(())
-        self.votes: tuple[VoteRow, ...] = ()
+        self.votes = ()
         self.asked = ""
         """the prompt that the replies answer"""
         self.running = False
         self._model = desk.session.model
-        self._order: list[str] = []
-        """of a blind comparison: the shuffled order of its columns"""
+        self._order = []
         self._words = ""
         self.ui = CompareLayout(self, desk)
         self.setFocusProxy(self.ui.prompt)
@@ -92,7 +85,6 @@ class ComparePage(CompareSessions, QWidget):
         ui.board.asked.connect(self._column_asks)
         ui.board.move_wanted.connect(self.move_column)
         ui.board.token_pressed.connect(self.show_alternatives)
-        self._alternatives: Alternatives | None = None
         self.connect_sessions()
         escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
         escape.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -192,163 +184,6 @@ class ComparePage(CompareSessions, QWidget):
         self._show_can_run()
         self._show_votes()
         self._show_view()
-
-    # -- columns
-
-    def set_columns(self, columns: Sequence[Column]) -> None:
-        """Other columns; those that keep their id keep their replies."""
-        self.columns = list(columns)
-        self._keep_columns()
-        gone = set(self.comparing.replies) - {column.id for column in columns}
-        for number in gone:
-            self.comparing.forget(number)
-        self._show_columns()
-        if gone:
-            self.ui.board.refresh_overlays()
-        if self.comparison_id:
-            self._say_plan()
-
-    def begin_with(self, start: str) -> None:
-        """Columns of a ready-made start."""
-        self.take_columns(compare_start.columns_of(start, self._base()))
-
-    def take_columns(self, found: Sequence[Labelled]) -> None:
-        """The columns of a rule, in place of those there are."""
-        model = self.columns[0].model if self.columns else ""
-        start = self.columns[0].reply_start if self.columns else ""
-        if self.running:
-            self.stop()
-        self.comparing = Comparing(())
-        self.set_columns([Column(new_id(), each.settings, start, each.label, model) for each in found])
-        self.ui.board.show_replies(self.comparing)
-        self._show_view(board=True)
-        self.ui.prompt.setFocus()
-
-    def add_column(self) -> None:
-        if len(self.columns) >= MOST:
-            return
-        first = replace(self.columns[-1], id=new_id()) if self.columns else Column(new_id(), self._base())
-        more = [] if self.columns else [Column(new_id(), self._base())]
-        self.set_columns([*self.columns, *more, first])
-        self._show_view(board=True)
-        view = self.ui.board.view(first.id)
-        if view is not None:
-            QTimer.singleShot(0, view, lambda: self.ui.board.ensureWidgetVisible(view, 0, 0))
-
-    def move_column(self, column_id: str, place: int) -> None:
-        """To another place, counted from 0 without it."""
-        column = self._column(column_id)
-        rest = [each for each in self.columns if each.id != column_id]
-        self.set_columns([*rest[:place], column, *rest[place:]])
-
-    def _column(self, column_id: str) -> Column:
-        return next(each for each in self.columns if each.id == column_id)
-
-    def _base(self) -> SamplingSettings:
-        return self.columns[0].settings if self.columns else self.desk.session.sampling
-
-    def open_sweep(self) -> None:
-        popup = SweepPopup(self._base(), {**PRESETS, **self.desk.preferences.presets()}, self)
-        popup.made.connect(self.take_columns)
-        popup.show_below(self.ui.sweep)
-
-    def open_many(self) -> None:
-        """A list of prompts through these columns."""
-        self._keep_columns()
-        self.desk.open_page("sets", columns=tuple(self.columns), system=self.ui.system.text())
-
-    def _column_asks(self, what: str, column_id: str) -> None:
-        if what == "stop":
-            self._tell(lambda compare: compare.stop(self.comparison_id, column_id))
-        elif what == "run":
-            self.run([column_id])
-        elif what == "copy":
-            reply = self.comparing.replies.get(column_id)
-            QGuiApplication.clipboard().setText(reply.text if reply else "")
-            self.desk.notify("The reply is in the clipboard.", key="copied")
-        elif what == "duplicate" and len(self.columns) < MOST:
-            place = self.columns.index(self._column(column_id)) + 1
-            self.set_columns([*self.columns[:place], replace(self._column(column_id), id=new_id()), *self.columns[place:]])
-        elif what == "remove" and len(self.columns) > 1:
-            self._tell(lambda compare: compare.stop(self.comparison_id, column_id))
-            self.set_columns([each for each in self.columns if each.id != column_id])
-
-    # -- another token
-
-    def show_alternatives(self, column_id: str, index: int) -> None:
-        """What else could have stood in a token's place; taking one of these makes a column that goes on from there."""
-        reply, view = self.comparing.replies.get(column_id), self.ui.board.view(column_id)
-        if reply is None or view is None or index >= len(reply.tokens) or self.hidden:
-            return
-        if self._alternatives is None:
-            self._alternatives = Alternatives(self)
-            self._alternatives.chosen.connect(self._fork)
-            self._alternatives.left.connect(lambda: self.ui.prompt.setFocus())
-        start = len(reply.start) + sum(len(token.text) for token in reply.tokens[:index])
-        token = reply.tokens[index]
-        mark = TokenMark(start, start + len(token.text), token, reply.generation_id, index)
-        near = view.pane.token_rect(index)
-        near.moveTopLeft(view.pane.viewport().mapTo(self, near.topLeft()))
-        can_fork = not self.running and len(self.columns) < MOST
-        self._alternatives.show_mark(mark, near, index + 1, can_fork, pin=True)
-
-    def _fork(self, mark: TokenMark, token_id: int) -> None:
-        reply = next((each for each in self.comparing.replies.values() if each.generation_id == mark.generation_id), None)
-        words = next((text for number, text, *_ in mark.candidates if number == token_id), None)
-        if reply is None or words is None or len(self.columns) >= MOST or self.running:
-            return
-        column = self._column(reply.column_id)
-        place = self.columns.index(column) + 1
-        before = reply.start + "".join(token.text for token in reply.tokens[: mark.index])
-        fork = replace(column, id=new_id(), reply_start=before + words)
-        self.set_columns([*self.columns[:place], fork, *self.columns[place:]])
-        self.run([fork.id])
-
-    def _sampling_changed(self, column_id: str, settings: SamplingSettings) -> None:
-        self.columns = [replace(each, settings=settings) if each.id == column_id else each for each in self.columns]
-        view = self.ui.board.view(column_id)
-        if view is not None:
-            view.column = self._column(column_id)
-        self._tell(lambda compare: compare.set_sampling(self.comparison_id, column_id, settings))
-        self._show_titles()
-        self._settle.start()
-
-    def _field_changed(self, column_id: str, fields: dict[str, Any]) -> None:
-        changed = replace(self._column(column_id), **fields)
-        if changed == self._column(column_id):
-            return
-        self.columns = [changed if each.id == column_id else each for each in self.columns]
-        view = self.ui.board.view(column_id)
-        if view is not None:
-            view.column = changed
-        self._keep_columns()
-        self._show_titles()
-        self._show_can_run()
-        if "model" in fields:
-            self._say_plan()
-
-    def _keep_columns(self) -> None:
-        """Columns as they stand, with labels that say what they are."""
-        self._settle.stop()
-        words = labels(self.columns, self._model_words) if self.columns else []
-        self.columns = [replace(column, label=label) for column, label in zip(self.columns, words, strict=True)]
-        self._tell(lambda compare: compare.set_columns(self.comparison_id, self.columns))
-
-    def _say_plan(self) -> None:
-        """What another model will take, before it is loaded."""
-        if not self.ensure_stored():
-            return
-        number = self.comparison_id
-
-        def said(sentences: list[str]) -> None:
-            if number == self.comparison_id:
-                self._words = " ".join(sentences)
-                self._show_state()
-
-        def refused(error: BaseException) -> None:
-            self.desk.notify(getattr(error, "message", str(error)), getattr(error, "hint", ""), "warning", key="plan")
-
-        self.desk.when_done(self.desk.session.compare.plan(number), self, said, refused)
 
     # -- votes
 

@@ -15,10 +15,11 @@ from playground.gui.widgets import chat_export
 from playground.gui.widgets.compare_earlier import EarlierPopup
 from playground.gui.widgets.compare_state import Comparing, from_chat
 from playground.gui.widgets.preset_picker import NamePopup
-from playground.history.records import Chat, SessionRow
+from playground.history.records import Chat, Column, SessionRow, VoteRow
 
 if TYPE_CHECKING:
     from playground.gui.pages.compare import ComparePage
+    from playground.gui.pages.compare_layout import CompareLayout
 
 KEPT = "compare.open"
 """the preference that remembers which comparison was shown last"""
@@ -27,6 +28,13 @@ KEPT = "compare.open"
 class CompareSessions:
     """Mixed into the page, apart from it only to keep both readable."""
 
+    ui: CompareLayout
+    session_row: SessionRow | None
+    columns: list[Column]
+    comparing: Comparing
+    votes: tuple[VoteRow, ...]
+    _order: list[str]
+    """of a blind comparison: the shuffled order of its columns"""
     _opening = ""
     _missed: list[Any]
 

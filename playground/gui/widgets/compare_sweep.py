@@ -248,7 +248,7 @@ class SweepPopup(QFrame):
         self.adjustSize()
         self.move(button.mapToGlobal(QPoint(0, button.height() + 4)))
         self.show()
-        self._group.checkedButton().setFocus()
+        self._group.button(self._stack.currentIndex()).setFocus()
 
 
 def _page(*widgets: QWidget) -> QWidget:
