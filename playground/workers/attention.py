@@ -53,6 +53,8 @@ class Source(Protocol):
 
     exact: bool
     """whether it computes in float32"""
+    most: int
+    """tokens that the model has positions for, whatever window it was loaded with"""
 
     def shape(self) -> Shape:
         """ModelFileError, with a sentence, for a model whose attention cannot be had."""
@@ -70,6 +72,7 @@ def capture(link: Link, command: Capture, tokens: Sequence[PromptToken], window:
     """Answers a `Capture` of these tokens: `Progress`, then `Captured`. What is refused is refused before anything is computed at length."""
     if not tokens:
         raise SettingError("There is no text to look into.", "Give a text of at least one token.")
+    window = min(window, source.most)
     if len(tokens) > window:
         raise ContextFullError(
             f"The text has {len(tokens):,} tokens; the context window holds {window:,}.",

@@ -46,6 +46,8 @@ class LlamaAttention:
         check_layout()
         self._model = model
         self._scale = scale
+        table = next((each for each in model.header.tensors if each.name == "position_embd.weight"), None)
+        self.most = int(table.shape[1]) if table is not None else 1 << 30  # the library ends the process beyond it
         self._shape: Shape | None = None
 
     def shape(self) -> Shape:

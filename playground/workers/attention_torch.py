@@ -34,6 +34,7 @@ class TorchAttention:
         self._net = net
         self._name = name
         self._causal = causal
+        self.most = 1 << 30  # the window that the folder was loaded with knows of its table
         self._device = next(net.parameters()).device
         self.exact = all(each.dtype == torch.float32 for each in net.parameters())
         self._shape: Shape | None = None

@@ -33,7 +33,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Any]]
     root, found = tmp_path_factory.mktemp("zoo"), {}
     for name in ("qwen3", "gemma3", "gemma2", "gpt2"):
         animal = next(each for each in ANIMALS if each.name == name)
-        longer = {"n_positions": 1024} if name == "gpt2" else {"max_position_embeddings": 1024}
+        longer = {"max_position_embeddings": 1024} | ({"n_positions": 1024} if name == "gpt2" else {})
         found[name] = root / name, make(replace(animal, settings=animal.settings | longer), root / name)
         tokenizers_made.plain_bytes(root / name)
         convert(root / name, root / name / "model.gguf", "f32")
@@ -178,6 +178,14 @@ def test_the_attention_a_folder_chats_with_is_put_back(
     assert [(each.token_id, each.logprob) for each in after.tokens[0]] == [
         (each.token_id, each.logprob) for each in before.tokens[0]
     ]
+
+
+def test_a_table_of_positions_ends_where_it_ends(engines: Engines, zoo: dict[str, tuple[Path, Any]], tmp_path: Path) -> None:
+    """Whatever window it was loaded with: the library ends the process at a position that the table does not have."""
+    talk = engines.talk("llama.cpp", zoo["gpt2"][0] / "model.gguf", context=2048)
+    with pytest.raises(ContextFullError, match="window holds 1,024"):
+        capture(talk, tmp_path / "a.attention", prompt_ids=LONG + LONG)
+    assert capture(talk, tmp_path / "b.attention", prompt_ids=LONG).header.length == 600
 
 
 def test_a_mixture_of_experts_in_a_quantized_file(engines: Engines, tmp_path: Path) -> None:
