@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from playground import events
@@ -11,6 +13,9 @@ from playground.cli.common import WrongUsage, add_json, add_settings, emit, look
 from playground.errors import Cancelled, PlaygroundError
 from playground.history.beams import BeamSearchRow
 from playground.params import BeamSettings, ContextSettings, to_dict
+
+SMALL = 64 << 20
+"""bytes of a folder's weights, in whatever they are stored, up to which they are taken as f32"""
 
 
 def add(verbs: Any) -> None:
@@ -51,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     settings, context = settings_from(args, BeamSettings), settings_from(args, ContextSettings)
     if args.set_sequences is None and settings.width > context.sequences:
         context = replace(context, sequences=settings.width)
+    if args.set_precision is None and settings.arithmetic != "engine" and _is_small_folder(args.model):
+        context = replace(context, precision="f32")
     with opened() as conversation:
         session = conversation.session
         session.load(args.model, context, args.adapter).result()
@@ -66,6 +73,17 @@ def run(args: argparse.Namespace) -> int:
             raise PlaygroundError(event.search.error or "The search was interrupted.", event.search.hint or session.model.hint)
         _print(event.search, args)
     return 0
+
+
+def _is_small_folder(model: str) -> bool:
+    """Whether it is a folder of unquantized weights that cost little in f32: scores are not rounded then."""
+    folder = Path(model)
+    try:
+        weights = sum(each.stat().st_size for each in folder.glob("*.safetensors"))
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return 0 < weights <= SMALL and isinstance(config, dict) and not config.get("quantization_config")
 
 
 def _list(as_json: bool) -> int:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from playground.paths import starter
+
 from .test_cli import run
 
 
@@ -31,3 +35,17 @@ def test_wrong_usage_is_a_sentence(tmp_path: Path) -> None:
     assert code == 2 and "--prompt and --text" in said
     code, _, said = run(tmp_path / "home", "beam", "starter", "--prompt", "x", "--beams", "0")
     assert code == 2 and "width" in said
+
+
+def test_the_starter_s_folder_gives_the_same_beams_as_its_file(tmp_path: Path) -> None:
+    pytest.importorskip("transformers", reason="the engine is not installed")
+    asked = ("--text", "The fox and the", "--beams", "4", "--max-tokens", "8", "--json")
+    found = []
+    for model in ("starter", str(starter().parent)):
+        code, out, said = run(tmp_path / "home", "beam", model, *asked)
+        assert code == 0, said
+        found.append(json.loads(out))
+    one, other = found
+    assert one["arithmetic"] == other["arithmetic"] == "f32" and one["engine"] != other["engine"]
+    assert [each["token_ids"] for each in one["beams"]] == [each["token_ids"] for each in other["beams"]]
+    assert [each["score"] for each in one["beams"]] == pytest.approx([each["score"] for each in other["beams"]], abs=1e-4)
