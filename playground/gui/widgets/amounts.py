@@ -36,8 +36,8 @@ def count(number: float) -> str:
 
 
 def tokens(number: int) -> str:
-    """A context window: `128k`, `4,096`, as people say it."""
-    if number >= 8192 and number % 1024 == 0:
+    """A context window: `128k`, `4k`, as people say it; one that is no multiple of 1,024 in full."""
+    if number >= 1024 and number % 1024 == 0:
         return f"{number // 1024:,}k"
     return f"{number:,}" if number else ""
 
