@@ -580,6 +580,10 @@ class FakeSession:
     def generation(self, generation_id: str) -> Future[GenerationRow]:
         return self._future(lambda: self._generations[generation_id])
 
+    @property
+    def lab(self) -> FakeLab:
+        return FakeLab(self)
+
     def tokens(self, generation_id: str) -> Future[list[TokenRow]]:
         return self._future(
             lambda: [
@@ -611,3 +615,31 @@ class FakeSession:
                     t.text for t in self._tokens.get(generation_id, [])),))
             )
         )  # fmt: skip
+
+
+class FakeLab:
+    """What replies are made of; forks and logits need a real engine."""
+
+    def __init__(self, session: FakeSession) -> None:
+        self._session = session
+
+    def reply_tokens(self, message_id: str) -> Future[list[Any]]:
+        session = self._session
+
+        def make() -> list[Any]:
+            from playground.session.reply_tokens import ReplyToken
+
+            found: list[Any] = []
+            at = 0
+            for row in (each for each in session._generations.values() if each.message_id == message_id):
+                for token in session.tokens(row.id).result():
+                    found.append(ReplyToken(row.id, token, at, len(token.text)))
+                    at += len(token.text)
+            return found
+
+        future: Future[list[Any]] = Future()
+        try:
+            future.set_result(make())
+        except Exception as error:
+            future.set_exception(error)
+        return future

@@ -59,6 +59,9 @@ class ChatTokens:
         known = self._marks.get(message_id)
         if known is not None and (message_id in self._asked or not known or known[0].start == self._begins(message_id)):
             return known
+        message = self.conversation.message(message_id) if self.conversation is not None else None
+        if known is None and message is not None and message.state == "streaming":
+            return ()  # they come with its text
         if message_id not in self._asked:
             self._asked.add(message_id)
             self._read_marks(message_id)

@@ -10,12 +10,14 @@ import bisect
 from collections.abc import Sequence
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPen, QTextLine
+from PySide6.QtGui import QColor, QPainter, QPen, QTextBlock, QTextLine
 from PySide6.QtWidgets import QTextBrowser
 
 from playground.gui import theme
-from playground.gui.widgets.token_marks import SHARES, WEIGHTS, TokenMark, align, degree
+from playground.gui.widgets.token_marks import SHARES, WEIGHTS, TokenMark, align, common_start, degree
 
+BACK = 64
+"""characters that are looked at again before the place where a text has changed"""
 Span = tuple[int, int, TokenMark]
 """start and end in the text that was rendered, and the token"""
 
@@ -30,6 +32,10 @@ class TokenLayer:
         self._mode = "off"
         self._found: list[tuple[int, int, TokenMark]] | None = None
         self._revision = -1
+        self._aligned: tuple[str, str, list[int]] = ("", "", [0])
+        """the source and the shown text that were laid beside each other last, and how"""
+        self._painted: dict[int, tuple[tuple[object, ...], list[tuple[QRectF, int]]]] = {}
+        """by a block's position: what it looked like, and its colours, from its corner on"""
         self.focused: TokenMark | None = None
         """the token that is outlined"""
 
@@ -44,6 +50,8 @@ class TokenLayer:
             return
         self._source, self._spans, self._mode = source, spans, mode
         self._found = None
+        if not spans:
+            self._painted.clear()
         if self.focused is not None and all(mark is not self.focused for _, _, mark in spans):
             self.focused = None
         self._view.viewport().update()
@@ -67,7 +75,7 @@ class TokenLayer:
         for start, end in chips(document):
             start, end = start - _wide_before(wide, start), end - _wide_before(wide, end)
             shown = shown[:start] + " " * (end - start) + shown[end:]
-        to = align(self._source, shown)
+        to = self._to(shown)
         found = []
         last = len(self._source)
         for start, end, mark in self._spans:
@@ -76,6 +84,17 @@ class TokenLayer:
                 first, behind = first + bisect.bisect_left(wide, first), behind + bisect.bisect_left(wide, behind)
             found.append((first, max(first, behind), mark))
         return found
+
+    def _to(self, shown: str) -> list[int]:
+        """As `align`, from where the texts have changed: a reply that grows is not gone through again and again."""
+        source, before, known = self._aligned
+        same_shown = common_start(before, shown)
+        start = max(0, min(common_start(source, self._source), len(known) - 1) - BACK)
+        while start > 0 and known[start] > same_shown - BACK:
+            start = max(0, start - BACK)
+        to = align(self._source, shown, known, start)
+        self._aligned = (self._source, shown, to)
+        return to
 
     def at(self, point: QPointF) -> TokenMark | None:
         """The token under a point of the viewport."""
@@ -169,23 +188,50 @@ class TokenLayer:
         tints = [theme.probability_tint(each) for each in SHARES]
         line = QColor(theme.palette().text)
         line.setAlphaF(0.55)
-        for start, end, level in self._runs(clip):
-            for rect in self._rects(start, end, clip=clip):
+        document = self._view.document()
+        layout, shift = document.documentLayout(), self._view.horizontalScrollBar().value()
+        block = document.findBlock(max(0, layout.hitTest(QPointF(0, clip.top()), Qt.HitTestAccuracy.FuzzyHit)))
+        while block.isValid():
+            box = layout.blockBoundingRect(block)
+            if box.top() > clip.bottom():
+                break
+            corner = box.topLeft() - QPointF(shift, 0)
+            for rect, level in self._of_block(block, corner):
+                rect = rect.translated(corner)
+                if not rect.intersects(clip):
+                    continue
                 painter.fillRect(rect, tints[level])
                 if WEIGHTS[level]:
                     painter.fillRect(QRectF(rect.left() + 0.5, rect.bottom() - 1, rect.width() - 1, WEIGHTS[level]), line)
+            block = block.next()
 
-    def _runs(self, clip: QRectF) -> list[tuple[int, int, int]]:
-        """Neighbours of one degree as one; degree 0 has no colour."""
-        layout = self._view.document().documentLayout()
-        low = layout.hitTest(QPointF(0, clip.top()), Qt.HitTestAccuracy.FuzzyHit)
-        high = layout.hitTest(QPointF(1e6, clip.bottom()), Qt.HitTestAccuracy.FuzzyHit)
+    def _of_block(self, block: QTextBlock, corner: QPointF) -> list[tuple[QRectF, int]]:
+        """The colours of a block, from its corner on; found again only when it looks different."""
+        low, high = block.position(), block.position() + block.length()
         places = self.places()
-        first = max(0, bisect.bisect_right(places, low, key=lambda each: each[0]) - 1)
+        first = max(0, bisect.bisect_left(places, low, key=lambda each: each[1]))
+        last = bisect.bisect_left(places, high, key=lambda each: each[0])
+        key = (
+            block.text(),
+            self._view.document().textWidth(),
+            self._mode,
+            last - first,
+            places[first][2] if first < last else None,
+        )
+        known = self._painted.get(low)
+        if known is None or known[0] != key:
+            found = [
+                (rect.translated(-corner.x(), -corner.y()), level)
+                for start, end, level in self._runs(places[first:last])
+                for rect in self._rects(max(start, low), min(end, high))
+            ]
+            known = self._painted[low] = (key, found)
+        return known[1]
+
+    def _runs(self, places: Sequence[tuple[int, int, TokenMark]]) -> list[tuple[int, int, int]]:
+        """Neighbours of one degree as one; degree 0 has no colour."""
         runs: list[tuple[int, int, int]] = []
-        for start, end, mark in places[first:]:
-            if start > high >= 0:
-                break
+        for start, end, mark in places:
             level = degree(mark, self._mode)
             if not level or end <= start:
                 continue

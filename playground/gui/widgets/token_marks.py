@@ -92,15 +92,27 @@ def of_reply(tokens: Iterable[Any]) -> list[TokenMark]:
     return [TokenMark(each.offset, each.offset + each.length, each.row, each.generation_id, each.row.index) for each in tokens]
 
 
-def align(source: str, shown: str) -> list[int]:
+def common_start(one: str, other: str) -> int:
+    """The length of the longest common beginning of two texts."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def align(source: str, shown: str, known: Sequence[int] = (), start: int = 0) -> list[int]:
     """For each character of a Markdown source, and its end: where it is in the text that was made of it.
 
     What the source has besides (marks, addresses) falls on the next character shown; what the shown text has besides (line ends, marks of
-    ours) is passed over. White space is taken for white space.
+    ours) is passed over. White space is taken for white space. `known`: what was found for the same text up to `start`, to go on from there.
     """
-    to = [0] * (len(source) + 1)
-    at, end, size = 0, len(shown), len(source)
-    place = 0
+    at, end, size = known[start] if start else 0, len(shown), len(source)
+    to = [*known[:start], *[0] * (size + 1 - start)]
+    place = start
     while place < size:
         if source[place : place + 64] == shown[at : at + 64] and place + 64 <= size:
             to[place : place + 64] = range(at, at + 64)

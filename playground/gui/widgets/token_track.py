@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QPoint, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QToolTip, QWidget
 
@@ -34,13 +34,20 @@ class TokenTrack(QWidget):
         self._marks: Sequence[TokenMark] = ()
         self._count = -1
         self._focused: TokenMark | None = None
+        self._bits: list[float] = []
+        self._later = QTimer(self, singleShot=True, interval=250)
+        self._later.timeout.connect(self.update)
 
     def show_marks(self, marks: Sequence[TokenMark], focused: TokenMark | None = None) -> None:
         """Shows the tokens of a reply; the list may have grown since the last time."""
         if marks is not self._marks or len(marks) != self._count or focused is not self._focused:
+            grown = marks is self._marks and focused is self._focused
             self._marks, self._count, self._focused = marks, len(marks), focused
-            self.setAccessibleDescription(f"{len(marks)} tokens")
-            self.update()
+            if not grown:
+                self._bits.clear()
+                self.update()
+            elif not self._later.isActive():
+                self._later.start()  # while a reply is written: four times a second is enough
 
     def height_for(self, width: int) -> int:
         return HEIGHT
@@ -66,8 +73,12 @@ class TokenTrack(QWidget):
         width = max(1.0, step - 1 if step >= 3 else step)
         quiet, loud = QColor(colors.faint), QColor(colors.accent)
         pixels: dict[int, tuple[float, TokenMark]] = {}
-        for place, mark in enumerate(self._marks):
-            left, bits = int(place * step), mark.surprisal
+        if len(self._bits) > len(self._marks):
+            self._bits.clear()
+        self._bits += [mark.surprisal for mark in self._marks[len(self._bits) :]]
+        self.setAccessibleDescription(f"{len(self._marks)} tokens")
+        for place, (mark, bits) in enumerate(zip(self._marks, self._bits, strict=True)):
+            left = int(place * step)
             known = pixels.get(left)
             if known is None or bits > known[0]:
                 pixels[left] = (bits, mark)

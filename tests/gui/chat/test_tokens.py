@@ -129,3 +129,19 @@ def test_the_chart_lets_cut_tokens_fall_and_chooses_by_mouse_and_keys(qtbot, dre
     lifted = LiveChain(logits, [5] * 64).steps(SamplingSettings(frequency_penalty=-2.0))
     chart.show_steps(lifted, str)
     assert 5 in [row.token_id for row in chart.rows] and len(chart.rows) == 20
+
+
+def test_a_text_that_grows_is_laid_beside_its_source_as_the_whole_would_be():
+    from playground.gui.widgets.token_marks import common_start
+
+    source = "The **fox** ran. 🦊 *And* then [it](http://a.b) slept, and slept. " * 12
+    shown = source.replace("**", "").replace("*", "").replace("[it](http://a.b)", "it")
+    known, before, old = [0], "", ""
+    for end in range(5, len(source), 37):
+        part, text = source[:end], shown[: align(source, shown)[end]]
+        start = max(0, min(common_start(before, part), len(known) - 1) - 64)
+        while start > 0 and known[start] > common_start(old, text) - 64:
+            start = max(0, start - 64)
+        known, before, old = align(part, text, known, start), part, text
+        assert known == align(part, text)
+    assert common_start("abcdef", "abcxef") == 3 and common_start("", "a") == 0 and common_start("ab", "ab") == 2
