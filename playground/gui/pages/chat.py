@@ -116,7 +116,8 @@ class ChatPage(ChatSessions, ChatTokens, ChatLab, QWidget):
     def handle(self, event: Any) -> None:
         """An event of the session."""
         self.follow_tokens(event)
-        self.ui.panel.handle(event)
+        if not isinstance(event, events.GenerationTokens) or self._is_here(event.message_id):
+            self.ui.panel.handle(event)
         self.ui.picker.handle(event)
         if isinstance(event, events.ModelState):
             self._starting = False
@@ -136,6 +137,10 @@ class ChatPage(ChatSessions, ChatTokens, ChatLab, QWidget):
         if self.conversation is not None:
             self._follow(*self.conversation.apply(event))
         self.follow_lab(event)
+
+    def _is_here(self, message_id: str) -> bool:
+        """Whether a message is one of the open chat's: a comparison's tokens are not what this panel is about."""
+        return self.conversation is not None and self.conversation.message(message_id) is not None
 
     def _follow(self, change: str, message_id: str) -> None:
         """Shows what an event changed in the open conversation."""

@@ -47,6 +47,7 @@ def sheet() -> str:
     QFrame[role="column_head"] {{ background: transparent; border: 1px solid transparent; border-radius: 6px; }}
     QFrame[role="column_head"]:hover {{ background: {colors.hover}; }}
     QFrame[role="column_head"]:focus {{ border-color: {colors.accent}; }}
+    QLabel[role="column_title"] {{ font-size: {small + 1}px; font-weight: 600; }}
     QLabel[badge="true"] {{ padding: 0; }}
     QLabel[role="key"][winner="true"] {{ background: {colors.accent}; color: {colors.accent_text}; }}
     QFrame[drop_line="true"] {{ background: {colors.accent}; border: none; }}

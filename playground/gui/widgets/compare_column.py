@@ -172,7 +172,7 @@ class ColumnView(QFrame):
         theme.mark(self.badge, role="key", badge=True)
         row.addWidget(self.badge)
         self.title = ElidedLabel()
-        theme.mark(self.title, role="strong")
+        theme.mark(self.title, role="column_title")
         row.addWidget(self.title, 1)
         self.stop = self._tool("stop", "square", "Stops this column at the next token; the others go on", "Stop this column")
         self.menu = self._tool("menu", "ellipsis", "Run again, duplicate, move, copy or remove this column", "Column menu")
@@ -253,8 +253,11 @@ class ColumnView(QFrame):
     def set_title(self, words: str, blind: bool) -> None:
         """What is this column's alone; nothing of it while names are hidden."""
         self._blind = blind
-        self.title.setText(f"Reply {letter(self.number)}" if blind else words)
-        self.head.setAccessibleName(f"Column {self.number}: {self.title.text()}")
+        several = "," in words  # there is little room for what they need most of it for
+        self.title.setText(
+            f"Reply {letter(self.number)}" if blind else words.replace("Temperature", "Temp") if several else words
+        )
+        self.head.setAccessibleName(f"Column {self.number}: {'reply ' + letter(self.number) if blind else words}")
         self._above.setCurrentIndex(1 if blind else 0)
         self.menu.setEnabled(not blind)
         self.set_number(self.number)
