@@ -328,7 +328,8 @@ def _load_dat(path: Path) -> Matrix:
         calls = number()
         values = np.frombuffer(take(4 * number()), "<f4")
         entries[name] = (values / max(1, calls)).astype(np.float32).reshape(1, -1)
-    chunks, datasets = 0, ()
+    chunks = 0
+    datasets: tuple[str, ...] = ()
     if at < len(data):
         chunks = number()
         datasets = (take(number()).decode("utf-8", "replace"),) if at < len(data) else ()

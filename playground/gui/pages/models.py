@@ -82,7 +82,12 @@ class ModelsPage(QWidget):
     def _make_shelf(self) -> None:
         """On a thread of its own: the shelf brings the readers of headers and the arithmetic, half a second of imports."""
         importlib.import_module("playground.gui.pages.models_library")
-        on_window_thread(lambda: self.library if shiboken6.isValid(self) else None)
+
+        def make_library() -> None:
+            if shiboken6.isValid(self):
+                _ = self.library
+
+        on_window_thread(make_library)
         shelf = self._desk.session.shelf
         for module in ("playground.memory.training_fit", "playground.models.library"):
             importlib.import_module(module)

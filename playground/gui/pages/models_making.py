@@ -264,8 +264,12 @@ class ModelsMaking(QObject):
         elif making.state == "done" and making.kind == "report":
             self._desk.notify(f"{making.title}: measured.", "", "info", "Show", key, self._show_report)
         elif making.state == "done":
-            show = lambda: (self._desk.open_page("models"), self._show(making.path))  # noqa: E731
             name = making.path.rpartition("/")[2]
+
+            def show() -> None:
+                self._desk.open_page("models")
+                self._show(making.path)
+
             self._desk.notify(f"{name} is here, {size(making.bytes)}.", "  ".join(making.notes), "info", "Show", key, show)
 
     def _show_report(self) -> None:

@@ -91,7 +91,7 @@ class Alternatives(QFrame):
             if token == mark.token.token_id:
                 self.list.setCurrentRow(place)
         self.list.setFixedHeight(ROW * max(1, len(candidates)) + 2)
-        self.setFixedWidth(min(WIDTH, self.parentWidget().width() - 16))
+        self.setFixedWidth(min(WIDTH, self._room().width() - 16))
         self.adjustSize()
         self._put(near)
         self.show()
@@ -100,8 +100,12 @@ class Alternatives(QFrame):
             self.pinned = True
             self.list.setFocus()
 
+    def _room(self) -> QRect:
+        parent = self.parentWidget()
+        return parent.rect() if parent is not None else QRect(0, 0, WIDTH + 16, 0)
+
     def _put(self, near: QRect) -> None:
-        room = self.parentWidget().rect()
+        room = self._room()
         left = max(8, min(near.left(), room.right() - self.width() - 16))
         top = near.bottom() + 4
         if top + self.height() > room.bottom() - 4:

@@ -70,7 +70,8 @@ class ExamplesTable(QTableWidget):
         self.show_examples([*before, *more])
         if len(more) == 1 and not more[0].input:
             self.setCurrentCell(self.rowCount() - 1, 0)
-            self.editItem(self.item(self.rowCount() - 1, 0))
+            if (cell := self.item(self.rowCount() - 1, 0)) is not None:
+                self.editItem(cell)
         self.changed.emit()
 
     def remove_chosen(self) -> None:

@@ -101,8 +101,12 @@ class ModelMenu(QFrame):
         column.addWidget(self.list)
         column.addLayout(self._buttons())
         self.adapter = AdapterChoice()
-        self.adapter.chosen.connect(lambda path: (self.close(), self.adapter_wanted.emit(path)))
-        self.adapter.other_wanted.connect(lambda: (self.close(), self.adapter_folder_wanted.emit()))
+        for choice, wanted in (
+            (self.adapter.chosen, self.adapter_wanted),
+            (self.adapter.other_wanted, self.adapter_folder_wanted),
+        ):
+            choice.connect(lambda *_: self.close())
+            choice.connect(wanted)
         column.addWidget(self.adapter)
         self._settings_button = self._make_settings_button()
         column.addWidget(self._settings_button)

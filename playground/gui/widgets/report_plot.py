@@ -289,9 +289,9 @@ class _Frame:
         self.area = area
         self.inner = area.adjusted(_LEFT, _TOP, -_RIGHT, -_BOTTOM)
         sizes = [each.bytes for each in points] + ([original] if original and points else [])
-        self._low, self._high = (min(sizes), max(sizes)) if sizes else (0, 1 << 30)
-        room = max((self._high - self._low) * 0.06, self._high * 0.02, 1)
-        self._low, self._high = max(0.0, self._low - room), self._high + room
+        low, high = (min(sizes), max(sizes)) if sizes else (0, 1 << 30)
+        room = max((high - low) * 0.06, high * 0.02, 1)
+        self._low, self._high = max(0.0, low - room), high + room
         seen = [max(LEAST, value) for each in points for value in (each.loss, each.loss + each.error)]
         bottom, top = (min(seen), max(seen)) if seen else (1e-3, 1.0)
         self._bottom, self._top = math.log10(bottom) - 0.18, math.log10(top) + 0.18

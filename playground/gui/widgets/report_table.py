@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, QRectF, Qt, Signal
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPen
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStyledItemDelegate, QStyleOptionViewItem, QTableView, QWidget
 
@@ -233,7 +233,7 @@ class _Cells(QStyledItemDelegate):
         ink = QColor(colors.accent if mark == "front" else colors.muted)
         painter.setPen(QPen(ink, 1.6, Qt.PenStyle.DashLine if mark == "original" else Qt.PenStyle.SolidLine))
         if mark == "original":
-            painter.drawLine(box.center().x(), box.top() - 2, box.center().x(), box.bottom() + 2)
+            painter.drawLine(QPointF(box.center().x(), box.top() - 2), QPointF(box.center().x(), box.bottom() + 2))
         else:
             painter.setBrush(ink if mark == "front" else Qt.BrushStyle.NoBrush)
             radius = 4.6 if mark == "front" else 3.4
