@@ -203,10 +203,15 @@ class Window(QMainWindow):
 
     def _offer_unfinished(self) -> None:
         """What was left in the middle can go on, once nobody waits for the window any more."""
-        from playground.gui.pages.sets import offer_unfinished
 
-        if self._desk is not None:
-            offer_unfinished(self._desk, self)
+        def offer(rows: list[Any]) -> None:
+            if rows and self._desk is not None:
+                from playground.gui.pages.sets import offer_to_go_on
+
+                offer_to_go_on(self._desk, rows)
+
+        if self._desk is not None and self.session is not None:
+            self._desk.when_done(self.session.left_prompt_sets(), self, offer, lambda error: None)
 
     def _model_changed(self, state: Any) -> None:
         from playground.gui.widgets.job_strip import Job

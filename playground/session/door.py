@@ -179,6 +179,18 @@ class Session:
                 self._inside = Inside(self._lock, self._ledger, self._engine, guests, self._replies, self.home)
             return self._inside
 
+    def left_prompt_sets(self) -> Future[list[tuple[SessionRow, int, int]]]:
+        """As `prompt_sets.unfinished`, for the window's start: what that needs is imported only if there is a set, and not on this thread."""
+
+        def read(store: Store) -> list[tuple[SessionRow, int, int]]:
+            if not store.sessions(kind="prompts"):
+                return []
+            from playground.session.prompt_sets import unfinished
+
+            return unfinished(store)
+
+        return self._ledger.read(read)
+
     @property
     def beams(self) -> BeamSearches:
         """Beam searches with their trees. Made when it is first wanted."""

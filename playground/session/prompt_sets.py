@@ -109,7 +109,7 @@ class PromptSets:
 
     def unfinished(self) -> Future[list[tuple[SessionRow, int, int]]]:
         """The same of those that are not done."""
-        return self._ledger.read(lambda store: [each for each in _with_counts(store) if each[1] < each[2]])
+        return self._ledger.read(unfinished)
 
     def export_to(self, set_id: str, form: str, path: Path) -> Future[Path]:
         """Writes what `export` makes to a file, whole or not at all."""
@@ -131,6 +131,11 @@ class PromptSets:
         if make is None:
             raise PlaygroundError(f"There is no form called '{form}'.", f"Choose one of: {', '.join(FORMS)}.")
         return self._ledger.read(lambda store: make(store.session(set_id), store.prompts(set_id), store.results(set_id)))
+
+
+def unfinished(store: Store) -> list[tuple[SessionRow, int, int]]:
+    """Sets that are not done, the last used first, each with how many of its cells are done and how many there are."""
+    return [each for each in _with_counts(store) if each[1] < each[2]]
 
 
 def _with_counts(store: Store) -> list[tuple[SessionRow, int, int]]:

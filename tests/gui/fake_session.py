@@ -140,6 +140,7 @@ class FakeSession:
         self._fail_next: tuple[str, str] | None = None
         self.workshop = FakeWorkshop(self.emit)
         self.prompt_sets = FakePromptSets()
+        self.left_prompt_sets = self.prompt_sets.unfinished
         self.compare = FakeComparisons(self, token, pieces)
         self._model = events.ModelState("ready", model.path, model.name, 1.0, model) if model else events.ModelState("none")
         self._sampling = SamplingSettings()

@@ -223,4 +223,5 @@ def test_a_set_is_looked_through(listening: Listening) -> None:
     cells = sets.cells(set_id, [4, 1]).result(PATIENCE)
     assert [prompt.index for prompt, _ in cells] == [4, 1]
     assert {name: result.text for name, result in cells[1][1].items()} == {"a": "same", "b": "Other"}
-    assert [(row.id, done, total) for row, done, total in sets.unfinished().result(PATIENCE)] == [(set_id, 7, 10)]
+    for left in (sets.unfinished(), session.left_prompt_sets()):
+        assert [(row.id, done, total) for row, done, total in left.result(PATIENCE)] == [(set_id, 7, 10)]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from playground.gui.pages import Desk
 from playground.gui.widgets.sets_panel import SetsPanel
 
 if TYPE_CHECKING:
-    from PySide6.QtCore import QObject
     from PySide6.QtWidgets import QWidget
 
-    from playground.history.records import Column
+    from playground.history.records import Column, SessionRow
 
 
 class SetsPage(SetsPanel):
@@ -34,21 +33,17 @@ class SetsPage(SetsPanel):
             super().open(columns, system)
 
 
-def offer_unfinished(desk: Desk, receiver: QObject) -> None:
-    """Says which set was left in the middle when the program ended, with a button to it."""
-
-    def offer(rows: list[tuple[Any, int, int]]) -> None:
-        if not rows or desk.session.prompt_sets.running:
-            return
-        row, done, total = rows[0]
-        more = f" {len(rows) - 1} more are in the list." if len(rows) > 1 else ""
-        desk.notify(
-            f"“{row.title}” was left at {done:,} of {total:,} replies.{more}",
-            "It goes on where it was.",
-            "info",
-            "Show it",
-            "sets",
-            lambda: desk.open_page("sets", set_id=row.id),
-        )
-
-    desk.when_done(desk.session.prompt_sets.unfinished(), receiver, offer, lambda error: None)
+def offer_to_go_on(desk: Desk, rows: Sequence[tuple[SessionRow, int, int]]) -> None:
+    """Says which set was left in the middle when the program ended, with a button to it. `rows`: as `PromptSets.unfinished`."""
+    if desk.session.prompt_sets.running:
+        return
+    row, done, total = rows[0]
+    more = f" {len(rows) - 1} more are in the list." if len(rows) > 1 else ""
+    desk.notify(
+        f"“{row.title}” was left at {done:,} of {total:,} replies.{more}",
+        "It goes on where it was.",
+        "info",
+        "Show it",
+        "sets",
+        lambda: desk.open_page("sets", set_id=row.id),
+    )

@@ -13,7 +13,6 @@ import pytest
 from PySide6.QtCore import Qt
 
 from playground.decoding.prompt_lists import Prompt
-from playground.gui.pages.sets import offer_unfinished
 from playground.gui.widgets.sets_panel import SetsPanel
 from playground.history.records import Column, ResultRow, SessionRow
 from playground.params import SamplingSettings
@@ -115,7 +114,7 @@ def test_ten_thousand_prompts_are_read_where_one_looks(panel: SetsPanel, desk: T
 
 def test_what_was_left_in_the_middle_is_offered(window: Any, session: Any, qtbot: Any) -> None:
     session.prompt_sets.left = [(SessionRow("s", "prompts", "asked.csv", created=time.time()), 12, 80)]
-    offer_unfinished(window._desk, window)
+    window._offer_unfinished()
     qtbot.waitUntil(lambda: any("asked.csv" in each and "12 of 80" in each for each in window.notices()))
 
 
