@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QPoint, QRectF, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QToolTip, QWidget
 
 from playground.gui import theme
@@ -36,7 +36,10 @@ class TokenTrack(QWidget):
         self._focused: TokenMark | None = None
         self._bits: list[float] = []
         self._later = QTimer(self, singleShot=True, interval=250)
-        self._later.timeout.connect(self.update)
+        self._later.timeout.connect(self._renew)
+        self._picture: QPixmap | None = None
+        """the bars: a reply that grows moves the track, which must not paint them again each time"""
+        theme.notifier().changed.connect(self._renew)
 
     def show_marks(self, marks: Sequence[TokenMark], focused: TokenMark | None = None) -> None:
         """Shows the tokens of a reply; the list may have grown since the last time."""
@@ -45,7 +48,7 @@ class TokenTrack(QWidget):
             self._marks, self._count, self._focused = marks, len(marks), focused
             if not grown:
                 self._bits.clear()
-                self.update()
+                self._renew()
             elif not self._later.isActive():
                 self._later.start()  # while a reply is written: four times a second is enough
 
@@ -64,8 +67,26 @@ class TokenTrack(QWidget):
         last = max(first + 1, int((x + 1) / step))
         return max(self._marks[first:last], key=lambda each: each.surprisal)
 
+    def _renew(self) -> None:
+        self._picture = None
+        self.update()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._picture = None
+
     def paintEvent(self, event: QPaintEvent) -> None:
+        if self._picture is None:
+            ratio = self.devicePixelRatioF()
+            self._picture = QPixmap((self.size().toSizeF() * ratio).toSize())
+            self._picture.setDevicePixelRatio(ratio)
+            self._picture.fill(Qt.GlobalColor.transparent)
+            painter = QPainter(self._picture)
+            self._paint_bars(painter)
+            painter.end()
         painter = QPainter(self)
+        painter.drawPixmap(0, 0, self._picture)
+
+    def _paint_bars(self, painter: QPainter) -> None:
         colors = theme.palette()
         base = HEIGHT - 5
         painter.fillRect(QRectF(0, base, min(self.width(), max(24.0, self._step() * len(self._marks))), 1), QColor(colors.line))
