@@ -16,6 +16,7 @@ PARTS = {
     "lab": "a slider's tick to the end of painting in the decoding lab, at a vocabulary of 152k",
     "start": "start to first paint, against a bare PySide6 window",
     "fit": "memory predicted before a load, against what the engine's process takes",
+    "attention": "attention captured at 512 to 2,048 tokens, against output_attentions=True: time, peak memory, bytes",
     "columns": "longest stall of the window's thread while eight columns of 2,000 tokens are written on the Compare page",
     "stalls": "longest stall of the window's thread while a reply streams, and the memory of its process",
 }
