@@ -248,6 +248,7 @@ class BuilderPage(QWidget):
         self.shots.setValue(draft.shots)
         self.cot.setChecked(bool(draft.cue))
         self.cue.setText(draft.cue)
+        self.cue.setCursorPosition(0)
         self.query.setPlainText(draft.query)
         self.form.setCurrentIndex(0 if draft.as_turns else 1)
         self._quiet = False
