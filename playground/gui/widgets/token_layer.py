@@ -34,6 +34,8 @@ class TokenLayer:
         self._revision = -1
         self._aligned: tuple[str, str, list[int]] = ("", "", [0])
         """the source and the shown text that were laid beside each other last, and how"""
+        self._before: list[tuple[int, int, TokenMark]] = []
+        """what `_find` found last"""
         self._painted: dict[int, tuple[tuple[object, ...], list[tuple[QRectF, int]]]] = {}
         """by a block's position: what it looked like, and its colours, from its corner on"""
         self.focused: TokenMark | None = None
@@ -75,18 +77,23 @@ class TokenLayer:
         for start, end in chips(document):
             start, end = start - _wide_before(wide, start), end - _wide_before(wide, end)
             shown = shown[:start] + " " * (end - start) + shown[end:]
-        to = self._to(shown)
-        found = []
+        to, since = self._to(shown)
         last = len(self._source)
-        for start, end, mark in self._spans:
+        # What lies before the change is where it was.
+        same = bisect.bisect_left(self._spans, since, key=lambda each: each[1]) if since else 0
+        if same > len(self._before) or (same and self._before[same - 1][2] is not self._spans[same - 1][2]):
+            same = 0
+        found = self._before[:same]
+        for start, end, mark in self._spans[same:]:
             first, behind = to[min(max(0, start), last)], to[min(max(0, end), last)]
             if wide:
                 first, behind = first + bisect.bisect_left(wide, first), behind + bisect.bisect_left(wide, behind)
             found.append((first, max(first, behind), mark))
+        self._before = found
         return found
 
-    def _to(self, shown: str) -> list[int]:
-        """As `align`, from where the texts have changed: a reply that grows is not gone through again and again."""
+    def _to(self, shown: str) -> tuple[list[int], int]:
+        """As `align`, from where the texts have changed: a reply that grows is not gone through again and again. And where that was."""
         source, before, known = self._aligned
         same_shown = common_start(before, shown)
         start = max(0, min(common_start(source, self._source), len(known) - 1) - BACK)
@@ -94,7 +101,7 @@ class TokenLayer:
             start = max(0, start - BACK)
         to = align(self._source, shown, known, start)
         self._aligned = (self._source, shown, to)
-        return to
+        return to, start
 
     def at(self, point: QPointF) -> TokenMark | None:
         """The token under a point of the viewport."""
@@ -212,7 +219,8 @@ class TokenLayer:
         first = max(0, bisect.bisect_left(places, low, key=lambda each: each[1]))
         last = bisect.bisect_left(places, high, key=lambda each: each[0])
         key = (
-            block.text(),
+            block.revision(),
+            block.length(),
             self._view.document().textWidth(),
             self._mode,
             last - first,
