@@ -86,9 +86,9 @@ class ComparePage(CompareColumns, CompareSessions, QWidget):
         ui.board.move_wanted.connect(self.move_column)
         ui.board.token_pressed.connect(self.show_alternatives)
         self.connect_sessions()
-        escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
-        escape.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        escape.activated.connect(self.stop)
+        self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)  # only while it writes: fields have a use for it too
+        self._escape.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        self._escape.activated.connect(self.stop)
 
     # -- events
 
@@ -157,6 +157,7 @@ class ComparePage(CompareColumns, CompareSessions, QWidget):
         asked = [column for column in self.columns if not column_ids or column.id in column_ids]
         if prompt != self.asked:  # what answers another prompt is in the log
             self.comparing = Comparing(self.columns)
+        self.comparing.finished, self.comparing.prefills, self._words = [], 0, ""
         self.asked, self._begun, self.votes = prompt, 0.0, ()
         self.comparing.begin([Reply(column.id, "", "", column.reply_start) for column in asked], self.columns)
         self._order = [column.id for column in self.columns]
@@ -179,6 +180,7 @@ class ComparePage(CompareColumns, CompareSessions, QWidget):
 
     def _set_running(self, running: bool) -> None:
         self.running = running
+        self._escape.setEnabled(running)
         self._clock.start() if running else self._clock.stop()
         self.ui.show_running(running)
         self._show_can_run()
@@ -340,8 +342,9 @@ class ComparePage(CompareColumns, CompareSessions, QWidget):
     def _rate(self, tokens: int) -> float:
         """Of all columns; 0 where it cannot be said: of a run that was opened on the way."""
         finished = self.comparing.finished
-        if finished is not None and not self.running:
-            return finished.tokens_per_s
+        if finished and not self.running:
+            seconds = sum(each.decode_s for each in finished)
+            return sum(each.tokens for each in finished) / seconds if seconds > 0 else 0.0
         if self.running and self._begun:
             return tokens / max(0.001, time.monotonic() - self._begun)
         seconds = max((each.decode_s for each in self.comparing.replies.values()), default=0.0)

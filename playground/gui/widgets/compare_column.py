@@ -269,7 +269,7 @@ class ColumnView(QFrame):
     def show_reply(self, reply: Reply | None) -> None:
         """State and numbers; the text comes by the pane's own way."""
         writing = reply is not None and not reply.ended
-        self.stop.setVisible(writing)
+        self.stop.setVisible(reply is not None and reply.state in ("reading", "writing"))
         self.pane.set_writing(reply is not None and reply.state == "writing")
         if reply is None:
             self.pane.setPlaceholderText("Nothing yet")

@@ -108,7 +108,8 @@ class Comparing:
         self.by_text = len({each.model for each in columns}) > 1
         """of several models the tokens' numbers say nothing"""
         self.prefills = 0
-        self.finished: events.ComparisonFinished | None = None
+        self.finished: list[events.ComparisonFinished] = []
+        """the groups of the last run that have ended: one for each model"""
         self._run = 0
         self._by_generation: dict[str, Reply] = {}
         self._met: dict[tuple[str, str], int] = {}
@@ -140,8 +141,8 @@ class Comparing:
         if isinstance(event, events.MessageAdded):
             return self._message(event.message)
         if isinstance(event, events.ComparisonFinished):
-            self.finished = event
-            self.prefills = event.prefill_count
+            self.finished.append(event)
+            self.prefills = sum(each.prefill_count for each in self.finished)
             return set()
         reply = self.reply_of(event)
         if isinstance(event, events.GenerationFinished):
@@ -154,7 +155,7 @@ class Comparing:
             reply.fraction = event.fraction
         elif isinstance(event, events.GenerationPrefilled):
             reply.state, reply.prompt_tokens = "writing", event.prompt_tokens
-            self.prefills = max(self.prefills, 1)
+            self.prefills = max(self.prefills, sum(each.prefill_count for each in self.finished) + 1)
         elif isinstance(event, events.GenerationTokens):
             self._tokens(reply, event.index, event.tokens)
         elif isinstance(event, events.SamplingApplied):

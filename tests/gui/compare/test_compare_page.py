@@ -87,6 +87,19 @@ def test_stop_one_the_others_go_on(bench) -> None:
     assert second.state == "cancelled"
 
 
+def test_escape_stops_all_while_they_are_written_and_folds_the_system_prompt_else(bench) -> None:
+    bench.session.rate = 60
+    bench.columns(COLD, WARM)
+    bench.run(wait=False)
+    bench.wait(lambda: any(each.tokens for each in bench.page.comparing.replies.values()))
+    bench.qtbot.keyClick(bench.page, Qt.Key.Key_Escape)
+    bench.settle()
+    assert {each.state for each in bench.page.comparing.replies.values()} == {"cancelled"}
+    bench.child("compare.system_toggle").click()
+    bench.qtbot.keyClick(bench.child("compare.system"), Qt.Key.Key_Escape)
+    assert not bench.child("compare.system").isVisible()
+
+
 def test_columns_are_added_duplicated_removed_and_moved(bench) -> None:
     bench.columns(COLD, WARM)
     first, second = (column.id for column in bench.page.columns)

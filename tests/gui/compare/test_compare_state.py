@@ -88,6 +88,18 @@ def test_a_stop_string_that_was_begun_is_not_in_the_reply() -> None:
     assert comparing.replies["a"].text == "ab"
 
 
+def test_columns_of_two_models_are_two_prefills() -> None:
+    comparing = begun(A)
+    comparing.apply(events.GenerationPrefilled("ga", "ma", 9, 0, 0.1))
+    assert comparing.prefills == 1
+    comparing.apply(events.ComparisonFinished("s", "group", 1, 10, 1.0, last=False))
+    comparing.begin([Reply("b", "mb", "gb")], (A, Column("b", model="/other.gguf")))
+    comparing.apply(events.GenerationPrefilled("gb", "mb", 9, 0, 0.1))
+    comparing.apply(events.ComparisonFinished("s", "other", 1, 20, 1.0))
+    assert comparing.prefills == 2
+    assert [each.tokens for each in comparing.finished] == [10, 20]
+
+
 def test_a_column_that_has_gone_parts_from_nobody() -> None:
     comparing = begun(A, B, C)
     for column, words in (("a", "ab"), ("b", "ab"), ("c", "xy")):
