@@ -252,10 +252,16 @@ class Session:
         return self._engine.state
 
     def find_model(self, model: str | Path) -> Path:
-        """The file that a name stands for: `starter`, a path, or a name of the library. NotFoundError with a way out."""
+        """The file that a name stands for: `starter`, a path, or a name of the library.
+
+        NotFoundError with a way out, ModelFileError for what lies in a folder that may not be entered.
+        """
         if str(model) == "starter":
             return starter()
         if (path := existing(model)) is not None:
+            from playground.models.places import check_reachable
+
+            check_reachable(path)
             return path
         from playground.models import library  # reads folders: only for a name that is no path
 

@@ -19,7 +19,7 @@ import psutil
 
 from playground.errors import ModelFileError, NotFoundError, SettingError, StorageError
 from playground.history.records import new_id
-from playground.models import beside, quantization
+from playground.models import beside, places, quantization
 from playground.models.gguf_header import merge_splits, open_gguf, split_names
 from playground.models.safetensors_header import open_safetensors
 from playground.paths import Home, expanded
@@ -250,6 +250,7 @@ def _check_types(request: QuantizeRequest) -> None:
 def there(name: str) -> Path:
     """What a person named; NotFoundError if it is not there."""
     path = expanded(name).absolute()
+    places.check_reachable(path)
     if not path.exists():
         raise NotFoundError(f"There is no file or folder {path}.", "It may have been moved or deleted; choose it again.")
     return path
