@@ -90,10 +90,10 @@ class Inside:
         """Stops what is under way and waits for that."""
         self._closed = True
         self.stop()
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._guests.close()  # what is being loaded there would be waited for
         if self._encoder is not None:
             self._encoder.stop()
-        self._guests.close()
+        self._thread.shutdown(wait=True, cancel_futures=True)
 
     def stop(self) -> None:
         """Ends captures that are under way; their futures have `Cancelled`, and nothing is left of them."""

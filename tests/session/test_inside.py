@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from playground import events
-from playground.errors import Cancelled, NotFoundError, PlaygroundError, SettingError, StorageError
+from playground.errors import Cancelled, NotFoundError, PlaygroundError, SettingError, StorageError, WorkerError
 from playground.params import SamplingSettings
 from playground.session.inside import CaptureRequest, is_encoder
 
@@ -73,6 +75,32 @@ def test_stopped_and_refused_leave_nothing(starter: Listening) -> None:
     with pytest.raises(SettingError, match="no layer 99"):
         inside.capture(CaptureRequest(TEXT, layers=(99,))).result(PATIENCE)
     assert not inside.folder.exists() or not os.listdir(inside.folder)
+
+
+def test_a_worker_that_dies_leaves_nothing(starter: Listening) -> None:
+    session = starter.session
+    worker = session._engine._worker
+    assert worker is not None and worker.pid is not None
+    pid = worker.pid
+
+    def kill(fraction: float) -> None:
+        if 0 < fraction < 1:  # its file is there, and not whole
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    with pytest.raises(WorkerError):
+        session.inside.capture(CaptureRequest(TEXT * 40, exact=True), kill).result(PATIENCE)
+    assert not os.listdir(session.inside.folder)
+    session.reload().result(PATIENCE)
+    assert session.inside.capture(CaptureRequest(TEXT)).result(PATIENCE).bytes > 0
+
+
+def test_closing_does_not_wait_for_a_capture(starter: Listening) -> None:
+    session = starter.session
+    capture = session.inside.capture(CaptureRequest(TEXT * 40, exact=True), lambda fraction: None)
+    session.close()
+    assert capture.done() or capture.cancelled()
+    assert not session.inside.folder.exists() or not [each for each in os.listdir(session.inside.folder) if "part" in each]
 
 
 def test_a_reply_comes_first(starter: Listening) -> None:
