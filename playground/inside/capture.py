@@ -214,13 +214,14 @@ class Capture:
         first_, cap, last = (float(each) for each in self._part("rules")[layer_at])
         sink = float(self._part("sinks")[layer_at, head])
         keys = np.ascontiguousarray(self._part("keys")[layer_at, :, self.header.group(head)], np.float32)
-        found = np.empty((end - first, self.header.length), np.float32)
+        found = np.zeros((end - first, self.header.length), np.float32)
         for start in range(first, end, ROWS):
             stop = min(end, start + ROWS)
             queries = np.ascontiguousarray(self._part("queries")[layer_at, start:stop, head_at], np.float32)
-            found[start - first : stop - first] = recompute.weights(
+            seen = stop if self.header.causal else self.header.length
+            found[start - first : stop - first, :seen] = recompute.weights(
                 queries,
-                keys,
+                keys[:seen],
                 recompute.Rule(first_, cap, last),
                 self._part("bounds")[layer_at, start:stop],
                 None if np.isnan(sink) else sink,
