@@ -68,7 +68,9 @@ class Folder:
     def tied(self) -> bool:
         """Whether the output layer is the token table."""
         said = self.config.get("tie_word_embeddings") is True
-        return said or not any(each.name.rpartition("lm_head")[2] == ".weight" or "embed_out" in each.name for each in self.tensors)
+        return said or not any(
+            each.name.rpartition("lm_head")[2] == ".weight" or "embed_out" in each.name for each in self.tensors
+        )
 
     def bytes_as(self, precision: str) -> int:
         """Bytes of the weights once loaded as `f32`, `bf16`, `f16`, `nf4` or `int8`; as they are stored for anything else."""
