@@ -1,4 +1,4 @@
-"""`playground attention`: the weights as an array, of the starter in both formats and of an encoder; sentences for what cannot be."""
+"""`playground attention`: the weights as an array, of the starter in both formats; sentences for what cannot be."""
 
 from __future__ import annotations
 
