@@ -100,6 +100,7 @@ timer.timeout.connect(tick)
 timer.start()
 
 def begin():
+    program.spare_the_collector()  # as the program itself does when it has started
     state["on"], state["began"] = True, time.perf_counter()
     if bare:
         session.compare.run(session.compare.new("Tell me a story.", "", made))

@@ -22,7 +22,7 @@ TICK_MS = 33
 BETWEEN_MS = 3
 """One pane is shown in a turn of the event loop, and painted; the next one, if it has something to show, so much later. Painting a
 full pane takes longer than all else: several in one turn would keep a hand at a slider waiting."""
-NUMBERS_S = 0.5
+NUMBERS_S = 1.0
 """after which a column's numbers are counted anew while it is written"""
 
 
