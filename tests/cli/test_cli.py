@@ -124,7 +124,7 @@ def test_bytes_that_are_no_text(home: Path, tmp_path: Path) -> None:
         ("nothing", "There is no model called 'nothing'"),
         ("", "There is no model called ''"),
         ("m" * 5000, "There is no model called"),
-        ("tests", "is a folder"),
+        ("tests", "has no config.json"),
     ],
 )
 def test_a_model_that_is_not_there(here: Callable[..., str], model: str, words: str) -> None:
