@@ -10,6 +10,7 @@ Everything is kept in memory, events come from one thread of its own, in the ord
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import queue
@@ -24,7 +25,6 @@ from typing import Any
 
 from fake_comparisons import FakeComparisons
 from fake_prompt_sets import FakePromptSets
-from fake_workshop import FakeWorkshop
 
 from playground import events
 from playground.errors import ModelFileError, NotFoundError
@@ -138,7 +138,6 @@ class FakeSession:
         self._kill: str = ""
         self._script: list[str] = []
         self._fail_next: tuple[str, str] | None = None
-        self.workshop = FakeWorkshop(self.emit)
         self.prompt_sets = FakePromptSets()
         self.left_prompt_sets = self.prompt_sets.unfinished
         self.compare = FakeComparisons(self, token, pieces)
@@ -153,6 +152,12 @@ class FakeSession:
         self._lock = threading.RLock()
 
     # -- for tests
+
+    @functools.cached_property
+    def workshop(self) -> Any:
+        from fake_workshop import FakeWorkshop  # brings the session's dataclasses, which a window's start must not need
+
+        return FakeWorkshop(self.emit)
 
     def script(self, *replies: str) -> None:
         """The next replies, in order; afterwards the usual one."""
