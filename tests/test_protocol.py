@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playground import params, protocol
-from playground.params import ContextSettings, SamplingSettings
+from playground.params import BeamSettings, ContextSettings, SamplingSettings
 
 TEXT = st.text(st.characters(codec=None), max_size=40)  # lone surrogates too: file names can hold them
 NUMBER = st.floats(allow_nan=False)
@@ -30,6 +30,10 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
         )
     if hint is ContextSettings:
         return st.builds(ContextSettings, context=st.integers(0, 100_000), kv_type_k=st.sampled_from(["f16", "q8_0"]))
+    if hint is BeamSettings:
+        return st.builds(
+            BeamSettings, width=st.integers(1, 64), max_tokens=st.integers(1, 512), length_penalty=st.floats(-5, 5)
+        )
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return st.builds(hint, **{name: values(each) for name, each in get_type_hints(hint).items()})
     if get_origin(hint) is tuple:
