@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 HERE = Path(__file__).resolve().parent
@@ -81,6 +82,21 @@ def _one(mode: str, home: Home) -> None:
     find("sampling.seed").setValue(11)  # type: ignore[attr-defined]
     say("Repeat: red green blue")
     say("Tell me a story about a fox named Pepper.", steer=0.2, shoot=f"chat-{mode}.png")
+    chat: Any = window.pages["chat"]
+    chat.set_colours("probability")
+    chat.show_lab(True)
+    reply = chat.conversation.last_reply().id
+    until(lambda: chat.marks_of(reply) and chat.lab.chart.rows)
+    unsure = max(chat.marks_of(reply)[4:60], key=lambda mark: mark.surprisal)
+    chat.transcript.select_token(reply, unsure)
+    chat.transcript.open_alternatives(reply, unsure)
+    until(lambda: chat.lab.chart.can_choose and chat.lab.chart.steps)
+    rest(0.6)
+    window.grab().save(str(HERE / f"lab-{mode}.png"))
+    chat.transcript.alternatives.put_away()
+    chat.show_lab(False)
+    chat.set_colours("off")
+    _compare(window, session, find, until, rest, mode)
     find("rail.log").click()  # type: ignore[attr-defined]
     rest(0.8)
     window.grab().save(str(HERE / f"log-{mode}.png"))
@@ -90,6 +106,24 @@ def _one(mode: str, home: Home) -> None:
         window.grab().save(str(HERE / f"models-{mode}.png"))
     window.close()
     session.close()
+
+
+def _compare(window: Any, session: Any, find: Any, until: Any, rest: Any, mode: str) -> None:
+    session.set_pace(60)
+    window.open("compare")
+    page: Any = window.pages["compare"]
+    page.new_comparison()
+    rest(0.3)
+    find("compare.start.temperature").click()
+    rest(0.3)
+    find("compare.prompt").setPlainText("Tell me a story about a fox named Pepper.")
+    find("compare.run").click()
+    until(lambda: any(len(each.tokens) > 25 for each in page.comparing.replies.values()))
+    find("compare.column.3.temperature").setValue(0.3)
+    until(lambda: not page.running)
+    until(lambda: page.ui.board.settled)
+    rest(0.3)
+    window.grab().save(str(HERE / f"compare-{mode}.png"))
 
 
 if __name__ == "__main__":

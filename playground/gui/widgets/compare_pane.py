@@ -235,6 +235,7 @@ class ReplyPane(QTextEdit):
         last = self.document().characterCount() - 1
         cursor.setPosition(min(start, last))
         cursor.setPosition(min(end, last), QTextCursor.MoveMode.KeepAnchor)
+        cursor.setKeepPositionOnInsert(True)  # else what is written next becomes part of it
         made.cursor = cursor  # type: ignore[attr-defined]
         made.format = form  # type: ignore[attr-defined]
         return made
