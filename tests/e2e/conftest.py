@@ -71,6 +71,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 @pytest.fixture
 def driver(qapp: Any, qtbot: Any, home: Home) -> Iterator[Driver]:
     """The window after its first paint, with the starter loaded, as at a first start."""
+    from PySide6.QtCore import QEvent
+
     from playground.gui.app import make_window
 
     window = make_window(home=home)
@@ -81,3 +83,7 @@ def driver(qapp: Any, qtbot: Any, home: Home) -> Iterator[Driver]:
     window.close()
     window.session.close()
     driver.until(lambda: not driver.engines())
+    # Real windows are held by what real threads have kept of them; dozens of them would make every later style sheet a slow one.
+    for each in qapp.topLevelWidgets():
+        each.deleteLater()
+    qapp.sendPostedEvents(None, QEvent.Type.DeferredDelete)

@@ -187,7 +187,10 @@ class TokenView(QWidget):
         self.input.textChanged.connect(self._later.start)
         self.as_chat.toggled.connect(lambda: self._later.start(0))
         self.score.clicked.connect(self._score)
-        theme.notifier().changed.connect(lambda: self.table.viewport().update())
+        theme.notifier().changed.connect(self._repaint)  # a method: the connection ends with this widget
+
+    def _repaint(self) -> None:
+        self.table.viewport().update()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
