@@ -129,7 +129,7 @@ def test_a_merged_folder_is_what_peft_merges(scale: float, adapter: Path, folder
     base = tmp_path / "base"
     shutil.copytree(STARTER, base)
     loaded(STARTER, dtype=torch.float32).save_pretrained(base, max_shard_size="4MB")
-    for name in ("model.safetensors", "starter.gguf"):
+    for name in ("model.safetensors", "starter.gguf", "calibration.txt", "evaluation.txt"):
         (base / name).unlink()
     target = tmp_path / "merged"
     made(folders, lambda request: protocol.MergeAdapter(request, str(base), str(adapter), str(target), scale))

@@ -136,9 +136,9 @@ def test_prompts_that_are_longer_together_than_the_window(talk: Talk, quantized:
 
 
 def test_each_reaches_the_window_by_itself(engines: Engines, engine: str, model: tuple[Path, dict[str, Any]]) -> None:
-    talk = engines.talk(engine, model[0], **model[1], context=128)
+    talk = engines.talk(engine, model[0], **model[1], context=256)
     alone = talk.generate(greedy(0), text="red green blue " * 20)
     together = talk.generate(*[greedy(0)] * 3, text="red green blue " * 20, reply_starts=("", "", "red"))
     assert [end.reason for _, end in sorted(together.ends.items())] == ["context"] * 3
     assert together.ids(0) == together.ids(1) == alone.ids()
-    assert set(together.used.values()) == {129} == set(alone.used.values())
+    assert set(together.used.values()) == {257} == set(alone.used.values())
