@@ -211,7 +211,8 @@ class ModelPicker(QPushButton):
 
         wanted = painter.fontMetrics().horizontalAdvance(name) + 1
         for_detail = QFontMetrics(small).horizontalAdvance(detail) + 12 if detail else 0
-        for_name = min(wanted, max(room - for_detail, min(wanted, room // 2)))
+        both = room - min(wanted, 72) > 52  # else the name has all of it
+        for_name = min(wanted, max(room - for_detail, room // 2)) if both else min(wanted, room)
         flags = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
         elided = painter.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, for_name)
         painter.drawText(QRectF(left, 0, for_name, self.height()), flags, elided)

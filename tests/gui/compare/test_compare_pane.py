@@ -87,3 +87,12 @@ def test_it_follows_while_it_is_written_unless_somebody_reads_further_up(pane) -
 
 def test_probabilities_keep_the_digits_that_tell() -> None:
     assert [percent(each) for each in (0.0123, 0.5, 0.9951, 1.0)] == ["1.2%", "50%", "99.5%", "100%"]
+
+
+def test_a_mark_ends_where_its_token_does_whatever_is_written_next(pane: ReplyPane) -> None:
+    pane.add([token("Sure"), token(" was")])
+    pane.set_overlay(1, [(1, "")])
+    pane.flush()
+    pane.add([token(" a"), token(" fox")])
+    pane.flush()
+    assert [each.cursor.selectedText() for each in pane.extraSelections()] == ["Sure", " was"]
