@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
+import pkgutil
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
@@ -47,7 +49,7 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
     return plain[hint] if hint in plain else st.sampled_from(get_args(hint))
 
 
-MESSAGES = sorted(protocol._classes().items())
+MESSAGES = sorted(protocol.classes().items())
 
 
 @pytest.mark.parametrize("cls", [cls for _, cls in MESSAGES], ids=[name for name, _ in MESSAGES])
@@ -104,3 +106,15 @@ def test_what_is_no_message_is_refused(data: bytes) -> None:
 def test_only_messages_are_sent(value: Any) -> None:
     with pytest.raises(TypeError, match="not a message"):
         protocol.encode(value)
+
+
+def test_every_module_of_the_package_is_shown_and_no_two_messages_have_one_name() -> None:
+    modules = [importlib.import_module(f"playground.protocol.{each.name}") for each in pkgutil.iter_modules(protocol.__path__)]
+    defined = [
+        each
+        for module in modules
+        for each in vars(module).values()
+        if dataclasses.is_dataclass(each) and each.__module__ == module.__name__
+    ]
+    assert {each.__qualname__: each for each in defined} == protocol.classes()
+    assert len(defined) == len(protocol.classes())
