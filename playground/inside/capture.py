@@ -5,6 +5,7 @@ What was computed again or unpacked is kept for a while, the longest unused goin
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,8 +32,9 @@ Codes = NDArray[np.uint8]
 class Capture:
     """`layer` and `head` are the model's numbers, as in `header.layers` and `header.heads`; SettingError for others.
 
-    Every map is [tokens, tokens]: row i is what token i looks at. Maps that are given out are shared: they are not to be written to. NotFoundError
-    once the file is gone: it is asked for at every look, although the system would keep serving it.
+    Every map is [tokens, tokens]: row i is what token i looks at. Maps that are given out are shared: they are not to be written to.
+    Every method may be called from any thread. NotFoundError once the file is gone: it is asked for at every look, although the system would
+    keep serving it.
     """
 
     def __init__(self, path: Path, keep: int = KEPT) -> None:
@@ -49,11 +51,14 @@ class Capture:
             raise DataError(f"{path.name} cannot be read ({error}).", "Capture it again.") from None
         self._cache: OrderedDict[tuple[Any, ...], NDArray[Any]] = OrderedDict()
         self._held, self._most = 0, keep
+        self._lock = threading.Lock()  # over the cache, never while a map is computed
         self.scores: NDArray[np.float32] = np.array(self._part("scores"))
         """[layers, heads, scores] in the order of `header.score_names` (`head_scores` says what each is); NaN where the text cannot tell"""
 
     def close(self) -> None:
-        self._cache.clear()
+        with self._lock:
+            self._cache.clear()
+            self._held = 0
         mapping = getattr(self._data, "_mmap", None)
         self._data = None
         if mapping is not None:
@@ -176,23 +181,28 @@ class Capture:
             raise DataError(f"{self.path.name} was changed by another program.", "Capture it again.")
 
     def _remembered(self, key: tuple[Any, ...], make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            return self._cache[key]
+        with self._lock:
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                return self._cache[key]
         self._there()
         found = make()
         found.setflags(write=False)
-        self._cache[key] = found
-        self._held += found.nbytes
-        while self._held > self._most and len(self._cache) > 1:
-            _, old = self._cache.popitem(last=False)
-            self._held -= old.nbytes
+        with self._lock:
+            if key in self._cache:  # another thread was asked the same
+                return self._cache[key]
+            self._cache[key] = found
+            self._held += found.nbytes
+            while self._held > self._most and len(self._cache) > 1:
+                _, old = self._cache.popitem(last=False)
+                self._held -= old.nbytes
         return found
 
     def _fresh(self, layer: int, head: int) -> Map:
         """A map that is not kept: a mean over many heads would push everything else out."""
-        if ("map", layer, head) in self._cache:
-            return self._cache["map", layer, head]
+        kept = self._cache.get(("map", layer, head))
+        if kept is not None:
+            return kept
         if self.header.recomputed:
             return self._recomputed(layer, head)
         found = self._unpacked(layer, head)

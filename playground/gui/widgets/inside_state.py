@@ -1,0 +1,264 @@
+"""What the views of the Inside page show together: the captures, the layer and head, the token, the scale. No view talks to another but through it.
+
+The views, and who changes what:
+
+    inside_grid       all layers x all heads            sets layer and head
+    heat_map          one map, zoomed and panned        sets the token (its row), points at tokens
+    inside_controls   mode, layer, head, scale, colours sets all of these
+    inside_text       the text, shaded; arcs            sets the token and its direction, points at tokens
+    head_finder       heads sorted by pattern           sets layer and head
+    inside_pickers    captures A and B, and which is seen
+    lens, embeddings  the further tabs                  read the capture and the token
+
+A view connects to the signals it needs and reads the fields; it changes them by the `set_...` methods only, which send their signal when
+something is another thing than before. Numbers of layers and heads are the model's own. What takes longer than a few milliseconds is
+asked for by `ask`, whose work runs on a thread and whose answer comes back to the window's: `row_work` is the usual case. A late answer to
+an old question is dropped by its `key`.
+
+This module knows captures, and no widget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+
+from playground.gui.bridge import when_done
+from playground.inside import look as looks
+from playground.inside.capture import Capture
+from playground.inside.layout import Header, Token
+from playground.inside.look import Look
+
+VIEWS = ("a", "b", "difference")
+SCALES = ("sqrt", "linear", "log", "percentile")
+COLOURS = ("cividis", "viridis")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How weights become colours."""
+
+    kind: str = "sqrt"
+    """one of SCALES"""
+    hide_sink: bool = False
+    """whether the first token's column is left out, which most heads give what they do not need"""
+    shared: bool = True
+    """the same colours for all heads; else each head has its own greatest weight at the end of the scale"""
+    colours: str = "cividis"
+    """one of COLOURS; a difference is always blue to orange"""
+
+
+class InsideState(QObject):
+    """Made by the page with no capture; the page alone opens and closes captures."""
+
+    captures_changed = Signal()
+    """another A or B, or none any more; everything else may have changed with it"""
+    look_changed = Signal()
+    """another view (A, B, difference), mode, layer or head"""
+    token_changed = Signal()
+    """another token is selected, or in the other direction"""
+    pointed_changed = Signal()
+    """the pointer is on another token, in whatever view"""
+    scale_changed = Signal()
+    failed = Signal(object)
+    """an error of a question that nobody took: the page says it"""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.a: Capture | None = None
+        self.b: Capture | None = None
+        self.id_a = ""
+        self.id_b = ""
+        self.view = "a"
+        self.look = Look()
+        self.token: int | None = None
+        """the selected token, by its place in the text"""
+        self.direction = "from"
+        """`from`: what the token looks at (a row); `to`: what looks at it (a column)"""
+        self.pointed: int | None = None
+        self.scale = Scale()
+        # One thread for whole maps, which may take seconds, and one for rows, which must not wait for those.
+        self._threads = {kind: ThreadPoolExecutor(1, thread_name_prefix=f"inside-{kind}") for kind in ("maps", "rows")}
+        self._asked: dict[str, tuple[int, Future[Any]]] = {}
+        self._count = 0
+
+    def close(self) -> None:
+        """Lets go of the captures and ends the threads; nothing is answered any more."""
+        for _, future in self._asked.values():
+            future.cancel()
+        self._asked.clear()
+        for thread in self._threads.values():
+            thread.shutdown(wait=True, cancel_futures=True)
+        for capture in (self.a, self.b):
+            if capture is not None:
+                capture.close()
+        self.a = self.b = None
+
+    # -- what is there
+
+    @property
+    def capture(self) -> Capture | None:
+        """The one that is seen; of a difference A, whose tokens stand along the axes."""
+        return self.b if self.view == "b" else self.a
+
+    @property
+    def header(self) -> Header | None:
+        return self.capture.header if self.capture is not None else None
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        """The tokens of the text that is seen; none without a capture."""
+        return self.capture.header.tokens if self.capture is not None else ()
+
+    @property
+    def signed(self) -> bool:
+        """Whether numbers are differences, from -1 to 1."""
+        return self.view == "difference"
+
+    @property
+    def no_difference(self) -> str:
+        """Why A and B have no difference, in a sentence; empty where they have one."""
+        if self.a is None or self.b is None:
+            return "A difference needs a second capture."
+        return looks.no_difference(self.a.header, self.b.header)
+
+    # -- changes
+
+    def set_captures(self, a: Capture | None, id_a: str = "", b: Capture | None = None, id_b: str = "") -> None:
+        """Shows other captures (the page opens them; those that are not shown any more are closed). Layer, head and token stay where they can."""
+        old = (self.a, self.b)
+        self.a, self.id_a, self.b, self.id_b = a, id_a, b, id_b
+        if (self.view == "b" and b is None) or (self.view == "difference" and self.no_difference):
+            self.view = "a"
+        for each in old:
+            if each is not None and each is not a and each is not b:
+                each.close()
+        self._keep_within()
+        self.captures_changed.emit()
+
+    def set_view(self, view: str) -> None:
+        """`a`, `b` or `difference`; one that is not to be had is passed over."""
+        if view == self.view or (view == "b" and self.b is None) or (view == "difference" and self.no_difference):
+            return
+        self.view = view
+        self._keep_within()
+        self.look_changed.emit()
+
+    def set_look(self, mode: str | None = None, layer: int | None = None, head: int | None = None) -> None:
+        """Another mode, layer or head; what is None stays."""
+        old = self.look
+        wanted = Look(
+            old.mode if mode is None else mode, old.layer if layer is None else layer, old.head if head is None else head
+        )
+        if wanted != self.look:
+            self.look = wanted
+            self.look_changed.emit()
+
+    def set_token(self, token: int | None, direction: str | None = None) -> None:
+        """Selects a token, or none."""
+        wanted = token, direction or self.direction
+        if wanted != (self.token, self.direction):
+            self.token, self.direction = wanted
+            self.token_changed.emit()
+
+    def set_pointed(self, token: int | None) -> None:
+        """The token under the pointer, or none."""
+        if token != self.pointed:
+            self.pointed = token
+            self.pointed_changed.emit()
+
+    def set_scale(self, **changes: Any) -> None:
+        """Other fields of `Scale`."""
+        wanted = replace(self.scale, **changes)
+        if wanted != self.scale:
+            self.scale = wanted
+            self.scale_changed.emit()
+
+    # -- numbers
+
+    def ask(
+        self,
+        key: str,
+        work: Callable[[], Any],
+        receiver: QObject,
+        take: Callable[[Any], None],
+        on_error: Callable[[BaseException], None] | None = None,
+        kind: str = "maps",
+    ) -> None:
+        """Runs `work` on a thread; `take(result)` is called on the window's, unless another question with this key was asked since.
+
+        `kind`: `maps` for whole maps, `rows` for what a pointer waits for. `work` must touch no widget and not the state: give it the captures and
+        the look as they are now. Errors go to `on_error`, else to `failed`.
+        """
+        before = self._asked.get(key)
+        if before is not None:
+            before[1].cancel()
+        self._count += 1
+        number = self._count
+
+        def ours() -> bool:
+            return self._asked.get(key, (0,))[0] == number
+
+        def taken(result: Any) -> None:
+            if ours():
+                take(result)
+
+        def wrong(error: BaseException) -> None:
+            if ours():
+                (on_error or self.failed.emit)(error)
+
+        future = self._threads[kind].submit(work)
+        self._asked[key] = (number, future)
+        when_done(future, receiver, taken, wrong)
+
+    def forget(self, key: str) -> None:
+        """What was asked under this key is not wanted any more."""
+        before = self._asked.pop(key, None)
+        if before is not None:
+            before[1].cancel()
+
+    def row_work(self, token: int, direction: str = "from") -> Callable[[], NDArray[np.float32]]:
+        """The work of finding the numbers of one token in the look and view of now: [tokens], differences in the view `difference`.
+
+        To be called at once where `quick`, else given to `ask` with kind `rows` (`maps` for the direction `to`, which needs the whole map).
+        """
+        a, b, view, look = self.a, self.b, self.view, self.look
+        find = looks.row if direction == "from" else looks.column
+
+        def work() -> NDArray[np.float32]:
+            if view == "difference":
+                assert a is not None
+                assert b is not None
+                return find(b, look, token) - find(a, look, token)
+            capture = b if view == "b" else a
+            assert capture is not None
+            return find(capture, look, token)
+
+        return work
+
+    @property
+    def quick(self) -> bool:
+        """Whether the numbers of the look of now cost a few milliseconds at most."""
+        seen = (self.a, self.b) if self.signed else (self.capture,)
+        return all(each is not None and looks.quick(each, self.look) for each in seen)
+
+    # -- inside
+
+    def _keep_within(self) -> None:
+        """Layer, head and token are ones that the capture has."""
+        header = self.header
+        if header is None:
+            self.token = self.pointed = None
+            return
+        layer = self.look.layer if self.look.layer in header.layers else header.layers[0]
+        head = self.look.head if self.look.head in header.heads else header.heads[0]
+        self.look = replace(self.look, layer=layer, head=head)
+        if self.token is not None and self.token >= header.length:
+            self.token = None
+        self.pointed = None

@@ -1,0 +1,150 @@
+"""What is looked at of a capture: one head, the mean of a layer, the mean of everything, or rollout; as weights, as a row, as a column, in words.
+
+A difference is `other - one`, kept in 8 bits with its sign: 128 is no difference, 1 is -1, 255 is +1, square roots in between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from playground.errors import DataError
+from playground.inside import pooling
+from playground.inside.capture import Capture
+from playground.inside.layout import SHORT, Header
+from playground.inside.rollout import difference
+
+MODES = ("head", "layer", "all", "rollout")
+
+Map = NDArray[np.float32]
+Codes = NDArray[np.uint8]
+
+NO_DIFFERENCE = 128
+
+
+@dataclass(frozen=True)
+class Look:
+    """`layer` and `head` are the model's numbers. `head` says nothing in the other modes, `layer` nothing in `all`; rollout goes up to `layer`."""
+
+    mode: str = "head"
+    layer: int = 0
+    head: int = 0
+
+
+class Levels(NamedTuple):
+    """A map for the eyes: its codes and their halvings, the finest first."""
+
+    codes: list[Codes]
+    signed: bool
+    """whether these are the codes of a difference"""
+
+
+def words(look: Look) -> str:
+    """What is looked at, for a heading."""
+    return {
+        "head": f"Layer {look.layer}, head {look.head}",
+        "layer": f"Layer {look.layer}, mean of its heads",
+        "all": "Mean of all layers and heads",
+        "rollout": f"Rollout up to layer {look.layer}",
+    }[look.mode]
+
+
+def quick(capture: Capture, look: Look) -> bool:
+    """Whether a look costs a few milliseconds at most: the others are for a thread of their own."""
+    header = capture.header
+    return look.mode == "head" and not header.recomputed and header.length <= SHORT
+
+
+def weights(capture: Capture, look: Look) -> Map:
+    """[tokens, tokens], shared: not to be written to. SettingError where the mode needs what was not captured."""
+    if look.mode == "head":
+        return capture.map(look.layer, look.head)
+    if look.mode == "layer":
+        return capture.mean(look.layer)
+    if look.mode == "all":
+        return capture.mean_of_all()
+    return capture.rollout(look.layer)
+
+
+def row(capture: Capture, look: Look, index: int) -> Map:
+    """What token `index` looks at, [tokens], computing no more than is needed for it."""
+    if look.mode == "head":
+        return capture.row(look.layer, look.head, index)
+    if look.mode == "layer":
+        return capture.mean_row(look.layer, index)
+    if look.mode == "all":
+        rows = [capture.mean_row(layer, index) for layer in capture.header.layers]
+        return np.asarray(np.mean(rows, axis=0), np.float32)
+    return capture.rollout_row(index, look.layer)
+
+
+def column(capture: Capture, look: Look, index: int) -> Map:
+    """How much each token looks at token `index`, [tokens]: the whole map is needed for it."""
+    return np.array(weights(capture, look)[:, index])
+
+
+def levels(capture: Capture, look: Look) -> Levels:
+    """A map with its halvings by maximum."""
+    if look.mode == "head":
+        return Levels(capture.pyramid(look.layer, look.head), False)
+    return Levels(pooling.pyramid(pooling.encode(np.clip(weights(capture, look), 0, 1))), False)
+
+
+def no_difference(one: Header, other: Header) -> str:
+    """Why two captures have no difference, in a sentence; empty where they have one."""
+    if one.length != other.length:
+        return f"The two texts have {one.length:,} and {other.length:,} tokens: their maps have no difference."
+    if (one.layers, one.heads) != (other.layers, other.heads):
+        return "The two captures have different layers and heads: their maps have no difference."
+    if one.causal != other.causal:
+        return "One of the two models sees later tokens and the other does not: their maps have no difference."
+    return ""
+
+
+def difference_of(one: Capture, other: Capture, look: Look) -> Map:
+    """`other - one`, from -1 to 1. DataError where there is none."""
+    wrong = no_difference(one.header, other.header)
+    if wrong:
+        raise DataError(wrong, "Compare captures of the same tokens and heads.")
+    return difference(weights(one, look), weights(other, look))
+
+
+def difference_levels(one: Capture, other: Capture, look: Look) -> Levels:
+    """A difference with its halvings by the greater amount."""
+    return Levels(signed_pyramid(encode_difference(difference_of(one, other, look))), True)
+
+
+def encode_difference(values: Map) -> Codes:
+    """Codes of differences from -1 to 1: 128 + round(127 * sign * sqrt(amount)); the largest error is 0.008."""
+    roots = np.sqrt(np.abs(values), dtype=np.float32)
+    np.copysign(roots, values, out=roots)
+    return np.rint(np.clip(roots, -1, 1) * 127 + NO_DIFFERENCE).astype(np.uint8)
+
+
+def decode_difference(codes: Codes) -> Map:
+    """The differences of codes."""
+    roots = (codes.astype(np.float32) - NO_DIFFERENCE) / np.float32(127)
+    return np.asarray(np.copysign(np.square(roots), roots), np.float32)
+
+
+def signed_pyramid(codes: Codes, least: int = 64) -> list[Codes]:
+    """The codes of a difference and their halvings: of four cells the one that differs most."""
+    found = [codes]
+    while max(found[-1].shape) > least:
+        last = found[-1]
+        odd = last.shape[0] % 2, last.shape[1] % 2
+        if any(odd):
+            last = np.pad(last, ((0, odd[0]), (0, odd[1])), constant_values=NO_DIFFERENCE)
+        tall = _farther(last[0::2], last[1::2])
+        found.append(_farther(tall[:, 0::2], tall[:, 1::2]))
+    return found
+
+
+def _farther(one: Codes, other: Codes) -> Codes:
+    high, low = np.maximum(one, other), np.minimum(one, other)
+    # Only one of the two can be the farther: above the middle by more than the other is below it.
+    found: Codes = np.where(high.astype(np.int16) + low >= 2 * NO_DIFFERENCE, high, low)
+    return found
