@@ -20,7 +20,7 @@ class Action:
     where: str = "window"
     slot: str = ""
     menu: str = ""
-    """`Chat`, `Compare`, `Model`, `View`, `Help`; a record with a bar before its menu (`|Chat`) begins a new group; empty: in no menu"""
+    """one of `MENUS`; a record with a bar before its menu (`|Chat`) begins a new group; empty: in no menu"""
     help: str = ""
     more_keys: tuple[str, ...] = ()
 
@@ -82,7 +82,8 @@ TABLE: tuple[Action, ...] = (
     Action("app.quit", "Quit", "Ctrl+Q", "window", "close", "|Help", "Ends the program; everything is saved"),
 )
 
-MENUS = ("Chat", "Compare", "Model", "View", "Help")
+MENUS = ("Chat", "Compare", "Inside", "Train", "Model", "View", "Help")
+"""those that nothing is in are not shown"""
 
 CONTROLS: tuple[tuple[str, str], ...] = (
     ("← →  on a slider", "One step"),
@@ -95,10 +96,8 @@ CONTROLS: tuple[tuple[str, str], ...] = (
 """what the controls do by themselves, for the list of keys"""
 
 
-def page_actions(pages: Iterable[tuple[str, str]]) -> tuple[Action, ...]:
-    """Ctrl+1..9 for the pages, given as (id, title) in the rail's order."""
+def page_actions(pages: Iterable[tuple[str, str, str]]) -> tuple[Action, ...]:
+    """What goes to each page, given as (id, title, key) in the rail's order."""
     return tuple(
-        Action(f"page.{name}", title, f"Ctrl+{number}", "window", f"open:{name}", "View", f"Goes to {title}")
-        for number, (name, title) in enumerate(pages, 1)
-        if number <= 9
+        Action(f"page.{name}", title, key, "window", f"open:{name}", "View", f"Goes to {title}") for name, title, key in pages
     )

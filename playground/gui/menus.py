@@ -60,7 +60,8 @@ class Menus:
 
     def menus(self) -> list[QMenu]:
         """The menus, in the order of the table."""
-        made = {name: QMenu(f"&{name}", self._window) for name in MENUS}
+        used = {record.menu.lstrip("|") for record, _ in self._actions.values()}
+        made = {name: QMenu(f"&{name}", self._window) for name in MENUS if name in used}
         for record, action in self._actions.values():
             name = record.menu.lstrip("|")
             if name in made:

@@ -1,6 +1,6 @@
 """The window: rail, pages, job strip, notices, menus and keys. Knows the session's events only so far as they concern all pages.
 
-A page is one line in `PAGES`; it is made when it is first opened. The first paint shows where things will be, and nothing is imported
+The pages are in `page_table`; each is made when it is first opened. The first paint shows where things will be, and nothing is imported
 for it that can wait (Qt's own enumerations alone take longer than the paint): then `furnish` builds what is always there, and `attach`
 brings the session and the first page.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +17,17 @@ from PySide6.QtCore import QByteArray, QEvent, QTimer, Signal
 from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 
-from playground.errors import PlaygroundError
 from playground.gui import palette
-from playground.gui.preferences import Preferences, is_starter
+from playground.gui.page_table import PAGES, PARTS, Entry, in_rail
+from playground.gui.preferences import Preferences
+from playground.gui.window_models import WindowModels
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
 
     from playground.gui.actions import Action
     from playground.gui.bridge import Bridge
+    from playground.gui.drops import DropSign
     from playground.gui.pages import Desk
     from playground.gui.widgets.notice import Notices
     from playground.paths import Home
@@ -35,44 +36,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A page: where its class is, and how the rail shows it."""
-
-    id: str
-    title: str
-    icon: str
-    place: str
-    foot: bool = False
-    under: str = ""
-    """the page that it is a part of: it is opened from there, and the rail shows that one"""
-
-
-PAGES: tuple[Entry, ...] = (
-    Entry("models", "Models", "boxes", "playground.gui.pages.models:ModelsPage"),
-    Entry("chat", "Chat", "message-square", "playground.gui.pages.chat:ChatPage"),
-    Entry("compare", "Compare", "columns-3", "playground.gui.pages.compare:ComparePage"),
-    Entry("log", "Log", "scroll-text", "playground.gui.pages.log:LogPage"),
-    Entry("settings", "Settings", "settings", "playground.gui.pages.settings:SettingsPage", foot=True),
-)
-"""in the order of the work: get, chat, compare, look inside, train, look back; the settings at the foot"""
-
-PARTS: tuple[Entry, ...] = (
-    Entry("sets", "Many prompts", "table-2", "playground.gui.pages.sets:SetsPage", under="compare"),
-    Entry("beam", "Beam search", "flask-conical", "playground.gui.pages.beam:BeamPage", under="chat"),
-    Entry("builder", "Prompt builder", "list-plus", "playground.gui.pages.builder:BuilderPage", under="chat"),
-)
-"""pages that are opened from another one"""
-
 SMALLEST = (960, 600)
 USUAL = (1280, 800)
-STARTER_PACE = 40.0
-"""Tokens a second: at the starter's own, a story is over before anybody can move a slider."""
 OFFER_MS = 2500
 NOTICE_ACTIONS = {"reload": "Load again", "choose_model": "Choose a model"}
 
 
-class Window(QMainWindow):
+class Window(WindowModels, QMainWindow):
     """`painted` is sent once, after the first paint."""
 
     painted = Signal()
@@ -97,7 +67,7 @@ class Window(QMainWindow):
         self._first_paint = True
         self._closed = False
         self._board: Notices | None = None
-        self._drop_sign: QWidget | None = None
+        self._drop_sign: DropSign | None = None
         self._furnished = False
         self._restore_geometry()
         self._save_timer = QTimer(self)
@@ -128,8 +98,7 @@ class Window(QMainWindow):
         upper = QHBoxLayout()
         upper.setSpacing(0)
         self.rail = Rail()
-        for number, entry in enumerate((each for each in self._entries.values() if not each.under), 1):
-            key = "Ctrl+," if entry.foot else f"Ctrl+{number}"
+        for entry, key in in_rail(self._entries.values()):
             self.rail.add(entry.id, entry.title, entry.icon, key, entry.foot)
         self.rail.chosen.connect(self.open)
         self.rail.menu_wanted.connect(self.show_menu)
@@ -161,7 +130,7 @@ class Window(QMainWindow):
         self.bridge.received.connect(self.handle)
         self._unsubscribe = session.subscribe(self.bridge.push)
         session.set_sampling(self.preferences.sampling)
-        self._set_pace("")
+        self.set_pace("")
         name, arguments = self._wanted
         self.open(name, **arguments)
         if self.preferences.damage:
@@ -172,7 +141,7 @@ class Window(QMainWindow):
         from playground import events
 
         if isinstance(event, events.ModelState):
-            self._model_changed(event)
+            self.model_changed(event)
         elif isinstance(event, events.Notice):
             self._session_notice(event)
         elif isinstance(event, events.StoreReady):
@@ -212,39 +181,6 @@ class Window(QMainWindow):
 
         if self._desk is not None and self.session is not None:
             self._desk.when_done(self.session.left_prompt_sets(), self, offer, lambda error: None)
-
-    def _model_changed(self, state: Any) -> None:
-        from playground.gui.widgets.job_strip import Job
-        from playground.gui.widgets.model_picker import STARTED, ModelPicker, is_folder
-
-        for picker in self.findChildren(ModelPicker):
-            picker.handle(state)
-
-        if state.state == "loading":
-            assert self.session is not None
-            starting = "starting transformers" if is_folder(state.path) and state.fraction < STARTED else ""
-            fraction = -1.0 if starting else state.fraction
-            self.jobs.put(Job("model", f"Loading {state.name}", fraction, starting, cancel=self.session.unload))
-        else:
-            self.jobs.remove("model")
-        if state.state == "ready":
-            self._set_pace(state.path)
-            self.preferences.remember_model("starter" if is_starter(state.path) else state.path)
-            self.jobs.show_summary(_summary(state.info))
-            self.notify("", key="model")
-        elif state.state == "failed":
-            self.jobs.show_summary("")
-            self.notify(state.message, state.hint, "error", "choose_model", "model")
-        elif state.state == "lost":  # the session has a notice for that
-            self.jobs.show_summary("")
-        elif state.state == "none":
-            self.jobs.show_summary("No model is loaded")
-
-    def _set_pace(self, path: str) -> None:
-        """The pace that was chosen; as long as none was, the starter is slowed down to where a person can steer."""
-        assert self.session is not None
-        chosen = float(self.preferences.get("pace"))
-        self.session.set_pace(chosen if chosen >= 0 else STARTER_PACE if is_starter(path) else 0.0)
 
     def _session_notice(self, notice: Any) -> None:
         self.notify(notice.message, notice.hint, notice.level, notice.action, notice.key)
@@ -321,54 +257,6 @@ class Window(QMainWindow):
             self.menus.add(each for each in more() if isinstance(each, Action))
         return made
 
-    # -- models
-
-    def load_model(self, model: str | Path) -> None:
-        """Loads a model with the settings kept for it; what is wrong is told in a notice."""
-        if self.session is None:
-            return
-        try:
-            self.session.load(model, self.preferences.context_for(str(model)))
-        except PlaygroundError as error:
-            self.notify(error.message, error.hint, "error", "choose_model", "model")
-
-    def open_model(self) -> None:
-        """Asks for a GGUF file."""
-        from playground.gui.widgets.model_picker import ask_for_file
-
-        ask_for_file(self, self.preferences, self.load_model)
-
-    def open_model_folder(self) -> None:
-        """Asks for a folder in Hugging Face layout."""
-        from playground.gui.widgets.model_picker import ask_for_folder
-
-        ask_for_folder(self, self.preferences, self.load_model)
-
-    def put_on_adapter(self, path: str) -> None:
-        """Loads the model that is loaded anew, with this adapter on."""
-        from playground.gui.widgets.model_picker import ModelPicker
-
-        self.open("chat")
-        for picker in self.pages["chat"].findChildren(ModelPicker):
-            picker.put_on(path)
-
-    def ask_for_model(self) -> None:
-        self.open("chat")
-        picker = self.findChild(QWidget, "models.picker")
-        if picker is not None and hasattr(picker, "open"):
-            picker.open()
-
-    def reload_model(self) -> None:
-        if self.session is not None:
-            try:
-                self.session.reload()
-            except PlaygroundError as error:
-                self.notify(error.message, error.hint, "error", "choose_model", "model")
-
-    def unload_model(self) -> None:
-        if self.session is not None:
-            self.session.unload()
-
     # -- menus and keys
 
     def target(self, where: str) -> QWidget | None:
@@ -401,7 +289,7 @@ class Window(QMainWindow):
     def _page_actions(self) -> tuple[Action, ...]:
         from playground.gui.actions import page_actions
 
-        return page_actions((entry.id, entry.title) for entry in self._entries.values() if not entry.foot and not entry.under)
+        return page_actions((entry.id, entry.title, key) for entry, key in in_rail(self._entries.values()) if not entry.foot)
 
     def open_settings(self) -> None:
         self.open("settings")
@@ -466,16 +354,24 @@ class Window(QMainWindow):
         painter.end()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if _dropped(event) is not None:
+        from playground.gui.drops import DropSign, dropped
+
+        if dropped(event) is not None:
             event.acceptProposedAction()
-            self._show_drop_sign(True)
+            if self._drop_sign is None:
+                self._drop_sign = DropSign(self.stack)
+            self._drop_sign.appear()
 
     def dragLeaveEvent(self, event: QEvent) -> None:
-        self._show_drop_sign(False)
+        if self._drop_sign is not None:
+            self._drop_sign.hide()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        self._show_drop_sign(False)
-        file = _dropped(event)
+        from playground.gui.drops import dropped, is_adapter
+
+        if self._drop_sign is not None:
+            self._drop_sign.hide()
+        file = dropped(event)
         if file is None:
             return
         event.acceptProposedAction()
@@ -483,26 +379,6 @@ class Window(QMainWindow):
             self.put_on_adapter(str(file))
         else:
             self.load_model(str(file))
-
-    def _show_drop_sign(self, shown: bool) -> None:
-        if self._drop_sign is None:
-            if not shown:
-                return
-            from PySide6.QtCore import Qt
-            from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout
-
-            from playground.gui import theme
-
-            sign = QFrame(self.stack)
-            theme.mark(sign, drop=True)
-            column = QVBoxLayout(sign)
-            label = QLabel("Drop to load this model")
-            theme.mark(label, role="title")
-            column.addWidget(label, 0, Qt.AlignmentFlag.AlignCenter)
-            self._drop_sign = sign
-        self._drop_sign.setGeometry(self.stack.rect().adjusted(16, 16, -16, -16))
-        self._drop_sign.setVisible(shown)
-        self._drop_sign.raise_()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         if not self._closed:
@@ -523,38 +399,3 @@ def _application() -> QApplication:
     app = QApplication.instance()
     assert isinstance(app, QApplication)
     return app
-
-
-def _dropped(event: QDropEvent) -> Path | None:
-    """The model or adapter among what is dropped: a GGUF file, or a folder that has what makes one (or a file of such a folder)."""
-    for url in event.mimeData().urls():
-        if not url.isLocalFile():
-            continue
-        path = Path(url.toLocalFile())
-        if path.suffix.lower() == ".gguf":
-            return path
-        folder = path.parent if path.suffix.lower() in (".json", ".safetensors") else path
-        if (folder / "config.json").is_file() or is_adapter(folder):
-            return folder
-    return None
-
-
-def is_adapter(path: Path) -> bool:
-    """Whether a folder holds an adapter in PEFT layout, and no model."""
-    return (path / "adapter_config.json").is_file() and not (path / "config.json").is_file()
-
-
-def _summary(info: Any) -> str:
-    if info is None:
-        return ""
-    size = f"{info.size / 1e9:.1f} GB" if info.size >= 1e9 else f"{info.size / 1e6:.1f} MB"
-    count = f"{info.parameters / 1e9:.1f} B" if info.parameters >= 1e9 else f"{info.parameters / 1e6:.1f} M"
-    parts = (
-        info.name,
-        info.architecture,
-        f"{count} parameters",
-        info.quantization,
-        size,
-        f"{info.context:,} tokens of context",
-    )
-    return "  ·  ".join(each for each in parts if each)

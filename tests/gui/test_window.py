@@ -23,7 +23,9 @@ from PySide6.QtWidgets import (
 
 from playground import events
 from playground.gui import actions, theme
-from playground.gui.window import PAGES
+from playground.gui.page_table import PAGES, Entry, in_rail
+from playground.gui.preferences import Preferences
+from playground.gui.window import Window
 from playground.params import SamplingSettings
 
 
@@ -42,9 +44,47 @@ def test_pages_are_made_when_they_are_first_opened(window, qtbot) -> None:
     assert not window.findChild(QToolButton, "rail.chat").isChecked()
 
 
+def test_a_page_is_one_entry_in_the_table(dressed, qtbot, home, session, monkeypatch) -> None:
+    """With it come the button in the rail, the key, the line in the menu; the page itself when it is opened."""
+    made = []
+
+    class Garden(QWidget):
+        def __init__(self, desk) -> None:
+            super().__init__()
+            made.append(desk)
+
+        def actions(self):
+            return (actions.Action("garden.dig", "Dig", "Ctrl+Shift+G", "garden", "dig", "Train", "Digs"),)
+
+        def dig(self) -> None:
+            made.append("dug")
+
+    monkeypatch.setattr(sys.modules[__name__], "Garden", Garden, raising=False)
+    first, *others = PAGES
+    window = Window(home, Preferences(home.settings), (first, Entry("garden", "Garden", "sun", f"{__name__}:Garden"), *others))
+    qtbot.addWidget(window)
+    window.furnish()
+    window.attach(session)
+    assert window.findChild(QToolButton, "rail.garden").toolTip() == "Garden (Ctrl+2)"
+    assert window.findChild(QToolButton, "rail.chat").toolTip() == "Chat (Ctrl+3)"
+    assert not made
+    key = window.findChild(QAction, "action.page.garden")
+    assert key.shortcut().toString() == "Ctrl+2"
+    key.trigger()
+    assert made[0].session is session
+    assert window.stack.currentWidget().objectName() == "page.garden"
+    press(window, "garden.dig")
+    assert made[1:] == ["dug"]
+    assert "&Train" in [menu.title() for menu in window.menus.menus()]
+    window.close()
+
+
 def test_the_table_of_actions_is_whole(window) -> None:
     window.open("compare")
-    records = (*actions.TABLE, *actions.page_actions((entry.id, entry.title) for entry in PAGES))
+    records = (
+        *actions.TABLE,
+        *actions.page_actions((entry.id, entry.title, key) for entry, key in in_rail(PAGES) if not entry.foot),
+    )
     keys = [key for record in records for key in (record.key, *record.more_keys) if key]
     assert len(keys) == len(set(keys)), "two actions on one key"
     assert len({record.id for record in records}) == len(records)
