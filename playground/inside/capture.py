@@ -32,7 +32,8 @@ Codes = NDArray[np.uint8]
 class Capture:
     """`layer` and `head` are the model's numbers, as in `header.layers` and `header.heads`; SettingError for others.
 
-    Every map is [tokens, tokens]: row i is what token i looks at. Maps that are given out are shared: they are not to be written to.
+    Every map is [tokens, tokens]: row i is what token i looks at; of a cross attention [the target's tokens, the source's]. Maps that are given
+    out are shared: they are not to be written to.
     Every method may be called from any thread. NotFoundError once the file is gone: it is asked for at every look, although the system would
     keep serving it.
     """
@@ -68,7 +69,10 @@ class Capture:
     # -- pictures
 
     def thumbnails(self) -> Codes:
-        """Codes [layers, heads, side, side]: of every head the maximum of what falls into each cell."""
+        """Codes: of every head the maximum of what falls into each cell.
+
+        [layers, heads, `header.side`, `header.column_side`].
+        """
         self._there()
         return np.array(self._part("thumbs"))
 
@@ -106,7 +110,7 @@ class Capture:
         """The mean of a layer's captured heads."""
 
         def compute() -> Map:
-            total = np.zeros((self.header.length, self.header.length), np.float32)
+            total = np.zeros((self.header.length, self.header.width), np.float32)
             for head in self.header.heads:
                 total += self._fresh(layer, head)
             total /= len(self.header.heads)
@@ -123,7 +127,7 @@ class Capture:
 
     def mean_of_all(self) -> Map:
         """The mean of all captured layers and heads."""
-        total = np.zeros((self.header.length, self.header.length), np.float32)
+        total = np.zeros((self.header.length, self.header.width), np.float32)
         for layer in self.header.layers:
             total += self.mean(layer)
         return total / np.float32(len(self.header.layers))
@@ -157,6 +161,11 @@ class Capture:
 
     def _whole(self, upto: int | None) -> tuple[int, ...]:
         header = self.header
+        if header.part == "cross":
+            raise SettingError(
+                "Rollout follows one text through the layers; cross attention goes from one text to another.",
+                "Look at the encoder or the decoder.",
+            )
         # Layers that are no attention (a hybrid's) are nothing to follow: what counts is that none was left out.
         if len(header.layers) < header.model_layers or len(header.heads) < header.model_heads:
             raise SettingError("Rollout needs all layers and heads, and this capture has some of them.", "Capture all of them.")
@@ -213,7 +222,7 @@ class Capture:
         length = self.header.length
         cells = self._part("maps")[place]
         if not self.header.causal:
-            return np.array(cells).reshape(length, length)
+            return np.array(cells).reshape(length, self.header.width)
         found = np.zeros((length, length), cells.dtype)
         found[np.tri(length, dtype=bool)] = cells
         return found
@@ -224,11 +233,11 @@ class Capture:
         first_, cap, last = (float(each) for each in self._part("rules")[layer_at])
         sink = float(self._part("sinks")[layer_at, head])
         keys = np.ascontiguousarray(self._part("keys")[layer_at, :, self.header.group(head)], np.float32)
-        found = np.zeros((end - first, self.header.length), np.float32)
+        found = np.zeros((end - first, self.header.width), np.float32)
         for start in range(first, end, ROWS):
             stop = min(end, start + ROWS)
             queries = np.ascontiguousarray(self._part("queries")[layer_at, start:stop, head_at], np.float32)
-            seen = stop if self.header.causal else self.header.length
+            seen = stop if self.header.causal else self.header.width
             found[start - first : stop - first, :seen] = recompute.weights(
                 queries,
                 keys[:seen],
@@ -240,13 +249,13 @@ class Capture:
 
 
 def export(capture: Capture, target: Path, layers: tuple[int, ...] = (), heads: tuple[int, ...] = ()) -> tuple[int, ...]:
-    """Writes weights as a `.npy` file, float32 [layers, heads, tokens, tokens], beside its name and renamed when whole. Returns the shape.
+    """Writes weights as a `.npy` file, float32 [layers, heads, rows, columns], beside its name and renamed when whole. Returns the shape.
 
     None of `layers` or `heads`: all that were captured. OSError where the disk will not.
     """
     header = capture.header
     layers, heads = layers or header.layers, heads or header.heads
-    shape = (len(layers), len(heads), header.length, header.length)
+    shape = (len(layers), len(heads), header.length, header.width)
     part = target.with_name(target.name + ".part")
     try:
         with part.open("wb") as file:

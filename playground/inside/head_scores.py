@@ -16,7 +16,8 @@ uniform      how evenly a row is spread: mean over rows of the entropy -sum A ln
              1 is uniform, 0 a single token. Entropy of heads: Clark et al. 2019, What Does BERT Look At? (arXiv 1906.04341).
 
 A score that no row of the text has a say in is NaN. In sight are the tokens up to i, or all of them in an encoder; a window that hides some
-more of them counts as weight 0 there.
+more of them counts as weight 0 there. Of a cross attention, whose rows and columns are two texts, only `sink` and `uniform` mean anything; the
+other scores are NaN.
 """
 
 from __future__ import annotations
@@ -37,17 +38,23 @@ _PART = 1 << 20
 class HeadScores:
     """Adds up the rows of all heads of a layer. The order of calls does not matter; every row once."""
 
-    def __init__(self, tokens: Sequence[int], heads: int, causal: bool) -> None:
-        self._causal = causal
+    def __init__(self, tokens: Sequence[int], heads: int, causal: bool, cross: bool = False) -> None:
+        """`tokens` of the rows. `cross`: the columns are another text's."""
+        self._causal, self._cross = causal, cross
         self._sums = np.zeros((heads, len(NAMES)))
         self._rows = np.zeros(len(NAMES))
-        self._pairs = {2: _pairs(tokens, 1), 3: _pairs(tokens, 0)}
+        self._pairs = {} if cross else {2: _pairs(tokens, 1), 3: _pairs(tokens, 0)}
 
     def add(self, start: int, weights: NDArray[np.float32]) -> None:
-        """Rows `start` and following: weights of shape [heads, rows, tokens]."""
+        """Rows `start` and following: weights of shape [heads, rows, columns]."""
         _, count, length = weights.shape
         rows = np.arange(start, start + count)
         seen = rows + 1 if self._causal else np.full(count, length)
+        if self._cross:
+            if length > 1:
+                self._add(1, weights[:, :, 0], count)
+                self._add_entropy(seen, weights)
+            return
         at = np.flatnonzero(rows >= 1)
         self._add(0, weights[:, at, rows[at] - 1], len(at))
         self._add(1, weights[:, at, 0], len(at))

@@ -15,6 +15,9 @@ and its scores (`head_scores`). The weights themselves are, by `Header.encoding`
                  head is computed again when it is looked at (`recompute`)
 
 u8 and f32 keep the triangle below the diagonal only where nothing can look ahead (`causal`): row i has i + 1 cells, rows one behind the other.
+
+Of a model that reads one text and writes another there is a file for each part of its attention: the encoder's (bidirectional), the decoder's
+(causal), and the cross attention, whose rows are the target's tokens and whose columns the source's. Files made before there were parts open as ever.
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ SINGLE = 512 << 20
 """bytes up to which queries and keys are kept as float32, beyond it as float16"""
 
 ENCODINGS = ("u8", "f32", "qk32", "qk16")
+PARTS = ("encoder", "decoder", "cross")
 
 
 @dataclass(frozen=True)
@@ -81,16 +85,40 @@ class Header:
     left_out: tuple[str, ...] = ()
     """sentences on what is not in the file, or not as exact as one would think"""
     score_names: tuple[str, ...] = field(default=NAMES)
+    part: str = ""
+    """of a model that reads one text and writes another: which of `PARTS`; empty for others"""
+    columns: tuple[Token, ...] = ()
+    """of the cross attention: the source's tokens, which those of the target look at"""
+
+    @property
+    def kind(self) -> str:
+        """causal, bidirectional or cross"""
+        return "cross" if self.part == "cross" else "causal" if self.causal else "bidirectional"
 
     @property
     def length(self) -> int:
-        """Tokens of the text"""
+        """Tokens of the text: rows of a map"""
         return len(self.tokens)
 
     @property
+    def column_tokens(self) -> tuple[Token, ...]:
+        """What is looked at: the same tokens but in cross attention"""
+        return self.columns or self.tokens
+
+    @property
+    def width(self) -> int:
+        """Columns of a map"""
+        return len(self.column_tokens)
+
+    @property
     def side(self) -> int:
-        """Cells along a thumbnail's side"""
+        """Cells along a thumbnail's rows"""
         return min(THUMB, self.length)
+
+    @property
+    def column_side(self) -> int:
+        """Cells along a thumbnail's columns"""
+        return min(THUMB, self.width)
 
     @property
     def recomputed(self) -> bool:
@@ -126,9 +154,9 @@ class Layout:
 
 def layout(header: Header, start: int) -> Layout:
     """The arrays of a file whose header ends at byte `start`."""
-    L, H, T, S = len(header.layers), len(header.heads), header.length, header.side
+    L, H, T, C = len(header.layers), len(header.heads), header.length, header.width
     shapes: dict[str, tuple[str, tuple[int, ...]]] = {
-        "thumbs": ("|u1", (L, H, S, S)),
+        "thumbs": ("|u1", (L, H, header.side, header.column_side)),
         "scores": ("<f4", (L, H, len(header.score_names))),
     }
     if header.recomputed:
@@ -138,10 +166,10 @@ def layout(header: Header, start: int) -> Layout:
             "sinks": ("<f4", (L, header.model_heads)),
             "bounds": ("<i4", (L, T, 2)),
             "queries": (kind, (L, T, H, header.head_width)),
-            "keys": (kind, (L, T, header.kv_heads, header.head_width)),
+            "keys": (kind, (L, C, header.kv_heads, header.head_width)),
         }
     else:
-        cells = T * (T + 1) // 2 if header.causal else T * T
+        cells = T * (T + 1) // 2 if header.causal else T * C
         shapes["maps"] = ("|u1" if header.encoding == "u8" else "<f4", (L, H, cells))
     found, at = {}, start
     for name, (dtype, shape) in shapes.items():
@@ -153,7 +181,10 @@ def layout(header: Header, start: int) -> Layout:
 
 def encoded(header: Header) -> bytes:
     """The file up to its arrays."""
-    data = json.dumps(asdict(header), ensure_ascii=False).encode("utf-8", "replace")
+    fields_of = asdict(header)
+    if not header.part:  # as files were before there were parts
+        del fields_of["part"], fields_of["columns"]
+    data = json.dumps(fields_of, ensure_ascii=False).encode("utf-8", "replace")
     return MAGIC + len(data).to_bytes(8, "little") + data
 
 
@@ -175,11 +206,15 @@ def read_header(file: BinaryIO, path: Path) -> tuple[Header, Layout]:
 
 
 def _header(data: dict[str, Any]) -> Header:
+    data = {"part": "", "columns": []} | data
     if data.keys() != {each.name for each in fields(Header)} or data["encoding"] not in ENCODINGS:
         raise ValueError("fields")
-    tokens = tuple(Token(**each) for each in data["tokens"])
     lists = {name: tuple(data[name]) for name in ("layers", "heads", "left_out", "score_names")}
-    return Header(**data | lists | {"tokens": tokens})
+    tokens, columns = (tuple(Token(**each) for each in data[name]) for name in ("tokens", "columns"))
+    found = Header(**data | lists | {"tokens": tokens, "columns": columns})
+    if found.part not in ("", *PARTS) or (found.part == "cross") != bool(columns) or (columns and found.causal):
+        raise ValueError("part")
+    return found
 
 
 def open_header(path: Path) -> tuple[Header, Layout]:

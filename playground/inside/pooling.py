@@ -34,17 +34,21 @@ def thumb_edges(length: int, side: int) -> NDArray[np.int64]:
 
 
 def pool_rows(codes: Codes, start: int, length: int, into: Codes) -> None:
-    """Takes rows `start` and following of maps [heads, rows, length] into thumbnails [heads, side, side], which hold maxima."""
+    """Takes rows `start` and following of maps [heads, rows, columns] into thumbnails [heads, side, column side], which hold maxima.
+
+    `length`: rows of the whole map.
+    """
     side = into.shape[1]
     edges = thumb_edges(length, side)
+    across = thumb_edges(codes.shape[2], into.shape[2])
     end = start + codes.shape[1]
     first = int(np.searchsorted(edges, start, "right")) - 1
     last = int(np.searchsorted(edges, end - 1, "right")) - 1
     for cell in range(first, last + 1):
         low = max(start, int(edges[cell])) - start
         high = (min(end, int(edges[cell + 1])) if cell + 1 < side else end) - start
-        row = codes[:, low:high].max(axis=1)  # [heads, length]
-        np.maximum(into[:, cell], np.maximum.reduceat(row, edges, axis=1), out=into[:, cell])
+        row = codes[:, low:high].max(axis=1)  # [heads, columns]
+        np.maximum(into[:, cell], np.maximum.reduceat(row, across, axis=1), out=into[:, cell])
 
 
 def halved(codes: Codes) -> Codes:

@@ -43,9 +43,10 @@ class Writer:
         self._all_heads = self._heads == list(range(header.model_heads))
         start = encoded(header)
         self._layout = layout(header, len(start))
-        self._thumbs = [np.zeros((len(self._heads), header.side, header.side), np.uint8) for _ in header.layers]
+        self._thumbs = [np.zeros((len(self._heads), header.side, header.column_side), np.uint8) for _ in header.layers]
         ids = [each.id for each in header.tokens]
-        self._scores = [HeadScores(ids, len(self._heads), header.causal) for _ in header.layers]
+        cross = header.part == "cross"
+        self._scores = [HeadScores(ids, len(self._heads), header.causal, cross) for _ in header.layers]
         self._rules: dict[int, tuple[recompute.Rule, Floats | None]] = {}
         self._done = np.zeros(len(header.layers), np.int64)
         """rows of each layer that have come"""
@@ -61,7 +62,7 @@ class Writer:
     # -- what comes from the engine
 
     def rows(self, layer: int, start: int, weights: Floats) -> None:
-        """Post-softmax rows `start` and following of all heads of the model: [heads, rows, tokens].
+        """Post-softmax rows `start` and following of all heads of the model: [heads, rows, columns].
 
         ModelFileError where they are no numbers, DataError where queries and keys do not explain them, NotCausal.
         """
@@ -84,7 +85,10 @@ class Writer:
         self._done[layer] += count
 
     def queries_and_keys(self, layer: int, start: int, queries: Any, keys: Any) -> None:
-        """Of tokens `start` and following: [tokens, heads of the model, width] and [tokens, groups, width], after the rotation of positions."""
+        """Of tokens `start` and following: [tokens, heads of the model, width] and [tokens, groups, width], after the rotation of positions.
+
+        In cross attention keys are of the source's tokens, all of them at once.
+        """
         queries = queries if self._all_heads else queries[:, self._heads]
         for name, values in (("queries", queries), ("keys", keys)):
             with np.errstate(over="ignore"):
@@ -104,7 +108,7 @@ class Writer:
         self._put("sinks", (layer,), none if found is None else found.astype("<f4"))
 
     def bounds(self, layer: int, start: int, seen: NDArray[np.bool_]) -> None:
-        """Which tokens rows `start` and following see: [rows, tokens]. DataError for a mask with gaps."""
+        """Which tokens rows `start` and following see: [rows, columns]. DataError for a mask with gaps."""
         found = recompute.bounds_of(seen)
         if found is None:
             raise cannot_recompute("its mask hides tokens in between")
@@ -138,7 +142,7 @@ class Writer:
     # -- inside
 
     def _keep(self, layer: int, start: int, values: NDArray[Any]) -> None:
-        count, length = values.shape[1], self.header.length
+        count, length = values.shape[1], self.header.width
         first = start * length
         if self.header.causal:
             inside = np.arange(length) <= np.arange(start, start + count)[:, None]
@@ -153,7 +157,7 @@ class Writer:
         """Whether a row computed again from the file is what the engine computed: whatever else it does with attention shows here."""
         rule, sinks = self._rules[layer]
         queries = self._get("queries", (layer, row), 1)[0]
-        keys = self._get("keys", (layer,), row + 1 if self.header.causal else self.header.length)
+        keys = self._get("keys", (layer,), row + 1 if self.header.causal else self.header.width)
         bounds = self._get("bounds", (layer, row), 1)
         for place, head in enumerate(self._heads):
             sink = None if sinks is None else float(sinks[head])

@@ -307,3 +307,51 @@ def test_what_does_not_fit_is_refused_with_its_size(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"would take 1,048,576\.0 GiB on the disk"):
         store.refuse_too_large(tmp_path / "not" / "yet" / "a", 1 << 50, 1 << 62)
     assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["u8", "f32", "qk32"])
+def test_a_cross_attention_has_two_texts(tmp_path: Path, encoding: str) -> None:
+    """Rows are the target's tokens, columns the source's: 90 rows of 130, thumbnails of 64 x 64, and none of the scores that compare places."""
+    rows, columns = 90, 130
+    rng = np.random.default_rng(3)
+    q = rng.normal(size=(LAYERS, rows, HEADS, WIDTH)).astype(np.float32)
+    k = rng.normal(size=(LAYERS, columns, KV, WIDTH)).astype(np.float32)
+    logits = np.einsum("lqhd,lkhd->lhqk", q, np.repeat(k, HEADS // KV, axis=2)) * 0.7
+    exps = np.exp(logits - logits.max(-1, keepdims=True))
+    maps = (exps / exps.sum(-1, keepdims=True)).astype(np.float32)
+    source = tuple(Token(place, f"s{place}") for place in range(columns))
+    about = header(rows, encoding, causal=False, part="cross", columns=source)
+    writer = Writer(tmp_path / "a.attention", about)
+    for place in range(LAYERS):
+        if about.recomputed:
+            writer.queries_and_keys(place, 0, q[place], k[place])
+            writer.bounds(place, 0, np.ones((rows, columns), bool))
+            writer.rule(place, Rule(0.7))
+        for start in range(0, rows, 40):
+            writer.rows(place, start, maps[place, :, start : start + 40])
+    writer.finish()
+    found = Capture(tmp_path / "a.attention")
+    assert found.header == about and found.header.kind == "cross" and found.header.column_tokens == source
+    tolerance = 0.004 if encoding == "u8" else 2e-6
+    for layer, head in itertools.product(range(LAYERS), range(HEADS)):
+        assert found.map(layer, head).shape == (rows, columns)
+        assert np.abs(found.map(layer, head) - maps[layer, head]).max() <= tolerance
+        assert np.abs(found.row(layer, head, 71) - maps[layer, head, 71]).max() <= tolerance
+    assert np.abs(found.mean_of_all() - maps.mean((0, 1))).max() <= tolerance
+    thumbs = found.thumbnails()
+    assert thumbs.shape == (LAYERS, HEADS, 64, 64)
+    assert (thumbs.max((2, 3)) == pooling.encode(maps).max((2, 3))).all()
+    assert found.score("sink")[1, 2] == pytest.approx(float(maps[1, 2, :, 0].mean()), abs=1e-6)
+    assert np.isnan(found.score("induction")).all() and np.isfinite(found.score("uniform")).all()
+    with pytest.raises(SettingError, match="one text to another"):
+        found.rollout()
+
+
+def test_files_made_before_there_were_parts_open(tmp_path: Path) -> None:
+    """Their header has neither `part` nor `columns`; that of a model with one text still has none."""
+    about = header(20, "u8")
+    written(tmp_path / "a.attention", about)
+    data = (tmp_path / "a.attention").read_bytes()
+    assert b'"part"' not in data and b'"columns"' not in data
+    assert Capture(tmp_path / "a.attention").header.kind == "causal"
+    assert header(20, "u8", causal=False).kind == "bidirectional"
