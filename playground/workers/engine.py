@@ -38,11 +38,11 @@ from playground.protocol import (
     Tokenize,
     Tokenized,
 )
+from playground.template import render
 from playground.workers import attention, beam
 from playground.workers.base import Link
 from playground.workers.decode_loop import Decoder, Run
 from playground.workers.sequence import Vocabulary
-from playground.workers.template import render
 from playground.workers.text import token_texts
 from playground.workers.token_stats import Row
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 import ctypes
 import datetime
 import json
+import secrets
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import jinja2
+from jinja2 import nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -28,12 +31,15 @@ PLAIN = (
     "{% if message.role == 'system' %}{{ message.content }}\n\n"
     "{% else %}{{ message.role | capitalize }}: {{ message.content }}\n{% endif %}"
     "{% endfor %}"
-    "Assistant:"
+    "{% if add_generation_prompt %}Assistant:{% endif %}"
 )
 
 MAX_CHARACTERS = 16_000_000
 MAX_SECONDS = 5.0
 _MAX_BYTES = 1 << 30
+_NONCE = secrets.token_hex(8)
+MARK_BEGIN, MARK_END = f"\ue000{_NONCE}(", f"\ue000{_NONCE})"
+"""what stands around the words of a `{% generation %}` block in a marked rendering: nothing that a text could hold"""
 
 
 class _Refused(Exception):
@@ -45,13 +51,18 @@ class _OutOfTime(BaseException):
 
 
 class _GenerationTag(Extension):
-    """`{% generation %}` marks the assistant's words for training; here its body is simply rendered."""
+    """`{% generation %}` marks the assistant's words for training: its body is rendered, between the marks where they are wanted."""
 
     tags = {"generation"}
 
     def parse(self, parser: Any) -> Any:
         next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return [_mark("generation_begin"), *body, _mark("generation_end")]
+
+
+def _mark(name: str) -> nodes.Output:
+    return nodes.Output([nodes.Name(name, "load")])
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
@@ -71,6 +82,15 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
 
+@dataclass(frozen=True)
+class Job:
+    """One rendering: the messages, whether the template is asked to open the next reply, whether its generation blocks are marked."""
+
+    messages: tuple[ChatMessage, ...]
+    open_reply: bool = True
+    marked: bool = False
+
+
 def render(
     template: str | None, messages: Sequence[ChatMessage], bos: str = "", eos: str = "", max_seconds: float = MAX_SECONDS
 ) -> str:
@@ -78,24 +98,39 @@ def render(
 
     A system message that the template refuses or leaves out is put in front of the first user message.
     """
+    return render_all(template, [Job(tuple(messages))], bos, eos, max_seconds=max_seconds)[0]
+
+
+def render_all(
+    template: str | None,
+    jobs: Sequence[Job],
+    bos: str = "",
+    eos: str = "",
+    now: datetime.datetime | None = None,
+    max_seconds: float = MAX_SECONDS,
+) -> list[str]:
+    """Several renderings of one conversation (whole, in part, with words exchanged), all in the same way; TemplateError as `render`.
+
+    A system message that the template refuses, or leaves out of the first, is put in front of the first user message in all of them.
+    `now`: what `strftime_now` says, for texts that must be the same tomorrow.
+    """
     source = PLAIN if template is None else template
     try:
-        text = _render(source, messages, bos, eos, max_seconds)
+        texts = _render(source, jobs, bos, eos, now, max_seconds)
     except _Refused as error:
-        folded = fold_system(messages)
-        if folded is None:
+        if not any(fold_system(each.messages) for each in jobs):
             raise TemplateError(f"The model's chat template refuses this conversation: {error}.", _HINT) from None
         try:
-            return _render(source, folded, bos, eos, max_seconds)
+            return _render(source, _folded(jobs), bos, eos, now, max_seconds)
         except _Refused as again:
             raise TemplateError(f"The model's chat template refuses this conversation: {again}.", _HINT) from None
-    system = next((each.content.strip() for each in messages if each.role == "system"), "")
-    if system and system not in text and (folded := fold_system(messages)) is not None:
+    system = next((each.content.strip() for each in jobs[0].messages if each.role == "system"), "")
+    if system and system not in texts[0] and fold_system(jobs[0].messages) is not None:
         try:
-            return _render(source, folded, bos, eos, max_seconds)
+            return _render(source, _folded(jobs), bos, eos, now, max_seconds)
         except _Refused:
-            return text
-    return text
+            return texts
+    return texts
 
 
 _HINT = "Change the order of the messages, or remove the system prompt."
@@ -112,40 +147,65 @@ def fold_system(messages: Sequence[ChatMessage]) -> list[ChatMessage] | None:
     return others
 
 
+def _folded(jobs: Sequence[Job]) -> list[Job]:
+    return [replace(each, messages=tuple(fold_system(each.messages) or each.messages)) for each in jobs]
+
+
 @lru_cache(maxsize=8)
 def _compiled(source: str) -> jinja2.Template:
     environment = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _GenerationTag])
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _refuse
-    environment.globals["strftime_now"] = lambda form: datetime.datetime.now().strftime(form)
     return environment.from_string(source)
 
 
-def _render(source: str, messages: Sequence[ChatMessage], bos: str, eos: str, max_seconds: float) -> str:
-    values = {
-        "messages": [{"role": each.role, "content": each.content} for each in messages],
-        "add_generation_prompt": True,
+def _render(
+    source: str, jobs: Sequence[Job], bos: str, eos: str, now: datetime.datetime | None, max_seconds: float
+) -> list[str]:
+    """All jobs on one thread under one guard: a guard for each would take longer than the rendering."""
+
+    def work() -> list[str]:
+        template, texts, length = _compiled(source), [], 0
+        for job in jobs:
+            parts = []
+            for part in template.generate(_values(job, bos, eos, now)):
+                length += len(part)
+                if length > MAX_CHARACTERS:
+                    raise OverflowError("its output is too long")
+                parts.append(part)
+            texts.append("".join(parts))
+        return texts
+
+    return _guarded(work, max_seconds)
+
+
+def _values(job: Job, bos: str, eos: str, now: datetime.datetime | None) -> dict[str, Any]:
+    return {
+        "messages": [{"role": each.role, "content": each.content} for each in job.messages],
+        "add_generation_prompt": job.open_reply,
         "bos_token": bos,
         "eos_token": eos,
         "tools": None,
         "documents": None,
+        "generation_begin": MARK_BEGIN if job.marked else "",
+        "generation_end": MARK_END if job.marked else "",
+        "strftime_now": lambda form: (now or datetime.datetime.now()).strftime(form),
     }
+
+
+def _guarded(work: Callable[[], list[str]], max_seconds: float) -> list[str]:
+    """What `work` gives, within bounds of time and memory. TemplateError, or _Refused."""
     result: list[str] = []
     problem: list[BaseException] = []
 
-    def work() -> None:
+    def guarded() -> None:
         try:
-            length = 0
-            for part in _compiled(source).generate(values):
-                length += len(part)
-                if length > MAX_CHARACTERS:
-                    raise OverflowError("its output is too long")
-                result.append(part)
+            result.extend(work())
         except BaseException as error:
             problem.append(error)
 
     with _bounded_memory():
-        thread = threading.Thread(target=work, name="template", daemon=True)
+        thread = threading.Thread(target=guarded, name="template", daemon=True)
         thread.start()
         thread.join(max_seconds)
         if thread.is_alive():
@@ -154,7 +214,7 @@ def _render(source: str, messages: Sequence[ChatMessage], bos: str, eos: str, ma
             problem.append(_OutOfTime())
     if problem:
         raise _explained(problem[0])
-    return "".join(result)
+    return result
 
 
 def _explained(error: BaseException) -> Exception:

@@ -6,7 +6,7 @@ import pytest
 
 from playground.errors import TemplateError
 from playground.protocol import ChatMessage
-from playground.workers.template import fold_system, render
+from playground.template import fold_system, render
 
 SYSTEM, HELLO = ChatMessage("system", "Be brief."), ChatMessage("user", "Hello <b>")
 CHATML = (
