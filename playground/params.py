@@ -125,7 +125,7 @@ def _of_kind(known: Setting, value: Any) -> Any:
         raise SettingError(f"'{value}' is not a value for {known.name}.", known.help) from None
 
 
-def _check(value: Any) -> None:
+def check(value: Any) -> None:
     """Refuses a field out of its range or of the wrong type, by name."""
     for known in settings_of(type(value)):
         item = getattr(value, known.name)
@@ -276,7 +276,7 @@ class SamplingSettings:
     )
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
         if sorted(self.stages) != sorted(STAGES):
             raise SettingError("stages must name every stage once.", f"They are: {', '.join(STAGES)}.")
         if any(not isinstance(text, str) or not text for text in self.stop):
@@ -342,7 +342,7 @@ class BeamSettings:
     )
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
 
 
 KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
@@ -425,7 +425,7 @@ class ContextSettings:
     )
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
         if self.ubatch > self.batch:
             raise SettingError(f"ubatch = {self.ubatch} is larger than batch = {self.batch}.", "Lower ubatch or raise batch.")
         if self.kv_type_v not in ("f32", "f16", "bf16") and self.flash_attention == "off":
