@@ -121,7 +121,7 @@ def encode_difference(values: Map) -> Codes:
     """Codes of differences from -1 to 1: 128 + round(127 * sign * sqrt(amount)); the largest error is 0.008."""
     roots = np.sqrt(np.abs(values), dtype=np.float32)
     np.copysign(roots, values, out=roots)
-    return np.rint(np.clip(roots, -1, 1) * 127 + NO_DIFFERENCE).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(roots, -1, 1) * 127 + NO_DIFFERENCE), np.uint8)
 
 
 def decode_difference(codes: Codes) -> Map:
@@ -146,5 +146,4 @@ def signed_pyramid(codes: Codes, least: int = 64) -> list[Codes]:
 def _farther(one: Codes, other: Codes) -> Codes:
     high, low = np.maximum(one, other), np.minimum(one, other)
     # Only one of the two can be the farther: above the middle by more than the other is below it.
-    found: Codes = np.where(high.astype(np.int16) + low >= 2 * NO_DIFFERENCE, high, low)
-    return found
+    return np.asarray(np.where(high.astype(np.int16) + low >= 2 * NO_DIFFERENCE, high, low), np.uint8)
