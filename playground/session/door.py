@@ -7,221 +7,35 @@ or the listener was told that it could not be.
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from playground import events, protocol
 from playground.errors import NotFoundError, PlaygroundError
 from playground.history import export
-from playground.history.recorder import StoreTrouble
 from playground.history.records import Chat, FitRow, GenerationRow, SearchHit, SessionRow, TokenRow, new_id
 from playground.history.store import Store
 from playground.params import ContextSettings, SamplingSettings
 from playground.paths import Home, existing, starter
 from playground.session import replay
-from playground.session.engine import EngineHost
-from playground.session.ledger import Ledger, Listener
-from playground.session.measuring import Measuring
-from playground.session.replies import Replies, change, put
+from playground.session.parts import Parts
+from playground.session.replies import change, put
 from playground.session.reply_tokens import reply_tokens
 from playground.session.tree import Tree, title_of
 
 if TYPE_CHECKING:
-    from playground.session.beams import BeamSearches
-    from playground.session.compare import Comparisons
     from playground.session.drafts import Drafts
-    from playground.session.inside import Inside
-    from playground.session.lab import Lab
-    from playground.session.prompt_sets import PromptSets
-    from playground.session.shelf import Shelf
-    from playground.session.workshop import Workshop
-
-log = logging.getLogger(__name__)
-
-KEPT_S = 30 * 24 * 3600
-"""how long a chat that was thrown away can be taken back, in seconds"""
 
 
-class Session:
+class Session(Parts):
     """The program without a face. Cheap to make; `start` does the work, `close` ends it."""
 
     def __init__(self, home: Home) -> None:
-        self.home = home
-        self._lock = threading.RLock()
-        self._ledger = Ledger()
-        self._measuring = Measuring(self._ledger)
-        self._engine = EngineHost(
-            self._model_changed, self._measuring.hashed, self._measuring.known_hash, self._measuring.memory_used
-        )
-        self._replies = Replies(self._lock, self._ledger, self._engine, self._measuring)
-        self._side = ThreadPoolExecutor(1, thread_name_prefix="session-side")
-        self._trees: dict[str, Tree] = {}
+        super().__init__(home)
         self._last_load: tuple[Path, ContextSettings, str] | None = None
-        self._compare: Comparisons | None = None
-        self._prompt_sets: PromptSets | None = None
-        self._beams: BeamSearches | None = None
-        self._lab: Lab | None = None
-        self._inside: Inside | None = None
-        self._shelf: Shelf | None = None
-        self._workshop: Workshop | None = None
-        self._measured = ""
-        self._closed = False
-
-    # -- life
-
-    def start(self) -> None:
-        """Opens the database on its own thread; `StoreReady` follows."""
-
-        def first(store: Store) -> None:
-            store.mark_interrupted()
-            store.purge_deleted(time.time() - KEPT_S)
-
-        self._ledger.start(self.home.database, first)
-
-    def close(self) -> bool:
-        """Stops what runs, writes what is pending, ends the workers. Returns within a few seconds, whatever hangs.
-
-        False if something that was said could not be written.
-        """
-        if self._closed:
-            return True
-        self._closed = True
-        running = self._replies.running
-        if self._prompt_sets is not None:
-            self._prompt_sets.pause(wait_s=2.0)
-        if self._beams is not None:
-            self._beams.close()
-        self._measuring.close()
-        if self._lab is not None:
-            self._lab.close()
-        if self._inside is not None:
-            self._inside.close()
-        if self._shelf is not None:
-            self._shelf.close()
-        if self._workshop is not None:
-            self._workshop.close()
-        self._engine.close()
-        if running is not None:
-            running.interrupt()
-        if self._compare is not None:
-            self._compare.close()
-        self._side.shutdown(wait=False, cancel_futures=True)
-        return self._ledger.close()
-
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Calls `listener` with every event from now on; the returned function ends that."""
-        return self._ledger.subscribe(listener)
-
-    @property
-    def storage_trouble(self) -> StoreTrouble | None:
-        """Why nothing is being saved; None while all is well."""
-        return self._ledger.trouble
-
-    @property
-    def shelf(self) -> Shelf:
-        """Models on this computer and on the hub, downloads, estimates. Made when it is first wanted."""
-        with self._lock:
-            if self._shelf is None:
-                from playground.session.shelf import Shelf  # reads headers and asks the hub: not at the window's start
-
-                self._shelf = Shelf(self.home, self._ledger.tell_now, self.fits)
-            return self._shelf
-
-    @property
-    def compare(self) -> Comparisons:
-        """One prompt under several settings at once. Made when it is first wanted."""
-        with self._lock:
-            if self._compare is None:
-                from playground.session.compare import Comparisons
-                from playground.session.guests import Guests
-
-                guests = Guests(self._measuring.hashed, self._measuring.known_hash)
-                self._compare = Comparisons(
-                    self._lock, self._ledger, self._engine, guests, self._replies, self._trees, self._with_tree
-                )
-            return self._compare
-
-    @property
-    def prompt_sets(self) -> PromptSets:
-        """Many prompts through the columns of a comparison, in the background. Made when it is first wanted."""
-        with self._lock:
-            if self._prompt_sets is None:
-                from playground.session.prompt_sets import PromptSets
-
-                self._prompt_sets = PromptSets(self._ledger, self._engine, self.compare)
-            return self._prompt_sets
-
-    @property
-    def lab(self) -> Lab:
-        """What comes next, and what the model thinks of a text. Made when it is first wanted."""
-        with self._lock:
-            if self._lab is None:
-                from playground.session.lab import Lab
-
-                self._lab = Lab(self._lock, self._ledger, self._engine, self._replies, self._with_tree)
-            return self._lab
-
-    @property
-    def inside(self) -> Inside:
-        """Captures of attention. Made when it is first wanted."""
-        with self._lock:
-            if self._inside is None:
-                from playground.session.guests import Guests
-                from playground.session.inside import Inside  # numpy, and files that are mapped: not at the window's start
-
-                guests = Guests(self._measuring.hashed, self._measuring.known_hash)
-                _ = self.lab  # first: each puts its own way of giving way to a reply behind the other's
-                self._inside = Inside(self._lock, self._ledger, self._engine, guests, self._replies, self.home)
-            return self._inside
-
-    def left_prompt_sets(self) -> Future[list[tuple[SessionRow, int, int]]]:
-        """As `prompt_sets.unfinished`, for the window's start: what that needs is imported only if there is a set, and not on this thread."""
-
-        def read(store: Store) -> list[tuple[SessionRow, int, int]]:
-            if not store.sessions(kind="prompts"):
-                return []
-            from playground.session.prompt_sets import unfinished
-
-            return unfinished(store)
-
-        return self._ledger.read(read)
-
-    @property
-    def beams(self) -> BeamSearches:
-        """Beam searches with their trees. Made when it is first wanted."""
-        with self._lock:
-            if self._beams is None:
-                from playground.session.beams import BeamSearches
-
-                self._beams = BeamSearches(self._ledger, self._engine, self._replies)
-            return self._beams
-
-    @property
-    def drafts(self) -> Drafts:
-        """Prompts in the making."""
-        from playground.session.drafts import Drafts
-
-        return Drafts(self._ledger, self.new_chat, self._with_tree)
-
-    @property
-    def workshop(self) -> Workshop:
-        """Models made of models: quantizing, converting, merging, reports. Made when it is first wanted."""
-        with self._lock:
-            if self._workshop is None:
-                from playground.session.quality import Remembered
-                from playground.session.workshop import Workshop  # reads headers: not at the window's start
-
-                self._workshop = Workshop(self.home, self._ledger.tell_now, self._model_made, Remembered(self._ledger))
-            return self._workshop
-
-    def _model_made(self) -> None:
-        if self._shelf is not None:
-            self._shelf.refresh()
 
     # -- model
 
@@ -411,6 +225,25 @@ class Session:
 
     # -- reading
 
+    @property
+    def drafts(self) -> Drafts:
+        """Prompts in the making."""
+        from playground.session.drafts import Drafts
+
+        return Drafts(self._ledger, self.new_chat, self._with_tree)
+
+    def left_prompt_sets(self) -> Future[list[tuple[SessionRow, int, int]]]:
+        """As `prompt_sets.unfinished`, for the window's start: what that needs is imported only if there is a set, and not on this thread."""
+
+        def read(store: Store) -> list[tuple[SessionRow, int, int]]:
+            if not store.sessions(kind="prompts"):
+                return []
+            from playground.session.prompt_sets import unfinished
+
+            return unfinished(store)
+
+        return self._ledger.read(read)
+
     def chats(self) -> Future[list[SessionRow]]:
         """All chats, the last used first."""
         return self._ledger.read(lambda store: store.sessions())
@@ -459,53 +292,3 @@ class Session:
             return replay.replay(one, group, self._engine, on_progress or (lambda fraction: None))
 
         return self._side.submit(work)
-
-    # -- what the engine says
-
-    def _model_changed(self, state: events.ModelState) -> None:
-        self._ledger.tell_now(state)
-        if state.state == "loading":
-            self._measured = ""
-        if state.state == "ready":
-            self._ledger.tell_now(events.Notice("info", "", key="engine"))
-            if state.info is not None and state.info.path != self._measured:
-                self._measured = state.info.path  # told again when the file's hash is known
-                self._measuring.loaded(state.info, self._engine.context)
-        if state.state == "lost":
-            self._ledger.tell_now(events.Notice("error", state.message, state.hint, "reload", "engine"))
-        if state.state != "loading" and not self._closed:
-            # Not here: the engine's lock is held, and whoever holds the session's may be waiting for that one.
-            self._side.submit(self._go_on)
-
-    def _go_on(self) -> None:
-        """Sends what was waiting for the model."""
-        for waits in (self._replies, self._compare):
-            if waits is not None and (queued := waits.waiting()) is not None:
-                queued()
-
-    # -- small parts
-
-    def _with_tree(
-        self, chat_id: str, use: Callable[[Tree], None], failed: Callable[[BaseException], None] | None = None
-    ) -> None:
-        """Calls `use` with the chat, under the lock: at once if it is in memory, else when it has been read."""
-        with self._lock:
-            tree = self._trees.get(chat_id)
-            if tree is not None:
-                use(tree)
-                return
-
-        def found(answer: Future[Chat]) -> None:
-            try:
-                chat = answer.result()
-                with self._lock:
-                    use(self._trees.setdefault(chat_id, Tree(chat)))
-            except Exception as error:
-                if failed is not None:
-                    failed(error)
-                elif isinstance(error, PlaygroundError):
-                    self._ledger.tell_now(events.Notice("error", error.message, error.hint))
-                else:
-                    log.exception("an intent on chat %s failed", chat_id)
-
-        self._ledger.read(lambda store: store.chat(chat_id)).add_done_callback(found)

@@ -76,6 +76,10 @@ class PromptSets:
             if wait_s:
                 run.join(wait_s)
 
+    def close(self) -> None:
+        """The program is closing: pauses, and waits a moment for that."""
+        self.pause(wait_s=2.0)
+
     @property
     def running(self) -> str:
         """The id of the set that is running; empty: none."""
