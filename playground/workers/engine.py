@@ -27,6 +27,7 @@ from playground.protocol import (
     ChatMessage,
     Finished,
     Generate,
+    Lens,
     Logits,
     NextToken,
     Prefilled,
@@ -153,6 +154,14 @@ class Engine:
     def capture(self, command: Capture, about: attention.About, source: attention.Source) -> None:
         _, ids = self._prompt(command, or_first=False)
         attention.capture(self._link, command, self._prompt_tokens(ids), self._decoder.window, about, source)
+
+    def lens(self, command: Lens, net: Any, name: str) -> None:
+        """`net`: the network of a model folder."""
+        from playground.workers import lens_torch  # this engine's alone
+
+        _, ids = self._prompt(command, or_first=False)
+        shown = self._prompt_tokens(ids)
+        lens_torch.answer(self._link, command, shown, self._decoder.window, net, name, self._vocabulary.label)
 
     # -- parts
 
