@@ -189,7 +189,7 @@ def _imatrix(text: str) -> str:
 
 def path_type(to: str) -> str:
     """A type as the result names it."""
-    from playground.session.workshop_chain import spelled
+    from playground.session.workshop_files import spelled
 
     return spelled(to)
 

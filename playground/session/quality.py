@@ -21,6 +21,7 @@ from playground.paths import Home, starter
 from playground.protocol import MeasureQuality, QualityRow
 from playground.session import starter_texts
 from playground.session import workshop_chain as chains
+from playground.session import workshop_files as files
 from playground.session.ledger import Ledger
 from playground.session.workshop_chain import Chain
 from playground.session.workshop_jobs import AUTO, FOLDER_TYPES, QuantizeRequest
@@ -97,11 +98,11 @@ class Measured:
 
 def report(home: Home, request: ReportRequest, work: Path, memory: Memory | None = None) -> Chain:
     """SettingError, NotFoundError, ModelFileError for what cannot be done."""
-    original = chains.there(request.original)
+    original = files.there(request.original)
     text, special = text_for(original, request.text)
     chain = _Chain(home, request, work, original)
     for name in request.models:
-        chain.model(chains.there(name))
+        chain.model(files.there(name))
     for kind in request.types or (() if request.models else TYPES):
         chain.type(kind)
     measured = Measured(tuple(chain.order))
@@ -139,8 +140,8 @@ class _Chain:
         """A quantization to be made of the original."""
         request = self._request
         ending = "" if kind.lower() in FOLDER_TYPES else ".gguf"
-        label = f"{chains.short_name(str(self.original))}-{chains.spelled(kind)}{ending}"
-        target = chains.free_name(self._home.models / label) if request.keep else self._work / label
+        label = f"{files.short_name(str(self.original))}-{files.spelled(kind)}{ending}"
+        target = files.free_name(self._home.models / label) if request.keep else self._work / label
         wanted = QuantizeRequest(
             str(self.original),
             kind,
@@ -151,7 +152,7 @@ class _Chain:
         )
         chain = chains.quantize(self._home, wanted, self._work)
         self._notes += [each for each in chain.notes if each not in self._notes]
-        made = f"{chains.spelled(kind)}:{_matrix_key(request)}"
+        made = f"{files.spelled(kind)}:{_matrix_key(request)}"
         shown = str(target) if request.keep else label
         if shown not in self.order:
             self.models.append(_Model(target, shown, chain.steps, chain.disk[-1][1], made))
@@ -176,12 +177,12 @@ class _Chain:
 
     def _original(self, steps: list[Step], disk: list[tuple[Path, int]]) -> Path:
         """What is measured as the original: of a folder that is compared with GGUF files, the same weights as such a file."""
-        files = [each for each in self.models if not each.path.is_dir() and each.path.suffix.lower() == ".gguf"]
-        if not self.original.is_dir() or not files:
+        ggufs = [each for each in self.models if not each.path.is_dir() and each.path.suffix.lower() == ".gguf"]
+        if not self.original.is_dir() or not ggufs:
             return self.original
-        target = self._work / f"{chains.identity(self.original)}.gguf"
+        target = self._work / f"{files.identity(self.original)}.gguf"
         steps.append(chains.convert(self.original, target, "auto"))
-        disk.append((self._work, chains.folder_bytes(self.original)))
+        disk.append((self._work, files.folder_bytes(self.original)))
         return target
 
     def _base(self, text: Path) -> str:
@@ -228,7 +229,7 @@ def text_for(original: Path, text: str = "") -> tuple[Path, bool]:
     """
     own = starter().parent / starter_texts.EVALUATION
     if text:
-        path = chains.there(text)
+        path = files.there(text)
         if path.is_dir():
             raise SettingError(f"{path} is a folder, not a text.", "Choose a text file.")
         return path, path == own
@@ -260,8 +261,8 @@ def _matrix_key(request: ReportRequest) -> str:
     if not request.imatrix:
         return "plain"
     if request.imatrix == AUTO:
-        return f"auto:{_sha256([chains.calibration(request.calibration, chains.there(request.original))])}"
-    return _sha256([chains.there(request.imatrix)])
+        return f"auto:{_sha256([chains.calibration(request.calibration, files.there(request.original))])}"
+    return _sha256([files.there(request.imatrix)])
 
 
 def engine_version() -> str:

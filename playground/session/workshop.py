@@ -22,6 +22,7 @@ from playground.paths import Home
 from playground.protocol import Message, QualityMeasured, QualityRow
 from playground.session import quality, reports
 from playground.session import workshop_chain as chains
+from playground.session import workshop_files as files
 from playground.session.quality import Memory, ReportRequest
 from playground.session.reports import Report
 from playground.session.shelf_lane import Lane
@@ -87,12 +88,12 @@ class Workshop:
         """A model in another number format. Returns the job's id; what is wrong with the request is told as a failed job."""
         floats = request.to.lower() in FLOATS
         kind: Kind = "convert" if floats and Path(request.source).is_dir() and not request.adapter else "quantize"
-        title = f"{chains.short_name(request.source)} to {chains.spelled(request.to)}"
+        title = f"{files.short_name(request.source)} to {files.spelled(request.to)}"
         return self._add(kind, title, lambda work: chains.quantize(self._home, request, work))
 
     def merge(self, base: str, adapter: str, scale: float = 1.0, out: str = "", to: str = "") -> str:
         """A model folder in which an adapter has become part of the weights; `to` goes on to that number format."""
-        title = f"{chains.short_name(adapter)} into {chains.short_name(base)}"
+        title = f"{files.short_name(adapter)} into {files.short_name(base)}"
         if to:
             request = QuantizeRequest(base, to, out, adapter=adapter, scale=scale)
             return self._add("merge", title, lambda work: chains.quantize(self._home, request, work))
@@ -100,12 +101,12 @@ class Workshop:
 
     def adapter(self, adapter: str, base: str = "", out: str = "") -> str:
         """An adapter in PEFT layout as a GGUF file for llama.cpp; `base` is its model."""
-        title = f"{chains.short_name(adapter)} to GGUF"
+        title = f"{files.short_name(adapter)} to GGUF"
         return self._add("adapter", title, lambda work: chains.adapter(self._home, adapter, base, out, work))
 
     def imatrix(self, model: str, text: str = "", out: str = "") -> str:
         """An importance matrix of a GGUF file over a text; an empty `text` is the one that came with the program."""
-        title = f"Importance matrix of {chains.short_name(model)}"
+        title = f"Importance matrix of {files.short_name(model)}"
         return self._add("imatrix", title, lambda work: chains.imatrix(self._home, model, text, out, work))
 
     def report(
@@ -120,7 +121,7 @@ class Workshop:
         )
         return self._add(
             "report",
-            f"Quality against {chains.short_name(original)}",
+            f"Quality against {files.short_name(original)}",
             lambda work: quality.report(self._home, request, work, self._memory),
             lambda rows: reports.keep(
                 self._home, Path(text).name if text else "the text that ships with it", time.time(), rows

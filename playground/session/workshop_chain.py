@@ -1,7 +1,8 @@
 """What has to be done for a request, as a chain of steps: merge, convert, importance matrix, quantize. Reads headers, runs nothing.
 
 Intermediate files lie in a folder of the job under the data folder's cache, named by the process that works there, so that what a killed
-one left is found and removed at the next start. An importance matrix that was computed is kept: it depends on model and text only.
+one left is found and removed at the next start. An importance matrix that was computed is kept under a name of what decides it (the
+model, an adapter in it, the text, the settings), and the ones that were used last stay.
 """
 
 from __future__ import annotations
@@ -17,11 +18,10 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from playground.errors import ModelFileError, NotFoundError, SettingError, StorageError
+from playground.errors import SettingError, StorageError
 from playground.history.records import new_id
-from playground.models import beside, places, quantization
-from playground.models.gguf_header import merge_splits, open_gguf, split_names
-from playground.models.safetensors_header import open_safetensors
+from playground.models import beside, quantization
+from playground.models.gguf_header import split_names
 from playground.paths import Home, expanded
 from playground.protocol import (
     CollectImatrix,
@@ -32,6 +32,17 @@ from playground.protocol import (
     QuantizeGguf,
 )
 from playground.session import starter_texts
+from playground.session.workshop_files import (
+    folder_bytes,
+    folder_size,
+    free_name,
+    gguf_size,
+    identity,
+    matrix_bytes,
+    refuse_to_replace,
+    short_name,
+    there,
+)
 from playground.session.workshop_jobs import AUTO, FLOATS, FOLDER_TYPES, QuantizeRequest
 from playground.session.workshop_steps import REQUEST, Step
 
@@ -47,6 +58,8 @@ WORK, MATRICES = "workshop", "imatrix"
 """folders in the cache"""
 CHUNKS = 64
 """windows of the calibration text that a matrix is computed from, unless somebody asks for another number"""
+MATRICES_KEPT = 32
+"""importance matrices that stay in the cache, those used last; each is some thousandths of its model"""
 SPARE = 1 << 20
 """bytes that a disk keeps free"""
 
@@ -114,7 +127,7 @@ def quantize(home: Home, request: QuantizeRequest, work: Path) -> Chain:
         size = gguf_size(source, wanted)
     matrix = request.imatrix
     if matrix == AUTO:
-        matrix = _matrix_step(making, source, there(request.source), request.calibration)
+        matrix = _matrix_step(making, source, request)
     elif matrix:
         matrix = str(there(matrix))
     target = _target(home, request, wanted, ".gguf")
@@ -209,16 +222,27 @@ def convert(source: Path, target: Path, kind: str) -> Step:
     return Step("Converting to GGUF", CONVERT, command, 1.0, str(target), "conversion")
 
 
-def _matrix_step(making: _Making, source: Path, original: Path, text: str) -> str:
-    """The matrix's file, with a step that computes it unless that was done before."""
-    words = calibration(text, original)
-    merged = making.steps[0].target if making.steps and making.steps[0].module == FOLDERS else ""
-    key = identity(original, words, Path(merged)) if merged else identity(original, words)
-    target = making.home.cache / MATRICES / f"{key}.gguf"
+def _matrix_step(making: _Making, source: Path, request: QuantizeRequest) -> str:
+    """The matrix's file, with a step that computes it of `source` unless that was done before."""
+    original = there(request.source)
+    words = calibration(request.calibration, original)
+    target = making.home.cache / MATRICES / f"{_matrix_key(request, original, words)}.gguf"
     if target.exists():
+        with suppress(OSError):
+            os.utime(target)  # used last: it stays longest
         making.notes.append("The importance matrix was computed before, and is used again.")
         return str(target)
     return making.add(_collect(source, words, target), matrix_bytes(original))
+
+
+def _matrix_key(request: QuantizeRequest, original: Path, text: Path) -> str:
+    """A name for what decides a matrix. The model that it is computed of lies elsewhere for every job when it had to be made first."""
+    base = [original] if original.is_dir() else [original.parent / each for each in split_names(original.name)]
+    adapter = (identity(there(request.adapter)), request.scale) if request.adapter else None
+    with text.open("rb") as file:
+        words = hashlib.file_digest(file, "sha256").hexdigest()
+    settings = CollectImatrix(REQUEST, "", "", "", chunks=CHUNKS)
+    return hashlib.sha256(repr((identity(*base), adapter, words, settings.context, settings.chunks)).encode()).hexdigest()[:24]
 
 
 def _collect(model: Path, text: Path, target: Path) -> Step:
@@ -247,15 +271,6 @@ def _check_types(request: QuantizeRequest) -> None:
             raise SettingError(f"There is no tensor type {value} for the {what}.", "Choose Q8_0, Q6_K, F16 or another one.")
 
 
-def there(name: str) -> Path:
-    """What a person named; NotFoundError if it is not there."""
-    path = expanded(name).absolute()
-    places.check_reachable(path)
-    if not path.exists():
-        raise NotFoundError(f"There is no file or folder {path}.", "It may have been moved or deleted; choose it again.")
-    return path
-
-
 def _target(home: Home, request: QuantizeRequest, kind: str, ending: str) -> Path:
     stem = short_name(request.source) + (f"-{short_name(request.adapter)}" if request.adapter else "")
     name = f"{stem}-{kind}{ending}"
@@ -263,96 +278,6 @@ def _target(home: Home, request: QuantizeRequest, kind: str, ending: str) -> Pat
         return free_name(home.models / name)
     out = expanded(request.out).absolute()
     return free_name(out / name) if ending and out.is_dir() else out
-
-
-def refuse_to_replace(target: Path, *needed: Path) -> None:
-    """SettingError if a GGUF file under this name would replace one of the files it is made of, or anything that is no GGUF file."""
-    if target in needed or any(target.samefile(each) for each in needed if target.exists() and each.exists()):
-        raise SettingError("The result would replace the model that it is made of.", "Choose another name with -o.")
-    if target.is_dir():
-        raise SettingError(f"{target} is a folder.", "Choose another name for the file with -o.")
-    if target.exists() and not _may_be_replaced(target):
-        raise SettingError(
-            f"There is already a file {target}, and it is no GGUF file.", "Choose another name with -o, or remove it first."
-        )
-
-
-def _may_be_replaced(path: Path) -> bool:
-    if not path.is_file():
-        return False  # a device, a pipe
-    with suppress(OSError), path.open("rb") as file:
-        return file.read(4) in (b"GGUF", b"")
-    return False
-
-
-def free_name(path: Path) -> Path:
-    """The path, or the first with a number that nothing lies under yet."""
-    stem, ending = (path.name[:-5], ".gguf") if path.name.endswith(".gguf") else (path.name, "")
-    number = 1
-    while path.exists():
-        number += 1
-        path = path.with_name(f"{stem}-{number}{ending}")
-    return path
-
-
-# -- names and sizes
-
-
-def short_name(path: str) -> str:
-    """How a model is called: the file without its type and part, the folder, or the repository in the Hugging Face cache."""
-    where = Path(path)
-    for parent in (where, *where.parents):
-        if parent.name.startswith("models--"):
-            return parent.name.rpartition("--")[2]
-    name = re.sub(r"-\d{5}-of-\d{5}$", "", where.stem if where.suffix.lower() == ".gguf" else where.name)
-    kinds = "|".join(re.escape(each) for each in sorted(quantization.TYPES, key=len, reverse=True))
-    return re.sub(rf"[-._]({kinds})$", "", name, flags=re.IGNORECASE) or name or "model"
-
-
-def spelled(to: str) -> str:
-    """A type as people write it."""
-    return to.lower() if to.lower() in FOLDER_TYPES else quantization.type_name(to) or to
-
-
-def identity(*paths: Path) -> str:
-    """A name for what lies under these paths: other files, another size or another time of change give another name."""
-    digest = hashlib.sha256()
-    for path in paths:
-        files = sorted(path.glob("*")) if path.is_dir() else [path]
-        digest.update(str(path.resolve()).encode("utf-8", "surrogatepass"))
-        for each in files:
-            with suppress(OSError):
-                found = each.stat()
-                digest.update(f"{each.name}\0{found.st_size}\0{found.st_mtime_ns}\n".encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()[:24]
-
-
-def folder_bytes(folder: Path) -> int:
-    """Bytes of a folder's weights. ModelFileError where it has none, a shard is missing or cut."""
-    if not (folder / "config.json").exists() and not (folder / "adapter_config.json").exists():
-        raise ModelFileError(f"{folder} has no config.json.", "Choose a folder in Hugging Face layout.")
-    if (folder / "adapter_config.json").exists() and not (folder / "config.json").exists():
-        return sum(each.stat().st_size for each in folder.glob("*.safetensors"))
-    return open_safetensors(folder).weight_bytes
-
-
-def folder_size(folder: Path, kind: str) -> int:
-    """About how large a GGUF file of that type will be."""
-    table = ((tensor.name, tuple(reversed(tensor.shape))) for tensor in open_safetensors(folder).tensors)
-    vocabulary = folder / "tokenizer.json"
-    head = vocabulary.stat().st_size if vocabulary.exists() else 4 << 20
-    return quantization.estimated_size(table, kind) + head
-
-
-def gguf_size(path: Path, kind: str) -> int:
-    """The same from a GGUF file's table, all its parts."""
-    header = merge_splits([open_gguf(path.parent / part) for part in split_names(path.name)])
-    return quantization.estimated_size(((tensor.name, tensor.shape) for tensor in header.tensors), kind) + header.data_offset
-
-
-def matrix_bytes(source: Path) -> int:
-    """An importance matrix has a number for each column of each matrix: a few thousandths of the weights."""
-    return max(1 << 20, (folder_bytes(source) if source.is_dir() else source.stat().st_size) // 250)
 
 
 # -- the disk
@@ -391,10 +316,20 @@ def remove(work: Path) -> None:
 
 
 def tidy(home: Home) -> None:
-    """Removes what processes that are gone have left on their way."""
+    """Removes what processes that are gone have left on their way, and importance matrices that have not been used for long."""
     for folder in (home.cache / WORK).glob("*-*"):
         pid = folder.name.partition("-")[0]
         if not pid.isdigit() or not psutil.pid_exists(int(pid)):
             remove(folder)
     for folder in (home.models, home.adapters, home.cache / MATRICES):
         beside.tidy(folder)
+    matrices = [each for each in (home.cache / MATRICES).glob("*.gguf") if re.fullmatch("[0-9a-f]{24}", each.stem)]
+    for old in sorted(matrices, key=_used)[:-MATRICES_KEPT]:
+        beside.remove(old)
+
+
+def _used(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # gone meanwhile
+        return 0.0

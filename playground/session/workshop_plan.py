@@ -22,6 +22,7 @@ from playground.paths import Home
 from playground.protocol import SurveyTypes, TypeSize, TypesSurveyed
 from playground.session import fitting
 from playground.session import workshop_chain as chains
+from playground.session import workshop_files as files
 from playground.session.verdicts import usual
 from playground.session.workshop_jobs import FOLDER_TYPES, Plan, TypeRow
 from playground.session.workshop_steps import REQUEST, Step, Stop, run_step
@@ -39,7 +40,7 @@ def make(home: Home, source: Path, adapter: str, stop: Stop) -> Plan:
     row = library.inspect(source)
     kind = "safetensors" if source.is_dir() else "gguf"
     if source.is_dir() and row.kind == "gguf":  # it lies in the folder too, and is not what a folder is quantized from
-        plan = Plan(str(source), source.name, kind, chains.folder_bytes(source), describe(source).quantization, ())
+        plan = Plan(str(source), source.name, kind, files.folder_bytes(source), describe(source).quantization, ())
     else:
         plan = Plan(str(source), row.name, kind, row.size, row.quantization, ())
     try:
@@ -79,7 +80,7 @@ def _folder(home: Home, source: Path, plan: Plan, adapter: str) -> Plan:
             f"{plan.name} is quantized already ({plan.quantization}), and its weights cannot be turned back.",
             "Take the original model instead.",
         )
-    weights = chains.folder_bytes(source)
+    weights = files.folder_bytes(source)
     table = [(tensor.name, tuple(reversed(tensor.shape))) for tensor in header.tensors]
     shape, devices = _shape(source), find_devices()
     before = weights * (2 if adapter else 1)

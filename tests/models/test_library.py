@@ -16,7 +16,7 @@ from playground.models import commands, describing, details, library, places
 from playground.models.library import Row
 from playground.models.places import Place
 from playground.paths import Home
-from playground.session import Session, workshop_chain
+from playground.session import Session, workshop_files
 from tests.models.tiny import write_gguf, write_ollama, write_safetensors_model
 
 
@@ -362,7 +362,7 @@ def test_a_file_in_a_folder_that_may_not_be_entered(home: Home, tmp_path: Path, 
         lambda path: library.resolve(home, str(path)),
         lambda path: commands.add(home, str(path)),
         lambda path: Session(home).find_model(path),
-        lambda path: workshop_chain.there(str(path)),
+        lambda path: workshop_files.there(str(path)),
     ):
         with pytest.raises(ModelFileError, match="cannot be looked at: Permission denied"):
             look(path)

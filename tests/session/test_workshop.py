@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from playground.errors import NotFoundError, SettingError, StorageError
 from playground.models import quantization
 from playground.models.gguf_header import open_gguf
 from playground.paths import Home, starter
-from playground.session import workshop_chain, workshop_plan
+from playground.protocol import QuantizeGguf
+from playground.session import workshop_chain, workshop_files, workshop_plan
 from playground.session.workshop import JobChanged, Making, QuantizeRequest, Workshop
 from playground.session.workshop_steps import Stop
 from tests.models_made import Shape, shaped_model
@@ -280,7 +282,7 @@ def test_a_plan_of_what_is_quantized_already_says_so(listening: Listening, tmp_p
     ],
 )
 def test_models_are_called_by_their_name_without_type_and_part(path: str, name: str) -> None:
-    assert workshop_chain.short_name(path) == name
+    assert workshop_files.short_name(path) == name
 
 
 def test_an_adapter_is_merged_first(home: Home, tmp_path: Path) -> None:
@@ -305,3 +307,51 @@ def test_an_adapter_is_merged_first(home: Home, tmp_path: Path) -> None:
     assert [step.module for step in folder.steps] == ["playground.workers.folders"] * 2
     with pytest.raises(SettingError):
         workshop_chain.merge(home, str(starter()), str(adapter), 1.0, "", work)
+
+
+def _matrix(home: Home, request: QuantizeRequest) -> Path:
+    """Where the matrix of a job of its own will lie."""
+    chain = workshop_chain.quantize(home, request, workshop_chain.work_folder(home))
+    return Path(next(step.command.imatrix for step in chain.steps if isinstance(step.command, QuantizeGguf)))
+
+
+def test_a_matrix_of_a_merged_model_is_known_by_what_decides_it(home: Home, tmp_path: Path) -> None:
+    adapter, other, text, same = tmp_path / "poet", tmp_path / "clerk", tmp_path / "a.txt", tmp_path / "b.txt"
+    for folder in (adapter, other):
+        folder.mkdir()
+        (folder / "adapter_config.json").write_text("{}")
+    text.write_text("Once upon a time.")
+    same.write_text("Once upon a time.")
+    request = QuantizeRequest(str(FOLDER), "Q4_K_M", adapter=str(adapter), imatrix="auto", calibration=str(text))
+    target = _matrix(home, request)
+    assert _matrix(home, request) == target, "the second job merges into another folder, and the weights are the same"
+    assert _matrix(home, replace(request, to="Q2_K", calibration=str(same))) == target
+    same.write_text("Once more.")
+    os.utime(same, ns=(text.stat().st_atime_ns, text.stat().st_mtime_ns))
+    different = {
+        target,
+        _matrix(home, replace(request, adapter="")),
+        _matrix(home, replace(request, adapter=str(other))),
+        _matrix(home, replace(request, scale=0.5)),
+        _matrix(home, replace(request, calibration=str(same))),
+    }
+    assert len(different) == 5
+    target.parent.mkdir(parents=True)
+    target.write_bytes(b"GGUF")
+    chain = workshop_chain.quantize(home, request, workshop_chain.work_folder(home))
+    assert "Computing the importance matrix" not in [step.what for step in chain.steps]
+    assert any("computed before" in note for note in chain.notes)
+    (adapter / "adapter_config.json").write_text("{ }")
+    assert _matrix(home, request) not in different, "trained again"
+
+
+def test_matrices_that_were_not_used_for_long_go(home: Home) -> None:
+    folder = home.cache / workshop_chain.MATRICES
+    folder.mkdir(parents=True)
+    kept = workshop_chain.MATRICES_KEPT
+    names = [f"{number:024x}.gguf" for number in range(kept + 3)]
+    for age, name in enumerate([*names, "mine.gguf"]):
+        (folder / name).write_bytes(b"GGUF")
+        os.utime(folder / name, (1e9 - age, 1e9 - age))
+    workshop_chain.tidy(home)
+    assert sorted(each.name for each in folder.iterdir()) == [*names[:kept], "mine.gguf"], "what a person named is not ours"

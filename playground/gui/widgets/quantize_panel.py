@@ -242,7 +242,7 @@ class QuantizePanel(QWidget):
 
     def _target(self, kind: str, ending: str) -> str:
         """How the result will be called, unless that is taken."""
-        from playground.session.workshop_chain import short_name
+        from playground.session.workshop_files import short_name
 
         adapter = self.options.adapter_path()
         return "-".join([short_name(self.source), *([short_name(adapter)] if adapter else []), kind]) + ending
