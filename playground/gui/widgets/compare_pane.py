@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtCore import QPoint, QRect, QRectF, Qt, Signal
+from PySide6.QtCore import QMimeData, QPoint, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QFont,
@@ -19,13 +19,16 @@ from PySide6.QtGui import (
     QMouseEvent,
     QPainter,
     QPaintEvent,
+    QResizeEvent,
     QTextBlockFormat,
     QTextCharFormat,
     QTextCursor,
+    QTextDocumentFragment,
 )
 from PySide6.QtWidgets import QFrame, QTextEdit, QToolTip, QWidget
 
 from playground.gui import theme
+from playground.gui.widgets.soft_breaks import SoftBreaks, select_paragraph, without_breaks
 from playground.gui.widgets.token_marks import DEGREES, SHARES, WEIGHTS, TokenMark, degree
 
 LINE_HEIGHT = 142
@@ -63,7 +66,8 @@ class ReplyPane(QTextEdit):
         self._tokens: list[Any] = []
         self._waiting: list[Any] = []
         self._places: list[int] = []
-        """where in the document each token begins"""
+        """where in the text each token begins"""
+        self._breaks = SoftBreaks(self.document())
         self._end = 0
         self._common = 0
         self._marks: tuple[tuple[int, str], ...] = ()
@@ -139,6 +143,8 @@ class ReplyPane(QTextEdit):
             self._append(new)
         if self._overlay_stale:
             self._show_overlay()
+        if self.writing:
+            self._breaks.split()
         if follow and self.writing:
             bar.setValue(bar.maximum())
 
@@ -155,6 +161,7 @@ class ReplyPane(QTextEdit):
         tokens, self._tokens, self._places = self._tokens, [], []
         self.document().setDefaultFont(theme.font("body"))
         self.clear()
+        self._breaks.forget()
         form = QTextBlockFormat()
         form.setLineHeight(LINE_HEIGHT, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
         cursor = QTextCursor(self.document())
@@ -197,6 +204,7 @@ class ReplyPane(QTextEdit):
                 self._places.append(self._end)
                 self._insert(cursor, token.text, self._wash(token))
         cursor.endEditBlock()
+        self._breaks.written()
         self._tokens += tokens
 
     def _insert(self, cursor: QTextCursor, text: str, form: QTextCharFormat) -> None:
@@ -233,8 +241,8 @@ class ReplyPane(QTextEdit):
         made = QTextEdit.ExtraSelection()
         cursor = QTextCursor(self.document())
         last = self.document().characterCount() - 1
-        cursor.setPosition(min(start, last))
-        cursor.setPosition(min(end, last), QTextCursor.MoveMode.KeepAnchor)
+        cursor.setPosition(min(self._breaks.to_document(start), last))
+        cursor.setPosition(min(self._breaks.to_document(end), last), QTextCursor.MoveMode.KeepAnchor)
         cursor.setKeepPositionOnInsert(True)  # else what is written next becomes part of it
         made.cursor = cursor  # type: ignore[attr-defined]
         made.format = form  # type: ignore[attr-defined]
@@ -242,6 +250,29 @@ class ReplyPane(QTextEdit):
 
     def _place(self, index: int) -> int:
         return self._places[index] if index < len(self._places) else self._end
+
+    # -- the text, as if its paragraphs were whole
+
+    def toPlainText(self) -> str:
+        return without_breaks(QTextDocumentFragment(self.document())).toPlainText()
+
+    def createMimeDataFromSelection(self) -> QMimeData:
+        chosen = without_breaks(self.textCursor().selection())
+        data = QMimeData()
+        data.setText(chosen.toPlainText())
+        data.setHtml(chosen.toHtml())
+        return data
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        if event.size().width() != event.oldSize().width():
+            self._breaks.join()
+        super().resizeEvent(event)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        super().mousePressEvent(event)
+        cursor = self.textCursor()
+        if select_paragraph(cursor):  # by the third click of three
+            self.setTextCursor(cursor)
 
     # -- the mouse
 
@@ -251,7 +282,7 @@ class ReplyPane(QTextEdit):
         rect = self.cursorRect(cursor)
         if not rect.adjusted(-24, -4, 24, 4).contains(point):
             return -1
-        place = cursor.position() - (1 if point.x() < rect.x() else 0)
+        place = self._breaks.to_text(cursor.position()) - (1 if point.x() < rect.x() else 0)
         index = bisect_right(self._places, place) - 1
         while index > 0 and not self._tokens[index].text:
             index -= 1
@@ -311,9 +342,9 @@ class ReplyPane(QTextEdit):
             painter.drawRoundedRect(QRectF(rect.x() + 2, rect.y() + 1, 7, theme.pixels("body")), 2, 2)
         painter.end()
 
-    def _rect_at(self, position: int) -> QRectF:
+    def _rect_at(self, place: int) -> QRectF:
         cursor = QTextCursor(self.document())
-        cursor.setPosition(min(position, self.document().characterCount() - 1))
+        cursor.setPosition(min(self._breaks.to_document(place), self.document().characterCount() - 1))
         return QRectF(self.cursorRect(cursor))
 
 
