@@ -86,16 +86,26 @@ def column(capture: Capture, look: Look, index: int) -> Map:
     return np.array(weights(capture, look)[:, index])
 
 
-def levels(capture: Capture, look: Look) -> Levels:
-    """A map with its halvings by maximum."""
+def codes(capture: Capture, look: Look) -> Codes:
+    """`weights` in 8 bits (`pooling`)."""
     if look.mode == "head":
-        return Levels(capture.pyramid(look.layer, look.head), False)
-    return Levels(pooling.pyramid(pooling.encode(np.clip(weights(capture, look), 0, 1))), False)
+        return capture.codes(look.layer, look.head)
+    return pooling.encode(np.clip(weights(capture, look), 0, 1))
+
+
+def levels(found: Codes, signed: bool = False, hide_sink: bool = False) -> Levels:
+    """Codes with their halvings: by maximum, or for those of a difference (`signed`) by the greater amount. `hide_sink`: without the first column."""
+    if hide_sink:
+        found = found.copy()
+        found[:, 0] = NO_DIFFERENCE if signed else 0
+    return Levels(signed_pyramid(found) if signed else pooling.pyramid(found), signed)
 
 
 def no_difference(one: Header, other: Header) -> str:
     """Why two captures have no difference, in a sentence; empty where they have one."""
-    if one.length != other.length:
+    if one.kind != other.kind and "cross" in (one.kind, other.kind):
+        return "One of the two goes from one text to another and the other does not: their maps have no difference."
+    if (one.length, one.width) != (other.length, other.width):
         return f"The two texts have {one.length:,} and {other.length:,} tokens: their maps have no difference."
     if (one.layers, one.heads) != (other.layers, other.heads):
         return "The two captures have different layers and heads: their maps have no difference."
@@ -110,11 +120,6 @@ def difference_of(one: Capture, other: Capture, look: Look) -> Map:
     if wrong:
         raise DataError(wrong, "Compare captures of the same tokens and heads.")
     return difference(weights(one, look), weights(other, look))
-
-
-def difference_levels(one: Capture, other: Capture, look: Look) -> Levels:
-    """A difference with its halvings by the greater amount."""
-    return Levels(signed_pyramid(encode_difference(difference_of(one, other, look))), True)
 
 
 def encode_difference(values: Map) -> Codes:

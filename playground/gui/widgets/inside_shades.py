@@ -1,0 +1,73 @@
+"""The colours that the views of the Inside page share: which colour a code has, on the scale that was chosen, and the thumbnails it is taken from.
+
+A shared scale ends at the greatest weight of all heads (of both captures where there are two), so that a colour means the same everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from playground.gui import theme
+from playground.gui.widgets.inside_state import InsideState
+from playground.inside import colours, look, pooling, scales
+from playground.inside.capture import Capture
+from playground.inside.scales import Spread
+
+
+class Shades:
+    """One for all views. Remembers what it has computed for the captures of now. The colours of a difference follow the theme."""
+
+    def __init__(self, state: InsideState) -> None:
+        self._state = state
+        self._kept: dict[tuple[Any, ...], Any] = {}
+
+    def forget(self) -> None:
+        """Other captures are shown."""
+        self._kept.clear()
+
+    def base(self) -> np.ndarray:
+        """[256, 3], the colours in their order."""
+        return (
+            colours.blue_orange(theme.palette().dark) if self._state.signed else colours.sequential(self._state.scale.colours)
+        )
+
+    def of(self, spread: Spread) -> np.ndarray:
+        """[256, 3], the colour of each code."""
+        return self.base()[scales.code_places(self._state.scale.kind, spread)]
+
+    def thumbs(self) -> np.ndarray:
+        """Codes [layers, heads, side, side] of the view of now; of two captures the difference of their maxima."""
+        state = self._state
+        view = state.view
+        return self._once(("thumbs", view), lambda: self._difference() if view == "difference" else self._of(state.capture))
+
+    def spread(self) -> Spread:
+        """The shared scale's."""
+        state, hide = self._state, self._state.scale.hide_sink
+        if state.signed:
+            return self._once(("spread", hide), lambda: scales.spread(self.thumbs(), signed=True, hide_sink=hide))
+        return self._once(("together", hide), self._together)
+
+    def _together(self) -> Spread:
+        hide = self._state.scale.hide_sink
+        found = [
+            scales.spread(self._of(each), each.header.causal, hide_sink=hide)
+            for each in (self._state.a, self._state.b)
+            if each is not None
+        ]
+        return found[0] if len(found) == 1 else scales.together(*found)
+
+    def _of(self, capture: Capture | None) -> np.ndarray:
+        assert capture is not None
+        return self._once(("of", str(capture.path)), capture.thumbnails)
+
+    def _difference(self) -> np.ndarray:
+        one, other = (pooling.decode(self._of(each)) for each in (self._state.a, self._state.b))
+        return look.encode_difference(other - one)
+
+    def _once(self, key: tuple[Any, ...], make: Any) -> Any:
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
