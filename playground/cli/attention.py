@@ -68,7 +68,8 @@ def add(verbs: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from playground.session.inside import CaptureRequest, is_encoder
+    from playground.session.inside import CaptureRequest
+    from playground.session.reading_models import is_encoder
 
     if not args.text:
         raise WrongUsage("There is no text to look into.", "Give one with --text.")

@@ -2,8 +2,8 @@
 
 Row 0 is the state before the first layer, row l that after layer l (counted from 1); the last row is the model's own prediction. Each is the
 state put through the model's final norm and its output layer, as if the layers above it did nothing.
-Source: nostalgebraist 2020, interpreting GPT: the logit lens. It reads a middle layer in the last layer's language, which early layers of some models do
-not speak: what looks like nonsense there need not be.
+Source: nostalgebraist 2020, interpreting GPT: the logit lens. It reads a middle layer in the last layer's language, which early layers of some
+models do not speak: what looks like nonsense there need not be.
 
 Written and read as one `.npz` file. Knows no engine.
 """

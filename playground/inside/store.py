@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from playground.errors import DataError, NotFoundError, StorageError
-from playground.inside.layout import SUFFIX, Header, gone, open_header
+from playground.inside.layout import PARTS, SUFFIX, Header, gone, open_header
 from playground.inside.writer import PART
 
 LIMIT = 8 << 30
@@ -66,9 +66,10 @@ def delete(folder: Path, capture_id: str) -> None:
 
 
 def clean(folder: Path, limit: int = LIMIT, keep: str = "") -> list[str]:
-    """Deletes the oldest captures until all take at most `limit` bytes, but never the one named `keep`. Returns the ids of those deleted."""
+    """Deletes the oldest captures until all take at most `limit` bytes, but never that named `keep` or its parts. Returns the ids of those deleted."""
     sweep(folder)
     found = []
+    kept = {keep, *(f"{keep}-{part}" for part in PARTS)}
     for path in folder.glob(f"*{SUFFIX}"):
         with suppress(OSError):
             stat = path.stat()
@@ -79,7 +80,7 @@ def clean(folder: Path, limit: int = LIMIT, keep: str = "") -> list[str]:
         name = path.name.removesuffix(SUFFIX)
         if total <= limit:
             break
-        if name != keep:
+        if name not in kept:
             with suppress(OSError):
                 path.unlink()
                 total -= size
@@ -89,7 +90,7 @@ def clean(folder: Path, limit: int = LIMIT, keep: str = "") -> list[str]:
 
 def sweep(folder: Path, capture_id: str = "") -> None:
     """Throws away unfinished files that nobody has written to for an hour; of a capture that is known to be over, at once."""
-    for path in folder.glob(f"{capture_id or '*'}{SUFFIX}.*{PART}"):
+    for path in folder.glob(f"{capture_id}*{SUFFIX}.*{PART}"):
         with suppress(OSError):
             if capture_id or time.time() - path.stat().st_mtime > STALE_S:
                 path.unlink()

@@ -31,6 +31,7 @@ CLOSING = (
     protocol.Logits,
     protocol.Scored,
     protocol.Captured,
+    protocol.Lensed,
 )
 """events after which nothing more of a request comes"""
 LLAMA = "playground.workers.llama"

@@ -1,11 +1,12 @@
-"""Looking inside: captures of attention, asked for, listed, opened, deleted. Maps are read by `playground.inside.capture`.
+"""Looking inside: captures of attention, asked for, listed, opened, deleted; readings of layers; words in the token table.
+
+Maps are read by `playground.inside.capture`, readings by `playground.inside.lens`.
 
 A capture waits for nobody and gives way to a reply, as the lab's questions do. Nothing is computed until one is asked for.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import queue
 import threading
@@ -18,22 +19,26 @@ from typing import Any
 from playground import protocol
 from playground.errors import Cancelled, NotFoundError, PlaygroundError, WorkerError, from_kind
 from playground.history.store import Store
-from playground.inside import store
+from playground.inside import lens, store
 from playground.inside.capture import Capture, header_of
-from playground.inside.layout import capture_size
+from playground.inside.layout import PARTS, SUFFIX, Token, capture_size
+from playground.inside.lens import LensReading
 from playground.inside.store import Entry
 from playground.params import ContextSettings
 from playground.paths import Home
-from playground.process import Exit, WorkerProcess
+from playground.process import Exit
 from playground.protocol import ChatMessage
-from playground.session.engine import EngineHost
+from playground.session.engine import LLAMA, EngineHost, display_name, engine_of
 from playground.session.guests import Guests
 from playground.session.ledger import Ledger
+from playground.session.reading_models import is_encoder
 from playground.session.replies import Replies
+from playground.session.side_worker import SideWorker
 
 log = logging.getLogger(__name__)
 
 ENCODER = "playground.workers.attention_encoder"
+TOKEN_TABLE = "playground.workers.token_table"
 
 OnProgress = Callable[[float], None]
 
@@ -55,6 +60,39 @@ class CaptureRequest:
     """the path of a model; empty for the loaded one. Another one is loaded beside it"""
     context: ContextSettings = field(default_factory=ContextSettings)
     """how another model is loaded"""
+    target_text: str = ""
+    """of a model that reads one text and writes another: what it writes; empty: what it would write, greedily"""
+    parts: tuple[str, ...] = ()
+    """of such a model: which of encoder, decoder, cross; all where none is named"""
+
+
+@dataclass(frozen=True)
+class LensRequest:
+    """What to read layer by layer: the text as in `CaptureRequest` (of a capture: the ids of its tokens, and its model's path)."""
+
+    text: str = ""
+    messages: tuple[ChatMessage, ...] = ()
+    reply_start: str = ""
+    prompt_ids: tuple[int, ...] = ()
+    positions: tuple[int, ...] = ()
+    """tokens after which a prediction is read; none for all"""
+    top: int = 8
+    model: str = ""
+    """the path of a folder; empty for the loaded model. Another one is loaded beside it"""
+    context: ContextSettings = field(default_factory=ContextSettings)
+
+
+@dataclass(frozen=True)
+class EmbeddingsRequest:
+    """Words to look up in the token table of a model, which need not be loaded."""
+
+    words: tuple[str, ...]
+    model: str
+    """the path of a GGUF file or a folder"""
+    count: int = 12
+    """neighbours of each word"""
+    table: str = "input"
+    """`input`, or `output` where the model has a table of its own for it"""
 
 
 class Inside:
@@ -72,11 +110,11 @@ class Inside:
         self.limit = store.LIMIT
         """bytes that captures may take together; beyond it the oldest go"""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inside")
+        self._tables = ThreadPoolExecutor(1, thread_name_prefix="token-tables")
         self._cancels: dict[Callable[[], None], bool] = {}
         """what ends each capture under way, and whether the loaded model computes it, which a reply may wait for"""
-        self._encoder: WorkerProcess | None = None
-        self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._requests = 0
+        self._encoder = SideWorker(ENCODER)
+        self._token_table = SideWorker(TOKEN_TABLE)
         self._closed = False
         before = replies.make_way
 
@@ -91,12 +129,13 @@ class Inside:
         self._closed = True
         self.stop()
         self._guests.close()  # what is being loaded there would be waited for
-        if self._encoder is not None:
-            self._encoder.stop()
+        self._encoder.stop()
+        self._token_table.stop()
         self._thread.shutdown(wait=True, cancel_futures=True)
+        self._tables.shutdown(wait=True, cancel_futures=True)
 
     def stop(self) -> None:
-        """Ends captures that are under way; their futures have `Cancelled`, and nothing is left of them."""
+        """Ends captures and readings that are under way; their futures have `Cancelled`, and nothing is left of them."""
         self._stop_all()
 
     # -- capturing
@@ -106,13 +145,7 @@ class Inside:
 
         The future has the new entry, or what is wrong: StorageError and MemoryShortError for what does not fit, before anything is computed.
         """
-        path = Path(request.model) if request.model else None
-        ours = path is None or str(path) == self._engine.state.path
-        if ours:
-            self._replies.refuse_if_busy()
-            if self._engine.state.state == "loading":
-                raise PlaygroundError("The model is still being loaded.", "Wait a moment.")
-        return self._thread.submit(self._capture, request, None if ours else path, on_progress or (lambda fraction: None))
+        return self._thread.submit(self._capture, request, self._other(request.model), on_progress or (lambda fraction: None))
 
     def capture_message(
         self, message_id: str, request: CaptureRequest | None = None, on_progress: OnProgress | None = None
@@ -125,6 +158,48 @@ class Inside:
     ) -> Future[Entry]:
         """Of a logged generation: its prompt and its tokens, as they were computed. Its model must be the one that is asked."""
         return self._of(lambda read: _ids_of_generation(read, generation_id), request, on_progress)
+
+    def parts(self, capture_id: str) -> dict[str, Entry]:
+        """The captures of the same pair of texts by their part, this one among them; of a model with one text nothing."""
+        pair, _, part = capture_id.rpartition("-")
+        if part not in PARTS:
+            return {}
+        found = {each.id: each for each in self.list()}
+        return {name: found[f"{pair}-{name}"] for name in PARTS if f"{pair}-{name}" in found}
+
+    # -- other views of the inside
+
+    def lens(self, request: LensRequest, on_progress: OnProgress | None = None) -> Future[LensReading]:
+        """Every layer's state read as a prediction of the next token. PlaygroundError for a GGUF file: the folder is the way."""
+        other = self._other(request.model)
+        path = other or Path(self._engine.state.path)
+        if engine_of(path) == LLAMA:
+            folder = path.parent if (path.parent / "config.json").is_file() else None
+            raise PlaygroundError(
+                f"{display_name(path)} is a GGUF file, whose layers llama.cpp does not give out one by one.",
+                f"Load its folder instead: {folder}" if folder else "Load the folder of this model (safetensors).",
+            )
+        if other is not None and is_encoder(other):
+            raise PlaygroundError(
+                f"{display_name(other)} does not say what comes next: it only reads.", "Take a model that writes."
+            )
+        return self._thread.submit(self._lens, request, other, on_progress or (lambda fraction: None))
+
+    def embeddings(self, request: EmbeddingsRequest, on_progress: OnProgress | None = None) -> Future[protocol.Embedded]:
+        """Words in a model's token table: neighbours, similarities, a projection. Loads no model and waits for none."""
+
+        def ask() -> protocol.Embedded:
+            if self._closed:
+                raise Cancelled("The program is closing.")
+            number, cancel = self._token_table.ask(
+                lambda number: protocol.Embed(number, request.model, request.words, request.count, request.table)
+            )
+            found: protocol.Embedded = self._wait(
+                self._token_table.inbox, number, cancel, on_progress or (lambda _: None), False
+            )
+            return found
+
+        return self._tables.submit(ask)
 
     # -- what there is
 
@@ -174,6 +249,45 @@ class Inside:
             self._replies.refuse_if_busy()
         return self._thread.submit(work)
 
+    def _other(self, model: str) -> Path | None:
+        """The path of a model that is not the loaded one, which is otherwise seen to be there and idle."""
+        if model and model != self._engine.state.path:
+            return Path(model)
+        self._replies.refuse_if_busy()
+        if self._engine.state.state == "loading":
+            raise PlaygroundError("The model is still being loaded.", "Wait a moment.")
+        return None
+
+    def _lens(self, request: LensRequest, path: Path | None, on_progress: OnProgress) -> LensReading:
+        if self._closed:
+            raise Cancelled("The program is closing.")
+        folder = self.folder.with_name("lens")
+        for left in folder.glob("*"):  # by a worker that died
+            left.unlink(missing_ok=True)
+        target = folder / f"{store.fresh_id()}.npz"
+        scale = self._replies.sampling.adapter_scale
+        host = self._engine if path is None else self._guests.load(str(path), request.context)
+        try:
+            answer: protocol.Lensed = self._ask(
+                host,
+                lambda number: protocol.Lens(
+                    number,
+                    str(target),
+                    request.messages,
+                    request.text,
+                    request.reply_start,
+                    request.prompt_ids,
+                    request.positions,
+                    request.top,
+                    scale,
+                ),
+                on_progress,
+            )
+            tokens = [Token(each.token_id, each.text, each.special) for each in answer.tokens]
+            return lens.read(target, tokens, dict(answer.labels), answer.gap, display_name(Path(host.state.path)))
+        finally:
+            target.unlink(missing_ok=True)
+
     def _capture(self, request: CaptureRequest, path: Path | None, on_progress: OnProgress) -> Entry:
         if self._closed:
             raise Cancelled("The program is closing.")
@@ -195,40 +309,33 @@ class Inside:
                 self._replies.sampling.adapter_scale,
                 self.limit,
                 "" if path is None else str(path),
+                request.target_text,
+                request.parts,
             )
 
         try:
             if path is not None and is_encoder(path):
-                self._ask_encoder(command, on_progress)
+                number, cancel = self._encoder.ask(command)
+                answer: protocol.Captured = self._wait(self._encoder.inbox, number, cancel, on_progress, False)
             else:
                 host = self._engine if path is None else self._guests.load(str(path), request.context)
-                self._ask(host, command, on_progress)
+                answer = self._ask(host, command, on_progress)
         finally:
             store.sweep(self.folder, capture_id)
         store.clean(self.folder, self.limit, keep=capture_id)
-        stat = target.stat()
-        return Entry(capture_id, target, stat.st_size, stat.st_mtime, header_of(target))
+        made = Path(answer.path)
+        stat = made.stat()
+        return Entry(made.name.removesuffix(SUFFIX), made, stat.st_size, stat.st_mtime, header_of(made))
 
-    def _ask(self, host: EngineHost, make: Callable[[int], protocol.Message], on_progress: OnProgress) -> None:
+    def _ask(self, host: EngineHost, make: Callable[[int], protocol.Message], on_progress: OnProgress) -> Any:
         inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         number = host.ask(make, inbox.put)
-        self._wait(inbox, number, lambda: host.cancel(number), on_progress, host is self._engine)
-
-    def _ask_encoder(self, make: Callable[[int], protocol.Message], on_progress: OnProgress) -> None:
-        worker = self._encoder
-        if worker is None or not worker.alive:
-            self._inbox = queue.SimpleQueue()
-            worker = self._encoder = WorkerProcess(ENCODER, self._inbox.put, self._inbox.put, "model")
-            worker.start()
-        self._requests += 1
-        number = self._requests
-        worker.send(make(number))
-        self._wait(self._inbox, number, lambda: worker.cancel(number), on_progress, False)
+        return self._wait(inbox, number, lambda: host.cancel(number), on_progress, host is self._engine)
 
     def _wait(
         self, inbox: queue.SimpleQueue[Any], number: int, cancel: Callable[[], None], on_progress: OnProgress, ours: bool
-    ) -> None:
-        """Until a request is answered. The worker's error is raised."""
+    ) -> Any:
+        """Until a request is answered: its answer. The worker's error is raised."""
         with self._lock:
             self._cancels[cancel] = ours
         if self._closed:
@@ -242,16 +349,16 @@ class Inside:
                     log.log(event.level, "%s", event.text)
                 if getattr(event, "request", number) != number:
                     continue
-                if isinstance(event, protocol.Captured):
-                    return
+                if isinstance(event, (protocol.Captured, protocol.Lensed, protocol.Embedded)):
+                    return event
                 if isinstance(event, protocol.Progress):
                     on_progress(event.fraction)
                 elif isinstance(event, protocol.Failed):
                     if event.kind == "Bug":
-                        log.error("a capture failed: %s\n%s", event.message, event.details)
+                        log.error("a look inside failed: %s\n%s", event.message, event.details)
                     raise from_kind(event.kind, event.message, event.hint)
                 elif isinstance(event, protocol.Finished):
-                    raise Cancelled("The capture was stopped.")
+                    raise Cancelled("This was stopped.")
         finally:
             with self._lock:
                 del self._cancels[cancel]
@@ -261,23 +368,6 @@ class Inside:
             asked = [cancel for cancel, ours in self._cancels.items() if ours or guests]
         for cancel in asked:
             cancel()
-
-
-_READERS = (
-    "albert", "bert", "camembert", "data2vec-text", "deberta", "deberta-v2", "distilbert", "electra", "ernie", "esm", "eurobert",
-    "ibert", "jina_embeddings_v3", "megatron-bert", "mobilebert", "modernbert", "mpnet", "nomic_bert", "roberta", "roberta-prelayernorm",
-    "roformer", "squeezebert", "t5", "umt5", "mt5", "bart", "mbart", "pegasus", "marian", "xlm-roberta", "xlm-roberta-xl", "xmod",
-)  # fmt: skip
-
-
-def is_encoder(path: Path) -> bool:
-    """Whether a folder holds a model that reads only (or reads and then writes): such as the chat's engine refuses."""
-    try:
-        config = json.loads((path / "config.json").read_text("utf-8"))
-        kind, names = config.get("model_type", ""), config.get("architectures") or ()
-    except (OSError, ValueError, AttributeError):
-        return False
-    return kind in _READERS and not any(str(each).endswith(("ForCausalLM", "LMHeadModel")) for each in names)
 
 
 def _ids_of_message(read: Store, message_id: str) -> tuple[str, tuple[int, ...], str]:

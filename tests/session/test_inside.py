@@ -13,7 +13,8 @@ import pytest
 from playground import events
 from playground.errors import Cancelled, NotFoundError, PlaygroundError, SettingError, StorageError, WorkerError
 from playground.params import SamplingSettings
-from playground.session.inside import CaptureRequest, is_encoder
+from playground.session.inside import CaptureRequest
+from playground.session.reading_models import is_encoder
 
 from .conftest import PATIENCE, Listening
 

@@ -1,0 +1,28 @@
+"""Which folders hold a model that reads only, or reads one text and then writes another: such as the chat's engine refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+_READERS = (
+    "albert", "bert", "camembert", "data2vec-text", "deberta", "deberta-v2", "distilbert", "electra", "ernie", "esm", "eurobert",
+    "ibert", "jina_embeddings_v3", "megatron-bert", "mobilebert", "modernbert", "mpnet", "nomic_bert", "roberta", "roberta-prelayernorm",
+    "roformer", "squeezebert", "xlm-roberta", "xlm-roberta-xl", "xmod",
+)  # fmt: skip
+
+
+_READ_AND_WRITE = ("t5", "mt5", "umt5", "longt5", "switch_transformers", "t5gemma")
+"""kinds whose older files do not say that they have an encoder and a decoder"""
+
+
+def is_encoder(path: Path) -> bool:
+    """Whether a folder holds a model that reads only (or reads and then writes): such as the chat's engine refuses."""
+    try:
+        config = json.loads((path / "config.json").read_text("utf-8"))
+        kind, names = config.get("model_type", ""), config.get("architectures") or ()
+    except (OSError, ValueError, AttributeError):
+        return False
+    if config.get("is_encoder_decoder") is True or kind in _READ_AND_WRITE:
+        return True
+    return kind in _READERS and not any(str(each).endswith(("ForCausalLM", "LMHeadModel")) for each in names)
