@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.text:
         raise WrongUsage("There is no text to look into.", "Give one with --text.")
-    context = settings_from(args, ContextSettings)
+    settings_from(args, ContextSettings)  # what is wrong with them is said before a model is looked for
     target = _target(args.output)
     with opened() as conversation:
         session = conversation.session
@@ -86,15 +86,21 @@ def run(args: argparse.Namespace) -> int:
                 raise WrongUsage("An encoder takes no adapter here.", "Leave --adapter out.")
             request = replace(request, model=str(path))
         else:
-            if path.is_dir() and context.precision == "auto" and not _quantized(path):
-                context = replace(context, precision="f32")
-            session.load(path, context, args.adapter).result()
+            load_to_look(session, path, args)
         started = time.perf_counter()
-        entry = session.inside.capture(request, _told()).result()
+        entry = session.inside.capture(request, told("attention")).result()
         seconds = time.perf_counter() - started
         record = _record(session, entry, target) | {"capture_s": seconds}
     emit(record) if args.json else _print(record)
     return 0
+
+
+def load_to_look(session: Session, path: Path, args: argparse.Namespace) -> None:
+    """Loads a model as `--adapter` and the loading options say; a folder in f32 where they leave that open."""
+    context = settings_from(args, ContextSettings)
+    if path.is_dir() and context.precision == "auto" and not _quantized(path):
+        context = replace(context, precision="f32")
+    session.load(path, context, args.adapter).result()
 
 
 def _record(session: Session, entry: Entry, target: Path | None) -> dict[str, Any]:
@@ -168,7 +174,7 @@ def _quantized(folder: Path) -> bool:
         return False  # loading says what is wrong
 
 
-def _told() -> Any:
+def told(what: str) -> Any:
     """Progress on stderr, in tenths: a long text takes minutes."""
     started, last = time.monotonic(), 0
 
@@ -176,7 +182,7 @@ def _told() -> Any:
         nonlocal last
         if last < int(fraction * 10) < 10 and time.monotonic() - started > SILENT_S:
             last = int(fraction * 10)
-            note(f"attention {last * 10} %")
+            note(f"{what} {last * 10} %")
 
     return tell
 

@@ -66,7 +66,7 @@ def delete(folder: Path, capture_id: str) -> None:
 
 
 def clean(folder: Path, limit: int = LIMIT, keep: str = "") -> list[str]:
-    """Deletes the oldest captures until all take at most `limit` bytes, but never that named `keep` or its parts. Returns the ids of those deleted."""
+    """Deletes the oldest captures until all take at most `limit` bytes, but never that named `keep` or its parts. Returns those deleted."""
     sweep(folder)
     found = []
     kept = {keep, *(f"{keep}-{part}" for part in PARTS)}

@@ -70,7 +70,7 @@ class Lens:
     reply_start: str = ""
     prompt_ids: tuple[int, ...] = ()
     positions: tuple[int, ...] = ()
-    """tokens of the text after which a prediction is read; none for all"""
+    """tokens of the text after which a prediction is read, from the end where below 0; none for all"""
     top: int = 8
     """likeliest tokens of each prediction"""
     adapter_scale: float = 1.0

@@ -75,7 +75,7 @@ class LensRequest:
     reply_start: str = ""
     prompt_ids: tuple[int, ...] = ()
     positions: tuple[int, ...] = ()
-    """tokens after which a prediction is read; none for all"""
+    """tokens after which a prediction is read, from the end where below 0; none for all"""
     top: int = 8
     model: str = ""
     """the path of a folder; empty for the loaded model. Another one is loaded beside it"""

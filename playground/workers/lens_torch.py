@@ -41,12 +41,9 @@ def answer(
             f"The text has {len(tokens):,} tokens; the context window holds {window:,}.",
             "Shorten it, or load the model with a larger context window.",
         )
-    positions = sorted(set(command.positions)) or list(range(len(tokens)))
-    if not 0 <= positions[0] <= positions[-1] < len(tokens):
-        raise SettingError(
-            f"There is no token {positions[-1] if positions[0] >= 0 else positions[0]} in this text.",
-            f"Its tokens go from 0 to {len(tokens) - 1}.",
-        )
+    if wrong := [each for each in command.positions if not -len(tokens) <= each < len(tokens)]:
+        raise SettingError(f"There is no token {wrong[0]} in this text.", f"Its tokens go from 0 to {len(tokens) - 1}.")
+    positions = sorted({each % len(tokens) for each in command.positions}) or list(range(len(tokens)))
     started, told = time.perf_counter(), 0.0
     ids = [each.token_id for each in tokens]
 
