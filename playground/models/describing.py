@@ -7,16 +7,19 @@ dies or says nonsense costs nothing but its help. What is asked for and answered
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from playground.errors import ModelFileError
 from playground.models.details import Details, describe
-from playground.spawning import WithoutMain
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
 
 WORTH_IT = 300
 """Starting a process costs as much as reading so many headers."""
@@ -66,9 +69,15 @@ def look_at_all(
 
 class _Helper:
     def __init__(self, fields: Sequence[str]) -> None:
-        self._ours, theirs = multiprocessing.get_context("spawn").Pipe()
-        self._process = multiprocessing.get_context("spawn").Process(
-            target=_help, args=(theirs, list(fields)), name="headers", daemon=True
+        import multiprocessing  # not worth its time where no process is started
+
+        from playground.spawning import WithoutMain
+
+        forked = _may_fork()
+        context = multiprocessing.get_context("fork") if forked else multiprocessing.get_context("spawn")
+        self._ours, theirs = context.Pipe()
+        self._process: BaseProcess = context.Process(
+            target=_help, args=(theirs, list(fields), self._ours if forked else None), name="headers", daemon=True
         )
         self._lent = 0
         try:
@@ -108,7 +117,18 @@ class _Helper:
             self._process.close()
 
 
-def _help(connection: Connection, fields: list[str]) -> None:
+def _may_fork() -> bool:
+    """Whether this process has one thread only, of Python's or of a library's: a copy of it works, and is there at once."""
+    try:
+        return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
+
+
+def _help(connection: Connection, fields: list[str], theirs: Connection | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asks is told, and ends this
+    if theirs is not None:  # came along with the fork: open here, it would hide that whoever asks has gone
+        theirs.close()
     try:
         while True:
             paths = json.loads(connection.recv_bytes().decode("utf-8", "surrogatepass"))

@@ -54,9 +54,10 @@ def describe(path: Path) -> Details:
     """What a GGUF file (any of a split), or a folder of safetensors, is. ModelFileError with a sentence for anything else."""
     if path.is_dir():
         return _adapter(path) if (path / "adapter_config.json").exists() else _folder(path)
-    if not path.exists():
-        raise ModelFileError(f"{path} is not there.", "Was it moved or removed?")
-    return of_survey([survey_gguf(path.with_name(part)) for part in split_names(path.name)], path.name)
+    parts = split_names(path.name)
+    if len(parts) == 1:
+        return of_survey([survey_gguf(path)], path.name)
+    return of_survey([survey_gguf(path.with_name(part)) for part in parts], path.name)
 
 
 def of_gguf(header: GgufHeader, name: str) -> Details:

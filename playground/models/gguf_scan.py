@@ -19,9 +19,6 @@ _SLICE = 1 << 18
 _LENGTH = struct.Struct("<Q")
 _LINE = tuple(16 + 8 * axes for axes in range(5))
 """Bytes of a table's line behind the name, by the number of axes."""
-_LAYOUTS = {
-    axes: np.dtype([("axes", "<u4"), ("shape", "<u8", (axes,)), ("kind", "<u4"), ("offset", "<u8")]) for axes in (1, 2, 3, 4)
-}
 _HIGHEST = max(TYPES)
 _BLOCK, _NBYTES = np.zeros((2, _HIGHEST + 1), dtype=np.uint64)
 for _number, _kind in TYPES.items():
@@ -47,24 +44,25 @@ def add_up(data: bytes, start: int, count: int, alignment: int) -> TableSums | N
     if frame is None:
         return None
     at = start + frame.length
-    elements = np.zeros(_HIGHEST + 1)
-    last = 0
-    for axes, ends in frame.ends.items():
-        lines = _at(data, _LAYOUTS[axes], ends + start)
-        shapes, kinds, offsets = lines["shape"], lines["kind"], lines["offset"]
-        places = int(np.bitwise_or.reduce(offsets))
-        if int(shapes.max()) ** axes >= 1 << 50 or kinds.max() > _HIGHEST:
-            return None
-        blocks = _BLOCK[kinds]
-        if places >= 1 << 55 or places % alignment or not blocks.all() or (shapes[:, 0] % blocks).any():
-            return None
-        sizes = shapes[:, 0].copy()
-        for axis in range(1, axes):
-            sizes *= shapes[:, axis]
-        elements += np.bincount(kinds, weights=sizes, minlength=len(elements))
-        last = max(last, int((offsets + sizes // blocks * _NBYTES[kinds]).max()))
+    if not count:
+        return TableSums({}, {}, 0, at)
+    words = _at(data, "<u8", frame.places, start)
+    rows, offsets, kinds = words[:count], words[count : 2 * count], words[2 * count : 3 * count] & 0xFFFFFFFF
+    sizes = rows.astype(np.float64)  # exact, as far as it is taken below
+    done = 3 * count
+    for lines in frame.further:
+        sizes[lines] *= words[done : done + len(lines)]
+        done += len(lines)
+    if sizes.max() >= 1 << 50 or kinds.max() > _HIGHEST:
+        return None
+    places = int(np.bitwise_or.reduce(offsets))
+    blocks = _BLOCK[kinds]
+    if places >= 1 << 55 or places % alignment or not blocks.all() or (rows % blocks).any():
+        return None
+    elements = np.bincount(kinds.view(np.int64), weights=sizes, minlength=_HIGHEST + 1)
     if elements.sum() >= 1 << 53:  # beyond what the sums above hold exactly
         return None
+    last = int((offsets + (sizes / blocks * _NBYTES[kinds]).astype(np.uint64)).max())
     found = {number: int(elements[number]) for number in np.flatnonzero(elements).tolist()}
     nbytes = {number: total // TYPES[number].block * TYPES[number].nbytes for number, total in found.items()}
     return TableSums(found, nbytes, last, at)
@@ -75,8 +73,11 @@ class _Frame:
     """What one model's table has in common with that of every other quantization and size of it: names, and numbers of axes."""
 
     length: int
-    ends: dict[int, NDArray[np.int64]]
-    """where names end, counted from the table's beginning, by the number of axes"""
+    places: NDArray[np.int64]
+    """where the words lie, counted from the table's beginning: every line's first axis, every offset, every number format (with half of
+    the offset), and then the further axes"""
+    further: tuple[NDArray[np.int64], ...]
+    """the lines that have a second axis, a third, a fourth"""
     mask: NDArray[np.uint8]
     """255 at the bytes of lengths, names and numbers of axes, 0 at the others"""
     fixed: bytes
@@ -99,33 +100,35 @@ def _seen_frame(data: bytes, start: int, count: int) -> _Frame | None:
 
 def _frame(data: bytes, start: int, count: int) -> _Frame | None:
     """The frame of the table, found line by line, and kept. None if anything about it is unusual."""
-    ends: tuple[list[int], ...] = ([], [], [], [], [])
+    ends: list[int] = []
     begins: list[int] = []
+    axes: list[int] = []
     names: set[bytes] = set()
     at = start
     for _ in range(count):
         begins.append(at)
         name_end = at + 8 + data[at]
         names.add(data[at + 8 : name_end])
-        axes = data[name_end]
-        if axes > 4:
+        if not 0 < data[name_end] <= 4:
             return None
-        ends[axes].append(name_end)
-        at = name_end + _LINE[axes]
+        ends.append(name_end)
+        axes.append(data[name_end])
+        at = name_end + _LINE[data[name_end]]
     if at > len(data):
         raise IndexError
-    if ends[0] or len(names) != count or (count and (_at(data, "<u8", begins) >= 256).any()):
+    if len(names) != count:
         return None
-    for axes, places in enumerate(ends):
-        if places and (_at(data, "<u4", places) != axes).any():
-            return None
+    if count and ((_at(data, "<u8", begins) >= 256).any() or (_at(data, "<u4", ends) != axes).any()):
+        return None
     mask = np.full(at - start, 255, dtype=np.uint8)
-    for axes, places in enumerate(ends):
-        for place in places:
-            mask[place - start + 4 : place - start + _LINE[axes]] = 0
+    for place, number in zip(ends, axes, strict=True):
+        mask[place - start + 4 : place - start + _LINE[number]] = 0
     table = np.frombuffer(data, np.uint8, at - start, start)
-    relative = {axes: np.asarray(places) - start for axes, places in enumerate(ends) if places}
-    frame = _Frame(at - start, relative, mask, (table & mask).tobytes())
+    shapes, numbers = np.asarray(ends, np.int64) - start + 4, np.asarray(axes, np.int64)
+    further = tuple(lines for axis in (1, 2, 3) if len(lines := np.flatnonzero(numbers > axis)))
+    behind = shapes + 8 * numbers
+    places = [shapes, behind + 4, behind, *(shapes[lines] + 8 * axis for axis, lines in enumerate(further, 1))]
+    frame = _Frame(at - start, np.concatenate(places), further, mask, (table & mask).tobytes())
     kept = _frames.setdefault(count, [])
     kept.insert(0, frame)
     del kept[8:]
@@ -134,10 +137,10 @@ def _frame(data: bytes, start: int, count: int) -> _Frame | None:
     return frame
 
 
-def _at(data: bytes, layout: Any, places: list[int] | NDArray[np.int64]) -> NDArray[Any]:
-    """What lies at these places, aligned or not; all of it must be within `data`."""
+def _at(data: bytes, layout: str, places: list[int] | NDArray[np.int64], start: int = 0) -> NDArray[Any]:
+    """What lies at these places behind `start`, aligned or not; all of it must be within `data`."""
     width = np.dtype(layout).itemsize
-    every: NDArray[Any] = np.ndarray((len(data) - width + 1,), layout, buffer=data, strides=(1,))
+    every: NDArray[Any] = np.ndarray((len(data) - start - width + 1,), layout, buffer=data, offset=start, strides=(1,))
     return every[places]
 
 

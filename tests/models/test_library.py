@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from playground.errors import ModelFileError, NotFoundError, StorageError
@@ -198,6 +199,43 @@ def test_a_second_process_helps_to_read_and_changes_nothing(
     assert asked
     assert {row.path: row for row in helped.rows} == alone
     assert alone[str(folder / "m7.gguf")].problem
+
+
+SCAN = """
+import dataclasses, json, sys
+from pathlib import Path
+from playground.models import describing, library
+from playground.models.places import Place
+from playground.paths import Home
+describing.WORTH_IT, describing.STRETCH = 20, 5
+ways, ask = set(), describing._Helper.ask
+def watched(self, paths):
+    ways.add(type(self._process).__name__)
+    return ask(self, paths)
+describing._Helper.ask = watched
+rows = library.scan(Home(Path(sys.argv[1])), [Place("added", Path(sys.argv[2]))], helped=True).rows
+print(json.dumps([sorted(ways), [dataclasses.asdict(row) for row in rows]]))
+"""
+
+
+def test_a_process_of_one_thread_is_helped_by_its_copy(home: Home, tmp_path: Path) -> None:
+    for number in range(60):
+        write_gguf(tmp_path / "m" / f"m{number}.gguf", weights=4, seed=number)
+    alone = library.scan(home, [Place("added", tmp_path / "m")]).rows
+    command = [sys.executable, "-c", SCAN, str(tmp_path / "another"), str(tmp_path / "m")]
+    ways, rows = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
+    assert ways == ["ForkProcess" if sys.platform == "linux" else "SpawnProcess"]
+    assert sorted(row["path"] for row in rows) == sorted(row.path for row in alone)
+    assert {row["path"]: row["title"] for row in rows} == {row.path: row.title for row in alone}
+
+
+def test_a_helper_ends_with_whoever_asked() -> None:
+    code = "from playground.models import describing as d; h = d._Helper([]); print(h._process.pid, flush=True); h._ours.recv_bytes()"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as asker:
+        assert asker.stdout
+        helper = psutil.Process(int(asker.stdout.readline()))
+        asker.kill()
+    helper.wait(20)
 
 
 @pytest.mark.parametrize("at", [1, 2])
