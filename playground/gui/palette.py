@@ -134,6 +134,16 @@ MEMORY = {
 }
 """what memory is taken by -> its colour in light and in dark (Okabe and Ito's, which colour-blind eyes tell apart)"""
 
+CURVES = (
+    ("#0072b2", "#4aa3df"),
+    ("#d55e00", "#ea7f2c"),
+    ("#009e73", "#2fbf96"),
+    ("#cc79a7", "#dd93bb"),
+    ("#b07a00", "#efb43c"),
+    ("#7c868c", "#8b959b"),
+)
+"""lines of a plot in their order, in light and in dark (Okabe and Ito's)"""
+
 CIVIDIS = (
     "#00224e", "#0f3266", "#35456c", "#4b576d", "#5e696e", "#707a72", "#848c78", "#999f78", "#aeb272", "#c5c56b", "#dcd95a", "#fee838",
 )  # fmt: skip
