@@ -19,6 +19,7 @@ from playground.protocol.inside import *
 from playground.protocol.parts import *
 from playground.protocol.quality import *
 from playground.protocol.scores import *
+from playground.protocol.training import *
 from playground.protocol.worker import *
 
 __all__ = [*classes(), "Message", "decode", "encode"]
