@@ -168,6 +168,38 @@ def summary(tokens: Sequence[Hashable], logprobs: Sequence[float], entropies: Se
     )
 
 
+class Tally:
+    """`summary` of a reply that is still written, each token counted once however often one asks."""
+
+    def __init__(self) -> None:
+        self._tokens = 0
+        self._last: tuple[Hashable, ...] = ()
+        self._seen: dict[int, set[tuple[Hashable, ...]]] = {1: set(), 2: set(), 4: set()}
+        self._logprob = 0.0
+        self._entropy = 0.0
+
+    def __len__(self) -> int:
+        return self._tokens
+
+    def add(self, token: Hashable, logprob: float, entropy: float) -> None:
+        self._tokens += 1
+        self._last = (*self._last[-3:], token)
+        for n, seen in self._seen.items():
+            if self._tokens >= n:
+                seen.add(self._last[-n:])
+        self._logprob += logprob
+        self._entropy += entropy
+
+    def summary(self) -> Summary:
+        """As `summary` of all tokens so far, to rounding."""
+        count = self._tokens
+        if not count:
+            return summary((), (), ())
+        distinct = {n: len(seen) / (count - n + 1) if count >= n else math.nan for n, seen in self._seen.items()}
+        mean = self._logprob / count
+        return Summary(count, distinct[1], distinct[2], 1.0 - distinct[4], mean, perplexity((mean,)), self._entropy / count)
+
+
 @dataclass(frozen=True)
 class Piece:
     """A stretch of a diff: `left[left_start:left_end]` became `right[right_start:right_end]`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 
@@ -70,3 +71,18 @@ def test_a_diff_puts_both_sides_together_again() -> None:
             common += len(ours) if each.kind == "same" else 0
         assert of.similarity(left, right) == pytest.approx(2 * common / (len(left) + len(right)) if left or right else 1)
     assert of.diff([9] * 300 + [1], [9] * 300) == [of.Piece("same", 0, 300, 0, 300), of.Piece("left", 300, 301, 300, 300)]
+
+
+def test_counting_as_it_is_written_gives_the_same_numbers() -> None:
+    dice = random.Random(7)
+    tally = of.Tally()
+    rows: list[tuple[int, float, float]] = []
+    for _ in range(60):
+        found, wanted = tally.summary(), of.summary(*([row[each] for row in rows] for each in range(3)))
+        assert len(tally) == found.tokens == len(rows)
+        assert dataclasses.astuple(found) == pytest.approx(dataclasses.astuple(wanted), rel=1e-12, nan_ok=True)
+        rows.append((dice.randrange(4), -dice.random() * 9, dice.random() * 3))
+        tally.add(*rows[-1])
+    certain = of.Tally()
+    certain.add(3, -math.inf, 0.0)
+    assert certain.summary().perplexity == math.inf

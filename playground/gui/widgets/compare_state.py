@@ -53,6 +53,7 @@ class Reply:
         self.early: list[tuple[int, Sequence[Any]]] = []
         """tokens that came before those in front of them"""
         self._began = 0.0
+        self._tally = differences.Tally()
 
     @property
     def text(self) -> str:
@@ -70,9 +71,11 @@ class Reply:
         return len(self.tokens) / seconds if seconds > 0 else 0.0
 
     def summary(self) -> differences.Summary:
-        return differences.summary(
-            self.keys, [token.logprob for token in self.tokens], [token.entropy for token in self.tokens]
-        )
+        """Its numbers so far; what has been counted is not counted again."""
+        for place in range(len(self._tally), len(self.tokens)):
+            token = self.tokens[place]
+            self._tally.add(self.keys[place], token.logprob, token.entropy)
+        return self._tally.summary()
 
     def add(self, tokens: Iterable[Any], by_text: bool) -> None:
         if not self._began:
