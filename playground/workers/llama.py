@@ -4,63 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import psutil
-
-from playground.errors import MemoryShortError, StorageError, WorkerError
-from playground.protocol import (
-    Beam,
-    Capture,
-    Generate,
-    Load,
-    Loaded,
-    MemoryUsed,
-    ModelHashed,
-    NextToken,
-    Progress,
-    Score,
-    Tokenize,
-)
+from playground.errors import MemoryShortError, StorageError
+from playground.protocol import Beam, Capture, Load
 from playground.workers import llama_exact
 from playground.workers.attention import About
 from playground.workers.base import Link
 from playground.workers.engine import Engine
+from playground.workers.engine_role import EngineRole, Opened
 from playground.workers.llama_engine import LlamaDecoder
 from playground.workers.llama_model import Model
 
 log = logging.getLogger(__name__)
 
-HASHED_AT_ONCE = 64 << 20
-"""Files up to this many bytes are hashed before `Loaded`, larger ones beside the work."""
 
-
-class Llama:
+class Llama(EngineRole):
     """The role. A second `Load` replaces the model."""
 
     def __init__(self, link: Link) -> None:
-        self._link = link
+        super().__init__(link)
         self._model: Model | None = None
-        self._engine: Engine | None = None
         self._exact: Model | None = None
         self._exact_engine: Engine | None = None
-        self._before = 0
-        self._measuring = False
-
-    def commands(self) -> Mapping[type, Callable[[Any], None]]:
-        return {
-            Load: self.load,
-            Generate: lambda command: self._ready().generate(command),
-            Beam: self.beam,
-            Tokenize: lambda command: self._ready().tokenize(command),
-            NextToken: lambda command: self._ready().next_token(command),
-            Score: lambda command: self._ready().score(command),
-            Capture: self.capture,
-        }
 
     def close(self) -> None:
         self._engine = self._exact_engine = None
@@ -70,21 +37,7 @@ class Llama:
             self._model.close()
         self._model = self._exact = None
 
-    def load(self, command: Load) -> None:
-        started = time.perf_counter()
-        self.close()
-        path = Path(command.path).absolute()
-        told = started
-        self._before, self._measuring = resident(), True
-
-        def progress(fraction: float) -> bool:
-            nonlocal told
-            if (now := time.perf_counter()) - told >= 0.05:
-                told = now
-                self._link.send(Progress(command.request, fraction * 0.95, "weights"))
-            return not (self._link.pending and self._link.cancelled(command.request))
-
-        self._link.send(Progress(command.request, 0.0, "file"))
+    def open(self, command: Load, path: Path, progress: Callable[[float], bool]) -> Opened:
         model = Model(path, command.context, command.check_tensors, progress)
         if command.adapter:
             try:
@@ -92,15 +45,8 @@ class Llama:
             except BaseException:
                 model.close()
                 raise
-        self._model, self._engine = model, Engine(self._link, model, LlamaDecoder(model))
-        self._engine.before_finish = self._measure
-        sha256 = command.sha256
-        if not sha256:
-            if path.stat().st_size <= HASHED_AT_ONCE:
-                sha256 = sha256_of(path)
-            else:
-                threading.Thread(target=self._hash, args=(path,), name="hash", daemon=True).start()
-        self._link.send(Loaded(command.request, model.info(sha256), time.perf_counter() - started))
+        self._model = model
+        return Opened(Engine(self._link, model, LlamaDecoder(model)), model.info, lambda: sha256_of(path), path.stat().st_size)
 
     def beam(self, command: Beam) -> None:
         """In f32 where that is asked for, or cheap: the model is held a second time for it, until another one is loaded."""
@@ -143,27 +89,9 @@ class Llama:
             self._exact = llama_exact.exact(self._model, lambda fraction: not self._link.cancelled(request))
         return self._exact
 
-    def _measure(self) -> None:
-        """Once a load: the first completion has touched every weight and buffer. A pool's memory is no load's."""
-        if self._measuring and self._model is not None and not self._model.others:
-            self._measuring = False
-            self._link.send(MemoryUsed(str(self._model.path), resident() - self._before))
-
-    def _ready(self) -> Engine:
-        if self._engine is None:
-            raise WorkerError("No model is loaded.", "Load one first.")
-        return self._engine
-
-    def _hash(self, path: Path) -> None:
-        try:
-            self._link.send(ModelHashed(str(path), sha256_of(path)))
-        except OSError as error:
-            log.warning("could not hash %s: %s", path, error)
-
-
-def resident() -> int:
-    """Bytes of main memory that this process holds."""
-    return int(psutil.Process().memory_info().rss)
+    def measurable(self) -> bool:
+        """A pool's memory is no load's."""
+        return self._model is not None and not self._model.others
 
 
 def sha256_of(path: Path) -> str:

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from playground.errors import Cancelled, MemoryShortError, ModelFileError
 from playground.models.ggml_types import BY_NAME, FILE_TYPES, row_bytes
 from playground.models.gguf_header import GgufHeader
@@ -24,6 +22,7 @@ from playground.workers import llama_lib
 from playground.workers.llama_adapter import Adapter
 from playground.workers.llama_file import check_model_file
 from playground.workers.llama_lib import C, ggml, library_log
+from playground.workers.machine import amount, free_memory, usable_cores
 
 log = logging.getLogger(__name__)
 
@@ -307,8 +306,8 @@ class Model:
         if settings.context * each > room:
             fits = room // max(1, each) // 256 * 256
             raise MemoryShortError(
-                f"A context window of {settings.context:,} tokens needs {_gib(settings.context * each)} of memory; "
-                f"{_gib(room)} are free.",
+                f"A context window of {settings.context:,} tokens needs {amount(settings.context * each)} of memory; "
+                f"{amount(room)} are free.",
                 f"Take at most {fits:,} tokens, a smaller cache type, or close other programs."
                 if fits >= 512
                 else "Close other programs, or take a smaller model.",
@@ -378,27 +377,6 @@ def memory_terms(lines: Any) -> tuple[MemoryTerm, ...]:
     return tuple(MemoryTerm(device, kind, count) for (device, kind), count in found.items())
 
 
-def free_memory() -> int:
-    """Bytes of main memory that can be had without swapping, within the limit of a container if there is one."""
-    free = psutil.virtual_memory().available
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        if limit != "max":
-            used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-            cached = re.search(r"^inactive_file (\d+)$", Path("/sys/fs/cgroup/memory.stat").read_text(), re.MULTILINE)
-            free = min(free, int(limit) - used + (int(cached[1]) if cached else 0))
-    except (OSError, ValueError):
-        pass
-    return max(0, free)
-
-
-def usable_cores() -> int:
-    """Physical cores that this process may use."""
-    physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else physical
-    return max(1, min(physical, allowed))
-
-
 class _Override(ctypes.Structure):
     _fields_ = [("pattern", ctypes.c_char_p), ("buffer_type", ctypes.c_void_p)]
 
@@ -410,7 +388,3 @@ def _experts_on_cpu(layers: int) -> Any:
     cpu = ggml.ggml_backend_cpu_buffer_type()
     entries = [_Override(f"blk\\.{layer}\\.ffn_(up|down|gate|gate_up)_exps".encode(), cpu) for layer in range(layers)]
     return (_Override * (len(entries) + 1))(*entries, _Override(None, None))
-
-
-def _gib(count: int) -> str:
-    return f"{count / (1 << 30):,.1f} GiB" if count >= 1 << 30 else f"{count / (1 << 20):,.0f} MiB"

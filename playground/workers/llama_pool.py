@@ -19,7 +19,8 @@ from playground.errors import ModelFileError
 from playground.models.gguf_header import merge_splits, open_gguf, split_names
 from playground.workers.llama_adapter import Adapter
 from playground.workers.llama_lib import C, library_log
-from playground.workers.llama_model import Model, free_memory
+from playground.workers.llama_model import Model
+from playground.workers.machine import free_memory
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from playground.errors import Cancelled, MemoryShortError
@@ -23,7 +22,8 @@ from playground.params import ContextSettings
 from playground.workers import llama_lib
 from playground.workers.llama_cache import decode_failed
 from playground.workers.llama_lib import C
-from playground.workers.llama_model import Model, usable_cores
+from playground.workers.llama_model import Model
+from playground.workers.machine import resident, usable_cores
 
 BATCH = 512
 """tokens of a decode call, as llama.cpp's perplexity tool computes them"""
@@ -167,8 +167,3 @@ class Gguf:
             return self._stop()
         except Exception:  # must not travel through C
             return True
-
-
-def resident() -> int:
-    """Bytes of main memory that this process holds."""
-    return int(psutil.Process().memory_info().rss)

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from playground.errors import Cancelled, ModelFileError, WorkerError
+from playground.workers.machine import resident
 
 PROMPT, DECODED, TIMED_S = 512, 32, 2.0
 """as in `measure_llama`, so that speeds can be held beside each other"""
@@ -39,7 +39,7 @@ class Folder:
         self._torch = torch
         transformers.logging.set_verbosity_error()
         transformers.logging.disable_progress_bar()
-        before = int(psutil.Process().memory_info().rss)
+        before = resident()
         on_progress(0.2)
         self._before = before
         try:
@@ -95,7 +95,7 @@ class Folder:
             decodes.append(len(rest) / (time.perf_counter() - then))
             prompts.append(len(prompt) / (then - at))
         self.prompt_tokens_per_s, self.decode_tokens_per_s = statistics.median(prompts), statistics.median(decodes)
-        self.resident = max(0, int(psutil.Process().memory_info().rss) - self._before)
+        self.resident = max(0, resident() - self._before)
 
     def score(self, window: Sequence[int], first: int) -> Iterator[NDArray[np.float32]]:
         """The logits after each token from `first` to the last but one, in parts of shape [positions, vocabulary]."""

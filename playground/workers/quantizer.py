@@ -25,7 +25,7 @@ from playground.protocol import TypeSize
 from playground.workers import llama_lib
 from playground.workers.imatrix import Matrix
 from playground.workers.llama_lib import C
-from playground.workers.llama_model import usable_cores
+from playground.workers.machine import usable_cores
 
 ROWS_AT_ONCE = 128 << 20
 """bytes of one tensor's rows that are in memory at a time"""
