@@ -11,7 +11,7 @@ from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QMouseEvent, QPainter,
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from playground.gui import theme
-from playground.gui.widgets import glossary_models
+from playground.gui.widgets import glossary_inside, glossary_models
 
 MORE = {
     "temperature": "Low for facts and code, high for stories and ideas; the bars show the same odds at 0.3 and at 1.5.",
@@ -29,7 +29,8 @@ MORE = {
     "next_token": "The thick bar is the chance under your settings, the thin line what the model itself gave it.",
     "context": "Everything the model can take into account, your words and its own, counted in tokens.",
 }
-MORE |= {name: text[2] for name, text in glossary_models.TEXTS.items()}
+TEXTS = glossary_models.TEXTS | glossary_inside.TEXTS
+MORE |= {name: text[2] for name, text in TEXTS.items()}
 _ODDS = (0.42, 0.22, 0.13, 0.09, 0.06, 0.04, 0.03, 0.01)
 
 
@@ -126,6 +127,7 @@ _PICTURES = {
     "presence_penalty": _penalty,
     "next_token": _next_token,
     **glossary_models.PICTURES,
+    **glossary_inside.PICTURES,
 }
 
 
@@ -208,6 +210,6 @@ class Term(QLabel):
 
 
 def known(name: str, title: str = "", parent: QWidget | None = None) -> Term:
-    """The label of a term whose texts are in `glossary_models`; `title` where it is called otherwise."""
-    usual, text, _ = glossary_models.TEXTS[name]
+    """The label of a term whose texts are in `glossary_models` or `glossary_inside`; `title` where it is called otherwise."""
+    usual, text, _ = TEXTS[name]
     return Term(name, title or usual, text, parent)

@@ -1,0 +1,236 @@
+"""Heads and their pattern scores as a table that sorts by any column and keeps what a filter keeps. Knows rows (`inside.finding`), no capture.
+
+A score is a number over a wash that grows with it, as in the text; where the text cannot tell there is a dash, and such heads sort last.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QPainter
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStyledItemDelegate, QStyleOptionViewItem, QTableView, QWidget
+
+from playground.gui import theme
+from playground.gui.widgets.inside_flow import shade
+from playground.gui.widgets.table_head import TableHead
+from playground.inside.finding import HeadRow, Keeps
+
+Index = QModelIndex | QPersistentModelIndex
+NOWHERE = QModelIndex()
+
+
+@dataclass(frozen=True)
+class Column:
+    """A score by its name in the file; the first column, without one, is the head's own name."""
+
+    score: str
+    title: str
+    help: str
+
+
+COLUMNS = (
+    Column("", "Head", "Layer and head, as the model counts them, from 0"),
+    Column("previous", "Previous token", "Weight on the token just before"),
+    Column("sink", "First-token sink", "Weight on the first token"),
+    Column("induction", "Induction", "Weight on what followed earlier occurrences of the same token"),
+    Column("duplicate", "Duplicate token", "Weight on earlier occurrences of the same token"),
+    Column("local", "Local", "Weight on the nearest eight tokens"),
+    Column("uniform", "Uniform", "How evenly the weight is spread: entropy, 1 is all tokens alike"),
+)
+HEAD = 0
+INDUCTION = 3
+
+
+def score_text(value: float, signed: bool = False) -> str:
+    """Two digits for all; a dash where the text cannot tell."""
+    if math.isnan(value):
+        return "–"
+    return (f"{value:+.2f}" if signed else f"{value:.2f}").replace("-", "−")
+
+
+class HeadModel(QAbstractTableModel):
+    """`show_rows` sets the heads, `keep` which of them are seen."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._all: list[HeadRow] = []
+        self._rows: list[HeadRow] = []
+        self._keeps: Keeps = lambda row: True
+        self.signed = False
+        self._column, self._order = HEAD, Qt.SortOrder.AscendingOrder
+
+    def show_rows(self, rows: Sequence[HeadRow], signed: bool = False) -> None:
+        self.beginResetModel()
+        self._all, self.signed = list(rows), signed
+        self._arrange()
+        self.endResetModel()
+
+    def keep(self, keeps: Keeps) -> None:
+        self.beginResetModel()
+        self._keeps = keeps
+        self._arrange()
+        self.endResetModel()
+
+    def rows(self) -> list[HeadRow]:
+        """Those that are seen, as they are sorted."""
+        return list(self._rows)
+
+    @property
+    def total(self) -> int:
+        return len(self._all)
+
+    def place_of(self, layer: int, head: int) -> int:
+        return next((place for place, row in enumerate(self._rows) if (row.layer, row.head) == (layer, head)), -1)
+
+    def _arrange(self) -> None:
+        rows = sorted((row for row in self._all if self._keeps(row)), key=lambda row: (row.layer, row.head))
+        falling = self._order == Qt.SortOrder.DescendingOrder
+        score = COLUMNS[self._column].score
+        if score:
+            told = [row for row in rows if not math.isnan(row.scores.get(score, math.nan))]
+            told.sort(key=lambda row: -row.scores[score] if falling else row.scores[score])
+            rows = told + [row for row in rows if math.isnan(row.scores.get(score, math.nan))]
+        elif falling:
+            rows.reverse()
+        self._rows = rows
+
+    # -- Qt
+
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        self.layoutAboutToBeChanged.emit()
+        before = self.persistentIndexList()
+        kept = [self._rows[index.row()] for index in before]
+        self._column, self._order = column, order
+        self._arrange()
+        after = [
+            self.index(self.place_of(row.layer, row.head), index.column()) for row, index in zip(kept, before, strict=True)
+        ]
+        self.changePersistentIndexList(before, after)
+        self.layoutChanged.emit()
+
+    def rowCount(self, parent: Index = NOWHERE) -> int:
+        return 0 if parent.isValid() else len(self._rows)
+
+    def columnCount(self, parent: Index = NOWHERE) -> int:
+        return len(COLUMNS)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        if role == Qt.ItemDataRole.DisplayRole:
+            return COLUMNS[section].title
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return COLUMNS[section].help
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return _side(section)
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        row, column = self._rows[index.row()], COLUMNS[index.column()]
+        value = row.scores.get(column.score, math.nan)
+        if role == Qt.ItemDataRole.DisplayRole:
+            return score_text(value, self.signed) if column.score else row.name
+        if role == Qt.ItemDataRole.UserRole:
+            return value if column.score else row
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return _side(index.column())
+        if role == Qt.ItemDataRole.ToolTipRole:
+            if not column.score:
+                return f"Layer {row.layer}, head {row.head}"
+            if math.isnan(value):
+                return "This text cannot tell: no row of it has a say, as where no token comes twice"
+            return f"{column.title}: {value:.5f}. {column.help}"
+        return None
+
+
+def _side(column: int) -> Qt.AlignmentFlag:
+    return (Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag.AlignLeft) | Qt.AlignmentFlag.AlignVCenter
+
+
+class _Cells(QStyledItemDelegate):
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        table = self.parent()
+        assert isinstance(table, HeadTable)
+        colors, rect = theme.palette(), option.rect
+        chosen = index.row() == table.place()
+        if chosen:
+            painter.fillRect(rect, QColor(colors.accent_soft))
+        value = index.data(Qt.ItemDataRole.UserRole)
+        told = isinstance(value, float) and not math.isnan(value)
+        if told and not chosen:
+            painter.fillRect(QRectF(rect).adjusted(2, 2, -2, -2), shade(value, table.rows.signed))
+        if told:
+            # The number's bar, so that the hue is not alone.
+            wide = (rect.width() - 22) * min(1.0, abs(value))
+            ink = QColor(colors.text)
+            ink.setAlphaF(0.6)
+            painter.fillRect(QRectF(rect.right() - 10 - wide, rect.bottom() - 4, wide, 2), ink)
+        painter.setPen(QColor(colors.text if told or not index.column() else colors.muted))
+        painter.drawText(rect.adjusted(11, 0, -10, 0), _side(index.column()).value, index.data())
+
+
+class HeadTable(QTableView):
+    """`picked(layer, head)` tells of a selection by hand. Object name: `inside.finder`."""
+
+    picked = Signal(int, int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("inside.finder")
+        self.setAccessibleName("Heads by what they do")
+        self.rows = HeadModel(self)
+        self.setModel(self.rows)
+        self.setItemDelegate(_Cells(self))
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(28)
+        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        head = TableHead(self)
+        self.setHorizontalHeader(head)
+        head.setMinimumSectionSize(56)
+        head.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.setSortingEnabled(True)
+        self.sortByColumn(HEAD, Qt.SortOrder.AscendingOrder)
+        self.selectionModel().selectionChanged.connect(self._selected)
+        self._quiet = False
+        theme.notifier().changed.connect(self._repaint)
+
+    def _repaint(self) -> None:
+        self.viewport().update()
+
+    def place(self) -> int:
+        """The selected row, -1 for none."""
+        found = self.selectionModel().selectedRows()
+        return found[0].row() if found else -1
+
+    def choose(self, layer: int, head: int) -> None:
+        """Selects a head, telling nobody; none where it is not seen."""
+        place = self.rows.place_of(layer, head)
+        if place == self.place():
+            return
+        self._quiet = True
+        try:
+            if place < 0:
+                self.clearSelection()
+            else:
+                self.selectRow(place)
+                self.scrollTo(self.rows.index(place, HEAD))
+        finally:
+            self._quiet = False
+
+    def _selected(self, *_: object) -> None:
+        self.viewport().update()
+        place = self.place()
+        if place >= 0 and not self._quiet:
+            row = self.rows.rows()[place]
+            self.picked.emit(row.layer, row.head)
