@@ -20,13 +20,7 @@ class FolderTokenizer:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            self._tokenizer = _opened(path)
-        except Exception as error:  # whatever a damaged tokenizer raises
-            said = str(error).strip().partition("\n")[0][:160]
-            raise ModelFileError(
-                f"The tokenizer of {path.name} cannot be read ({said}).", "Download tokenizer.json of this model again."
-            ) from None
+        self._tokenizer = open_tokenizer(path)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         settings = _read(path / "tokenizer_config.json") | _read(path / "special_tokens_map.json")
@@ -63,6 +57,17 @@ class FolderTokenizer:
             if isinstance(first, int):
                 return str(self._tokenizer.id_to_token(first) or "")
         return ""
+
+
+def open_tokenizer(path: Path) -> Any:
+    """The tokenizer of a folder, by the library of that name. ModelFileError if it cannot be read."""
+    try:
+        return _opened(path)
+    except Exception as error:  # whatever a damaged tokenizer raises
+        said = str(error).strip().partition("\n")[0][:160]
+        raise ModelFileError(
+            f"The tokenizer of {path.name} cannot be read ({said}).", "Download tokenizer.json of this model again."
+        ) from None
 
 
 def _opened(path: Path) -> Any:

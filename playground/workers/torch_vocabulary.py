@@ -116,7 +116,12 @@ def _kind(tokenizer: Any) -> str:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return "metaspace"
-    data = json.loads(backend.to_str())
+    return spelling(backend.to_str())
+
+
+def spelling(tokenizer_json: str) -> str:
+    """How a vocabulary spells bytes, as `token_bytes` wants it: by what its decoder undoes."""
+    data = json.loads(tokenizer_json)
     decoders = [data.get("decoder") or {}, data.get("pre_tokenizer") or {}]
     kinds = {
         part.get("type") for each in decoders for part in (each, *each.get("decoders", ()), *each.get("pretokenizers", ()))
