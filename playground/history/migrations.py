@@ -72,6 +72,32 @@ def m007_documents(db: Database) -> None:
     )
 
 
+@migrations()  # type: ignore[untyped-decorator]
+def m008_training(db: Database) -> None:
+    for statement in _TRAINING:
+        db.execute(statement)
+
+
+_TRAINING = (
+    "ALTER TABLE runs ADD COLUMN data_name TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE runs ADD COLUMN data_sha256 TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE runs ADD COLUMN adapter TEXT NOT NULL DEFAULT ''",  # what came of it: a folder
+    "ALTER TABLE runs ADD COLUMN step INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE runs ADD COLUMN steps INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE runs ADD COLUMN hint TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE runs ADD COLUMN summary TEXT NOT NULL DEFAULT '{}'",  # JSON
+    "CREATE INDEX runs_started ON runs (started)",
+    """CREATE TABLE samples (
+        run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        step INTEGER NOT NULL,
+        probe INTEGER NOT NULL,
+        base INTEGER NOT NULL DEFAULT 0, -- 1: of the model as it was before
+        prompt TEXT NOT NULL,
+        reply TEXT NOT NULL,
+        PRIMARY KEY (run_id, step, probe, base)
+    ) WITHOUT ROWID""",
+)
+
 _COMPARISONS = (
     "ALTER TABLE sessions ADD COLUMN prompt TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE sessions ADD COLUMN columns TEXT NOT NULL DEFAULT '[]'",  # JSON

@@ -13,7 +13,16 @@ from playground.history import faults
 APPLICATION_ID = 0x504C4159
 """`PLAY`, in the file's header: which program a database belongs to"""
 
-STEPS = ("m001_tables", "m002_search", "m003_fits", "m004_adapters", "m005_comparisons", "m006_measured", "m007_documents")
+STEPS = (
+    "m001_tables",
+    "m002_search",
+    "m003_fits",
+    "m004_adapters",
+    "m005_comparisons",
+    "m006_measured",
+    "m007_documents",
+    "m008_training",
+)
 """the steps of `migrations.py` by name: a database that has had them all is opened without sqlite-utils"""
 
 COPIED = 512 << 20

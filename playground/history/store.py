@@ -19,15 +19,15 @@ from typing import Any
 from playground.errors import NotFoundError, StorageError
 from playground.history import faults, opening, rows
 from playground.history import search as searching
-from playground.history.compared import Compared
 from playground.history.owner import alive, owner
 from playground.history.records import Chat, FitRow, GenerationRow, MessageRow, SearchHit, SessionRow, TokenRow
+from playground.history.runs import Runs
 
 _ASKED = """(SELECT substr(asked.content, 1, 200) FROM messages AS reply JOIN messages AS asked ON asked.id = reply.parent_id
     WHERE reply.id = g.message_id)"""
 
 
-class Store(Compared):
+class Store(Runs):
     """An open database; `path` None keeps it in memory. The file and its folder are made if they are not there.
 
     A `read_only` store neither makes nor migrates anything. `timeout_s`: how long to wait for another process that is writing.
