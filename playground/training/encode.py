@@ -110,7 +110,8 @@ def encode_row(
         )
     if over and settings.truncation == "start":
         keep = 1 if tokenizer.marks.bos and texts[:1] in (("",), (tokenizer.marks.bos,)) else 0
-        ids, labels, texts = (each[:keep] + each[len(each) - length + keep :] for each in (ids, labels, texts))
+        back = len(ids) - length + keep
+        ids, labels, texts = ids[:keep] + ids[back:], labels[:keep] + labels[back:], texts[:keep] + texts[back:]
     elif over:
         ids, labels, texts = ids[:length], labels[:length], texts[:length]
     labels = (IGNORED, *labels[1:])  # nothing comes before the first token that could predict it

@@ -215,7 +215,9 @@ def _by_slots(row: Row, template: str, marks: Marks) -> Layout:
     """Every question and its answer through the template, the end-of-text token behind each answer."""
     check_prompt_template(template)
     before, _, after = template.partition("{response}")
-    text, spans, asked, system = "", [], [], row.system
+    text, system = "", row.system
+    spans: list[Span] = []
+    asked: list[str] = []
     for each in row.messages:
         if each.role in ("user", "tool"):
             asked.append(each.content)

@@ -121,7 +121,10 @@ def test_tools_are_told_as_the_person_where_the_template_has_no_place_for_them(s
     )
     with_tools = encode_row(row, starter_tokenizer, STARTER)
     assert "<|im_start|>tool\n12:00" in "".join(with_tools.pieces)
-    without = "{% for m in messages if m.role in ('user', 'assistant') %}[{{ m.role }}]{{ m.content }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+    without = (
+        "{% for m in messages if m.role in ('user', 'assistant') %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+        "{% if add_generation_prompt %}[assistant]{% endif %}"
+    )
     folded = encode_row(row, starter_tokenizer, without)
     assert "".join(folded.pieces) == "[user]Time?[assistant]clock()[user]12:00[assistant]Noon.<|im_end|>"
     assert learned(folded) == "clock()|Noon.<|im_end|>"
