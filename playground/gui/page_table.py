@@ -44,7 +44,8 @@ PAGES: tuple[Entry, ...] = (
     Entry("models", "Models", "boxes", "playground.gui.pages.models:ModelsPage"),
     Entry("chat", "Chat", "message-square", "playground.gui.pages.chat:ChatPage"),
     Entry("compare", "Compare", "columns-3", "playground.gui.pages.compare:ComparePage"),
-    # Inside belongs here, then Train.
+    Entry("inside", "Inside", "scan-eye", "playground.gui.pages.inside:InsidePage"),
+    # Train belongs here.
     Entry("log", "Log", "scroll-text", "playground.gui.pages.log:LogPage"),
     Entry("settings", "Settings", "settings", "playground.gui.pages.settings:SettingsPage", foot=True),
 )

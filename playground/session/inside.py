@@ -214,17 +214,33 @@ class Inside:
     def delete(self, capture_id: str) -> None:
         store.delete(self.folder, capture_id)
 
-    def size(self, tokens: int, layers: int = 0, heads: int = 0, exact: bool = False) -> int:
-        """Bytes that a capture of the loaded model would take on disk, all layers and heads where none are named; 0 without a model."""
+    def size(self, tokens: int, layers: int = 0, heads: int = 0, exact: bool = False, model: str = "") -> int:
+        """Bytes that a capture would take on disk, all layers and heads where none are named; 0 where that cannot be told.
+
+        `model`: a path; empty for the loaded one. Reads the model's header.
+        """
         info = self._engine.state.info
-        if info is None:
+        if not model and info is None:
             return 0
         from playground.session import fitting  # reads headers
 
-        shape = fitting.of_path(Path(info.path)).shape
-        each = next((layer for layer in shape.layers if layer.kv_heads), None)
-        groups, width = (each.kv_heads, each.head_k) if each is not None else (0, 128)
-        return capture_size(layers or info.layers, heads or info.heads, tokens, groups, width, exact=exact)
+        try:
+            shape = fitting.of_path(Path(model or self._engine.state.path)).shape
+        except PlaygroundError:  # of kinds whose memory is not reckoned: loading says what is wrong, if anything is
+            return 0
+        attending = [layer for layer in shape.layers if layer.heads and layer.attention]
+        if not attending:
+            return 0
+        each = attending[0]
+        return capture_size(
+            layers or (info.layers if info and not model else len(attending)),
+            heads or each.heads,
+            tokens,
+            each.kv_heads or each.heads,
+            each.head_k or 128,
+            shape.causal,
+            exact,
+        )
 
     # -- inside
 

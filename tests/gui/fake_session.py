@@ -159,6 +159,12 @@ class FakeSession:
 
         return FakeWorkshop(self.emit)
 
+    @functools.cached_property
+    def inside(self) -> Any:
+        from fake_inside import FakeInside
+
+        return FakeInside(self.home.cache / "captures")
+
     def script(self, *replies: str) -> None:
         """The next replies, in order; afterwards the usual one."""
         self._script += replies

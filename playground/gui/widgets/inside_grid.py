@@ -205,9 +205,6 @@ class HeadGrid(QAbstractScrollArea):
         self._paint_marks(painter)
         painter.restore()
         self._paint_labels(painter, room)
-        if self.hasFocus():
-            painter.setPen(QPen(QColor(colors.accent), 1))
-            painter.drawRect(room.adjusted(0, 0, -1, -1))
 
     def _paint_marks(self, painter: QPainter) -> None:
         colors, look, header = theme.palette(), self._state.look, self._state.header
@@ -227,7 +224,7 @@ class HeadGrid(QAbstractScrollArea):
             painter.drawRect(self.rect_of(*self._pointed).adjusted(-1, -1, 0, 0))
         painter.setPen(QPen(QColor(colors.surface), 4))
         painter.drawRect(QRectF(marked).adjusted(-0.5, -0.5, 0.5, 0.5))
-        painter.setPen(QPen(QColor(colors.accent), 2))
+        painter.setPen(QPen(QColor(colors.accent), 3 if self.hasFocus() else 2))
         painter.drawRect(QRectF(marked).adjusted(-0.5, -0.5, 0.5, 0.5))
 
     def _paint_labels(self, painter: QPainter, room: QRect) -> None:
