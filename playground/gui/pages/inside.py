@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
 from playground import events
 from playground.errors import Cancelled, PlaygroundError
@@ -57,6 +57,7 @@ TABS: tuple[Part, ...] = (
 """the tabs behind the map"""
 JOB = "inside"
 SCALE = "inside.scale"
+EXPLAIN = "inside.explain"
 
 
 class InsidePage(QWidget):
@@ -74,6 +75,7 @@ class InsidePage(QWidget):
         self._entries: dict[str, Entry] = {}
         self._made: dict[str, str] = {}
         """generation or message -> the capture that was made of it"""
+        self._explain: QWidget | None = None
         self._listed = False
         self._running: Future[Entry] | None = None
         self._wanted: tuple[str, int | None] = ("", None)
@@ -106,6 +108,15 @@ class InsidePage(QWidget):
         above.setContentsMargins(16, 8, 16, 0)
         above.addWidget(self.tabs)
         above.addStretch(1)
+        self.explain_button = QToolButton()
+        self.explain_button.setObjectName("inside.explain_button")
+        self.explain_button.setText("Explain")
+        self.explain_button.setAccessibleName("Explain what is seen")
+        self.explain_button.setToolTip("Says beside the view what it shows, with the numbers of this model (Ctrl+Shift+X)")
+        self.explain_button.setCheckable(True)
+        theme.mark(self.explain_button, role="segment")
+        self.explain_button.clicked.connect(self.show_explanation)
+        above.addWidget(self.explain_button)
         inner = QVBoxLayout(middle)
         inner.setContentsMargins(0, 0, 0, 0)
         inner.setSpacing(0)
@@ -122,6 +133,8 @@ class InsidePage(QWidget):
         self.splitter.addWidget(middle)
         self.splitter.setStretchFactor(1, 1)
         self.splitter.setSizes([320, 880])
+        if self._desk.preferences.get(EXPLAIN, False) is True:
+            self.show_explanation(True)
         looked = QWidget()
         below = QVBoxLayout(looked)
         below.setContentsMargins(0, 0, 0, 0)
@@ -157,6 +170,21 @@ class InsidePage(QWidget):
         )
         return made
 
+    def show_explanation(self, shown: bool) -> None:
+        """Opens or closes what is explained beside the view."""
+        if shown and self._explain is None:
+            from playground.gui.widgets.inside_explain import InsideExplain
+
+            self._explain = InsideExplain(self.state)
+            self.splitter.addWidget(self._explain)
+        if self._explain is not None:
+            self._explain.setVisible(shown)
+        self.explain_button.setChecked(shown)
+        self._desk.preferences.set(EXPLAIN, shown)
+
+    def toggle_explanation(self) -> None:
+        self.show_explanation(not self.explain_button.isChecked())
+
     def show_tab(self, name: str) -> None:
         """`map`, or one of `TABS`."""
         if name not in self._views:
@@ -175,6 +203,15 @@ class InsidePage(QWidget):
                 "inside.new", "New capture", "Ctrl+Shift+I", "inside", "new_capture", "Inside", "Of any text, with any model"
             ),
             Action("inside.fit", "Show all of the map", "Ctrl+0", "inside", "fit", "Inside", "As a double click on it"),
+            Action(
+                "inside.explain",
+                "Explain what is seen",
+                "Ctrl+Shift+X",
+                "inside",
+                "toggle_explanation",
+                "Inside",
+                "Beside the view, with the numbers of this model",
+            ),
             Action(
                 "inside.swap", "A, B, difference", "Ctrl+D", "inside", "next_view", "Inside", "What is seen of two captures"
             ),
