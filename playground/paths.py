@@ -60,6 +60,12 @@ def home() -> Home:
     return Home(Path(platformdirs.user_data_dir("playground", appauthor=False)))
 
 
+def cache() -> Path:
+    """The cache of a worker, which no session has told where to write: `PLAYGROUND_CACHE`, else that of the data folder in force."""
+    named = os.environ.get("PLAYGROUND_CACHE")
+    return expanded(named).absolute() if named else home().cache
+
+
 def expanded(name: str | Path) -> Path:
     """The path with its `~` resolved; as it stands where nobody knows whose home that is."""
     return Path(os.path.expanduser(name))

@@ -1,11 +1,12 @@
 """Files that come into being beside their name: written under a name of the process's, renamed when whole, so that a file under its own
-name is always a whole one. Knows nothing of what is in them.
+name is always a whole one. And files and folders that go with their process. Knows nothing of what is in them.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,8 @@ from playground.errors import StorageError
 _PART = re.compile(r"^.+\.(?P<pid>\d+)\.playground\.part$", re.DOTALL)
 """ours, and surely so: the folder that somebody writes a model to may hold half-made files of other programs"""
 
+_PASSING = re.compile(r"^(?P<pid>\d+)-")
+
 
 def part_of(target: Path) -> Path:
     """The name that this process writes a file (or folder) under until it is whole. Makes the folder, removes what died beside it.
@@ -25,14 +28,7 @@ def part_of(target: Path) -> Path:
     """
     if target.exists() and not (target.is_file() or target.is_dir()):
         raise StorageError(f"{target} is no ordinary file.", "Choose another place.")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not os.access(target.parent, os.W_OK):
-            raise PermissionError(13, "Permission denied")
-    except OSError as error:
-        raise StorageError(
-            f"The folder {target.parent} cannot be written to ({error.strerror or error}).", "Choose another place."
-        ) from None
+    _make(target.parent)
     tidy(target.parent)
     name = target.name
     while len(os.fsencode(name)) > 225:  # it is longer than the name itself, and names have a limit
@@ -76,6 +72,35 @@ def tidy(folder: Path) -> None:
             found = _PART.match(each.name)
             if found and not psutil.pid_exists(int(found["pid"])):
                 remove(each)
+
+
+def passing(folder: Path, ending: str = "") -> Path:
+    """A new name in a folder for such things, for what this process removes itself; `sweep` does where the process was killed first.
+
+    Makes the folder. StorageError if it cannot be written to.
+    """
+    _make(folder)
+    return folder / f"{os.getpid()}-{secrets.token_hex(8)}{ending}"
+
+
+def sweep(folder: Path) -> None:
+    """Removes what processes that are gone have left in a folder under names that `passing` gave them."""
+    with suppress(OSError):
+        for each in folder.iterdir():
+            found = _PASSING.match(each.name)
+            if found and not psutil.pid_exists(int(found["pid"])):
+                remove(each)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+    except OSError as error:
+        raise StorageError(
+            f"The folder {folder} cannot be written to ({error.strerror or error}).", "Choose another place."
+        ) from None
 
 
 def need(folder: Path, size: int) -> None:

@@ -27,9 +27,11 @@ class ScoredToken:
 
 @dataclass(frozen=True)
 class NextToken:
-    """Ask for the raw logits after a prompt; answered by `Logits` (the numbers lie in a file)."""
+    """Ask for the raw logits after a prompt; answered by `Logits`."""
 
     request: int
+    target: str
+    """the file to write the numbers to; whoever asks makes its folder, and removes the file whatever comes of the request"""
     messages: tuple[ChatMessage, ...] = ()
     text: str = ""
     reply_start: str = ""

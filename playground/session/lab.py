@@ -21,6 +21,8 @@ from playground import protocol
 from playground.decoding.live_chain import LiveChain
 from playground.errors import Cancelled, NotFoundError, PlaygroundError, from_kind
 from playground.history.records import GenerationRow, TokenRow
+from playground.models import beside
+from playground.paths import Home
 from playground.protocol import ChatMessage, PromptToken
 from playground.session.engine import EngineHost
 from playground.session.ledger import Ledger
@@ -53,7 +55,13 @@ class Lab:
     """`Session.lab`."""
 
     def __init__(
-        self, lock: threading.RLock, ledger: Ledger, engine: EngineHost, replies: Replies, with_tree: WithTree
+        self,
+        lock: threading.RLock,
+        ledger: Ledger,
+        engine: EngineHost,
+        replies: Replies,
+        with_tree: WithTree,
+        home: Home,
     ) -> None:
         self._lock = lock
         self._ledger = ledger
@@ -61,11 +69,17 @@ class Lab:
         self._replies = replies
         self._with_tree = with_tree
         self._open: set[int] = set()
+        self._folder = home.cache / "logits"
+        self._files: set[Path] = set()
+        """of questions that have no answer yet"""
+        beside.sweep(self._folder)
         self._making = ThreadPoolExecutor(1, thread_name_prefix="lab")
         replies.make_way = self.stop
 
     def close(self) -> None:
         self._making.shutdown(wait=False, cancel_futures=True)
+        for file in tuple(self._files):
+            self._forget(file)
 
     def stop(self) -> None:
         """Ends what is under way; its futures have `Cancelled`."""
@@ -89,13 +103,16 @@ class Lab:
         in force unless told otherwise.
         """
         scale = self._replies.sampling.adapter_scale if adapter_scale is None else adapter_scale
-        return self._ask(
-            lambda request: protocol.NextToken(
-                request, tuple(messages), text, reply_start, tuple(prompt_ids), adapter_scale=scale, labels=labels
-            ),
-            protocol.Logits,
-            _read,
-        )
+        target = beside.passing(self._folder, ".f32")
+
+        def ask(request: int) -> protocol.NextToken:
+            self._files.add(target)
+            return protocol.NextToken(
+                request, str(target), tuple(messages), text, reply_start, tuple(prompt_ids), adapter_scale=scale, labels=labels
+            )
+
+        # Whatever came: half of it may be there where the worker died or the disk is full.
+        return self._ask(ask, protocol.Logits, _read, lambda: self._forget(target))
 
     def at_end(self, chat_id: str, typed: str = "", reply_start: str = "", system: str = "") -> Future[NextLogits]:
         """Of the reply that a chat would get now, or that it would get to a message with what is typed.
@@ -189,7 +206,18 @@ class Lab:
 
     # -- inside
 
-    def _ask(self, make: Callable[[int], protocol.Message], wanted: type, turn: Callable[[Any], T]) -> Future[T]:
+    def _forget(self, file: Path) -> None:
+        beside.remove(file)
+        self._files.discard(file)
+
+    def _ask(
+        self,
+        make: Callable[[int], protocol.Message],
+        wanted: type,
+        turn: Callable[[Any], T],
+        settled: Callable[[], None] = lambda: None,
+    ) -> Future[T]:
+        """What `turn` makes of the event that answers. `settled` is called when nothing more will come, whether somebody waits for it or not."""
         self._replies.refuse_if_busy()
         answer: Future[T] = Future()
         mine: list[int] = []
@@ -200,8 +228,9 @@ class Lab:
                     self._open.difference_update(mine)
                     mine.append(-1)
                 try:
-                    self._making.submit(_settle, answer, event, wanted, turn)
+                    self._making.submit(_settle, answer, event, wanted, turn, settled)
                 except RuntimeError:  # closed meanwhile
+                    settled()
                     answer.set_exception(Cancelled("The program is closing."))
 
         if self._engine.state.state == "loading":
@@ -223,18 +252,25 @@ class Lab:
             raise PlaygroundError("This reply ended before its prompt was read.", "There is nothing to look at.")
 
 
-def _settle(answer: Future[T], event: Any, wanted: type, turn: Callable[[Any], T]) -> None:
+def _settle(answer: Future[T], event: Any, wanted: type, turn: Callable[[Any], T], settled: Callable[[], None]) -> None:
     try:
-        if isinstance(event, wanted):
-            answer.set_result(turn(event))
-        elif isinstance(event, protocol.Failed):
-            if event.kind == "Bug":
-                log.error("the lab's question failed: %s\n%s", event.message, event.details)
-            answer.set_exception(from_kind(event.kind, event.message, event.hint))
-        else:
-            answer.set_exception(Cancelled("A reply came first."))
+        found = _outcome(event, wanted, turn)
     except Exception as error:
+        settled()
         answer.set_exception(error)
+    else:
+        settled()
+        answer.set_result(found)
+
+
+def _outcome(event: Any, wanted: type, turn: Callable[[Any], T]) -> T:
+    if isinstance(event, wanted):
+        return turn(event)
+    if not isinstance(event, protocol.Failed):
+        raise Cancelled("A reply came first.")
+    if event.kind == "Bug":
+        log.error("the lab's question failed: %s\n%s", event.message, event.details)
+    raise from_kind(event.kind, event.message, event.hint)
 
 
 def _follow(ask: Callable[[], Future[T]], answer: Future[T]) -> None:
@@ -254,12 +290,7 @@ def _follow(ask: Callable[[], Future[T]], answer: Future[T]) -> None:
 
 
 def _read(event: protocol.Logits) -> NextLogits:
-    """The numbers, whose file is deleted."""
-    path = Path(event.file)
-    try:
-        logits = np.fromfile(path, "<f4").astype(np.float32, copy=False)
-    finally:
-        path.unlink(missing_ok=True)
+    logits = np.fromfile(event.file, "<f4").astype(np.float32, copy=False)
     try:
         live = LiveChain(logits, [each.token_id for each in event.prompt])
     except ValueError:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, overload
 
 from playground import events
 from playground.errors import PlaygroundError
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from playground.session.lab import Lab
     from playground.session.prompt_sets import PromptSets
     from playground.session.shelf import Shelf
+    from playground.session.training import Training
     from playground.session.workshop import Workshop
 
 log = logging.getLogger(__name__)
@@ -170,7 +171,7 @@ class Parts:
         """What comes next, and what the model thinks of a text."""
         from playground.session.lab import Lab
 
-        return Lab(self._lock, self._ledger, self._engine, self._replies, self._with_tree)
+        return Lab(self._lock, self._ledger, self._engine, self._replies, self._with_tree, self.home)
 
     @made_once
     def inside(self) -> Inside:
@@ -194,6 +195,25 @@ class Parts:
         from playground.session.workshop import Workshop  # reads headers
 
         return Workshop(self.home, self._ledger.tell_now, self._model_made, Remembered(self._ledger))
+
+    @made_once
+    def training(self) -> Training:
+        """Runs that train a model on a dataset."""
+        from playground.models import library
+        from playground.session import training_data
+        from playground.session.training import Training  # reads headers
+
+        def merge(*what: Any) -> str:
+            return self.workshop.merge(*what)
+
+        return Training(
+            self.home,
+            self._ledger,
+            lambda name: library.resolve(self.home, name),
+            lambda name: training_data.find(self.home, name),
+            merge,
+            self._model_made,
+        )
 
     def _guests(self) -> Guests:
         """A place for an engine beside the loaded one."""

@@ -18,6 +18,7 @@ from typing import Any
 
 from playground.errors import Cancelled, NotFoundError, PlaygroundError
 from playground.history.records import new_id
+from playground.models import beside
 from playground.paths import Home
 from playground.protocol import Message, QualityMeasured, QualityRow
 from playground.session import quality, reports
@@ -228,7 +229,7 @@ class Workshop:
             log.exception("a job of the workshop failed")
             state, said = "failed", PlaygroundError("Something went wrong inside the program.", "The log has the details.")
         finally:
-            chains.remove(work)
+            beside.remove(work)
         with self._lock:
             if state == "done":
                 self._show(job, state="done", step="", fraction=1.0, seconds_left=-1.0, seconds=time.monotonic() - job.began)

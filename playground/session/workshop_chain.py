@@ -16,10 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
-
 from playground.errors import SettingError, StorageError
-from playground.history.records import new_id
 from playground.models import beside, quantization
 from playground.models.gguf_header import split_names
 from playground.paths import Home, expanded
@@ -307,20 +304,12 @@ def _size(nbytes: int) -> str:
 
 def work_folder(home: Home) -> Path:
     """A folder for one job's intermediate files; not made yet."""
-    return home.cache / WORK / f"{os.getpid()}-{new_id()}"
-
-
-def remove(work: Path) -> None:
-    """Removes what a job left on its way."""
-    shutil.rmtree(work, ignore_errors=True)
+    return beside.passing(home.cache / WORK)
 
 
 def tidy(home: Home) -> None:
     """Removes what processes that are gone have left on their way, and importance matrices that have not been used for long."""
-    for folder in (home.cache / WORK).glob("*-*"):
-        pid = folder.name.partition("-")[0]
-        if not pid.isdigit() or not psutil.pid_exists(int(pid)):
-            remove(folder)
+    beside.sweep(home.cache / WORK)
     for folder in (home.models, home.adapters, home.cache / MATRICES):
         beside.tidy(folder)
     matrices = [each for each in (home.cache / MATRICES).glob("*.gguf") if re.fullmatch("[0-9a-f]{24}", each.stem)]

@@ -6,9 +6,7 @@ Knows how a prompt is made of a command, but neither computing (`Decoder`) nor l
 from __future__ import annotations
 
 import math
-import os
 import secrets
-import tempfile
 import time
 from collections.abc import Callable
 from collections.abc import Sequence as Series
@@ -18,7 +16,7 @@ from typing import Any
 
 from playground.decoding.cells import growth
 from playground.decoding.differences import common_prefix
-from playground.errors import ContextFullError, SettingError
+from playground.errors import ContextFullError, SettingError, StorageError
 from playground.params import SamplingSettings
 from playground.protocol import (
     Alternative,
@@ -125,12 +123,14 @@ class Engine:
         if row.read(logits):
             likeliest = row.likeliest(min(command.labels, self._vocabulary.n_vocab)).tolist()
         labels = tuple((each, self._vocabulary.label(each)) for each in dict.fromkeys((*likeliest, *ids[-LATEST:])))
-        folder = Path(os.environ.get("PLAYGROUND_CACHE") or tempfile.gettempdir())
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix="logits-", suffix=".f32", dir=folder)
-        with os.fdopen(handle, "wb") as file:
-            file.write(logits.astype("<f4").tobytes())
-        self._link.send(Logits(command.request, name, self._prompt_tokens(ids), labels))
+        try:
+            Path(command.target).write_bytes(logits.astype("<f4").tobytes())
+        except OSError as error:
+            raise StorageError(
+                f"The numbers could not be written to {Path(command.target).parent} ({error.strerror or error}).",
+                "Free some space on that disk.",
+            ) from None
+        self._link.send(Logits(command.request, command.target, self._prompt_tokens(ids), labels))
 
     def score(self, command: Score) -> None:
         text, ids = self._prompt(command, or_first=False)

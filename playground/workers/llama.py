@@ -101,4 +101,5 @@ def sha256_of(path: Path) -> str:
 
 
 def make(link: Link) -> Llama:
+    llama_exact.sweep()
     return Llama(link)

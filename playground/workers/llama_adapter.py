@@ -12,9 +12,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from playground import paths
 from playground.errors import ModelFileError, NotFoundError
 from playground.models.gguf_header import GgufHeader, open_gguf
-from playground.paths import home
 from playground.workers.llama_lib import C, library_log
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def _converted(folder: Path, sha256: str, model: Path, header: GgufHeader) -> Pa
     heads = (header.get("attention.head_count"), header.get("attention.head_count_kv"), header.get("embedding_length"))
     tied = "output.weight" not in base.shapes
     mark = re.sub(r"\W+", "-", f"{header.architecture}-{heads}-{tied}")[:80]
-    cache = Path(os.environ.get("PLAYGROUND_CACHE") or home().cache) / "adapters"
+    cache = paths.cache() / "adapters"
     file = cache / f"{sha256[:32]}-{mark}.gguf"
     if not file.exists():
         size = conversion.convert_adapter(folder, file, base)

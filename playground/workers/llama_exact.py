@@ -7,15 +7,13 @@ and a beam search can choose another beam for it. The same weights as f32, which
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
-
+from playground import paths
+from playground.models import beside
 from playground.workers import quantizer
 from playground.workers.llama_model import Model
 from playground.workers.quantizer import Wish
@@ -24,7 +22,6 @@ log = logging.getLogger(__name__)
 
 SMALL = 128 << 20
 """bytes of weights in f32 up to which it is done without being asked for: a fraction of a second"""
-PREFIX = "exact-"
 SIXTEEN_BITS = {"F32", "F16", "BF16"}
 
 
@@ -38,12 +35,7 @@ def exact(model: Model, on_progress: Callable[[float], bool]) -> Model:
     """The same model in f32, with an f32 cache and without flash attention, loaded beside it. Its file is the caller's to remove, with
     `forget`, once it is closed. PlaygroundError if it cannot be written or does not fit into memory.
     """
-    folder = Path(os.environ.get("PLAYGROUND_CACHE") or tempfile.gettempdir())
-    folder.mkdir(parents=True, exist_ok=True)
-    _clean(folder)
-    handle, name = tempfile.mkstemp(prefix=f"{PREFIX}{os.getpid()}-", suffix=".gguf", dir=folder)
-    os.close(handle)
-    path = Path(name)
+    path = beside.passing(folder(), ".gguf")
     try:
         quantizer.quantize(model.path, path, model.header, Wish("F32", allow_requantize=True), lambda *_: None)
         settings = replace(
@@ -69,10 +61,11 @@ def forget(found: Model) -> None:
         found.path.unlink()
 
 
-def _clean(folder: Path) -> None:
+def sweep() -> None:
     """Removes what processes that were killed have left."""
-    for old in folder.glob(f"{PREFIX}*.gguf"):
-        pid = old.name.removeprefix(PREFIX).partition("-")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            with suppress(OSError):
-                old.unlink()
+    beside.sweep(folder())
+
+
+def folder() -> Path:
+    """Where copies lie."""
+    return paths.cache() / "exact"

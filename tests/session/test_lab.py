@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from playground import events
 from playground.decoding.chain import distribution
-from playground.errors import PlaygroundError
+from playground.errors import Cancelled, PlaygroundError, StorageError
 from playground.params import SamplingSettings
-from playground.protocol import ChatMessage
+from playground.paths import Home
+from playground.protocol import ChatMessage, Failed, Finished, Logits, NextToken
 from playground.session.reply_tokens import ReplyToken
 from tests.models_made import reciting_model
 
@@ -39,15 +41,52 @@ def other(token: ReplyToken) -> int:
     return next(number for number, *_ in token.row.alternatives if number != token.row.token_id)
 
 
-def test_logits_are_read_and_their_file_is_gone(starter: Listening, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = set(os.listdir("/tmp"))
+def test_logits_are_read_and_their_file_is_gone(starter: Listening, home: Home) -> None:
+    left, ours = home.cache / "logits" / "999999999-left.f32", home.cache / "logits" / f"{os.getppid()}-theirs.f32"
+    left.parent.mkdir(parents=True)
+    for path in (left, ours):
+        path.write_bytes(b"")
     found = starter.session.lab.next_logits((ChatMessage("user", STORY),)).result(PATIENCE)
-    assert not {name for name in set(os.listdir("/tmp")) - before if name.startswith("logits-")}
+    assert list(left.parent.iterdir()) == [ours], "what a killed program left goes, and what one that is alive reads stays"
     assert found.logits.shape == (starter.session.model.info.vocabulary,)  # type: ignore[union-attr]
     first = found.chain.steps(GREEDY)[-1].likeliest(1)[0][0]
     _, finished = wrote(starter, GREEDY)
     assert starter.session.tokens(finished.generation.id).result(PATIENCE)[0].token_id == first
     assert found.text(first)
+
+
+def test_logits_that_nobody_gets_leave_no_file(starter: Listening, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker dies with half of them written; it was told to stop; the answer comes when nobody waits for it any more."""
+    asked: list[tuple[NextToken, Any]] = []
+
+    def ask(make: Any, handler: Any) -> int:
+        asked.append((make(len(asked) + 1), handler))
+        return len(asked)
+
+    monkeypatch.setattr(starter.session._engine, "ask", ask)
+    lab = starter.session.lab
+    for event, error in (
+        (Failed(1, "WorkerError", "The model was killed."), PlaygroundError),
+        (Finished(2, "cancelled"), Cancelled),
+        (Failed(3, "StorageError", "The disk is full."), StorageError),
+    ):
+        future = lab.next_logits(text="Once")
+        command, handler = asked[-1]
+        Path(command.target).write_bytes(b"half")
+        handler(event)
+        with pytest.raises(error):
+            future.result(PATIENCE)
+    assert not list((home.cache / "logits").iterdir())
+    future = lab.next_logits(text="Once")
+    future.cancel()
+    command, handler = asked[-1]
+    np.zeros(8, "<f4").tofile(command.target)  # it was too late
+    handler(Logits(4, command.target, ()))
+    lab.next_logits(text="Once")
+    Path(asked[-1][0].target).write_bytes(b"half")
+    starter.session.close()
+    lab._making.shutdown(wait=True)
+    assert not list((home.cache / "logits").iterdir())
 
 
 def test_at_a_token_the_lab_finds_what_the_engine_had_weighed(starter: Listening) -> None:

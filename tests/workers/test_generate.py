@@ -251,10 +251,10 @@ def test_the_next_tokens_logits_lie_in_a_file(talking: Talk, tmp_path: Path) -> 
     import numpy as np
 
     request = talking.number()
-    talking.send(protocol.NextToken(request, messages=ASK))
+    talking.send(protocol.NextToken(request, str(tmp_path / "logits.f32"), messages=ASK))
     answer = talking.until((protocol.Logits, protocol.Failed))
     logits = np.fromfile(answer.file, "<f4")
-    Path(answer.file).unlink()
+    assert [each.name for each in tmp_path.iterdir()] == ["logits.f32"]
     assert logits.shape == (2048,)
     assert int(logits.argmax()) == talking.generate(greedy(1), messages=ASK).ids()[0]
 

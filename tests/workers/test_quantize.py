@@ -112,8 +112,11 @@ def test_types_of_this_library_give_files_of_the_size_they_said_that_load_and_ta
         assert 8 * header.weight_bytes / header.parameters == pytest.approx(size.bits_per_weight)
         talk.load(target, context=64)
         assert talk.generate(greedy(4), text="Once upon a time there was a").ends[0].reason in ("length", "end"), kind
-        talk.send(protocol.NextToken(talk.number(), text="Once upon a time there was a"))
-        logits = np.fromfile(talk.until(protocol.Logits).file, "<f4")
+        file = tmp_path / "logits"
+        talk.send(protocol.NextToken(talk.number(), str(file), text="Once upon a time there was a"))
+        talk.until(protocol.Logits)
+        logits = np.fromfile(file, "<f4")
+        file.unlink()
         assert len(logits) == TINY.vocabulary
         assert np.isfinite(logits).all(), kind
     talk.close()

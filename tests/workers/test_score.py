@@ -26,19 +26,17 @@ def ask(talk: Talk, command: Any) -> Any:
     return answer
 
 
-def logits_after(talk: Talk, **what: Any) -> tuple[np.ndarray[Any, np.dtype[np.float32]], protocol.Logits]:
-    answer = ask(talk, protocol.NextToken(talk.number(), **what))
-    found = np.fromfile(answer.file, "<f4")
-    Path(answer.file).unlink()
-    return found, answer
+def logits_after(talk: Talk, folder: Path, **what: Any) -> tuple[np.ndarray[Any, np.dtype[np.float32]], protocol.Logits]:
+    answer = ask(talk, protocol.NextToken(talk.number(), str(folder / "logits.f32"), **what))
+    return np.fromfile(answer.file, "<f4"), answer
 
 
-def test_score_is_what_the_next_token_logits_say(talking: Talk) -> None:
+def test_score_is_what_the_next_token_logits_say(talking: Talk, tmp_path: Path) -> None:
     scored = ask(talking, protocol.Score(talking.number(), text=TEXT))
     ids = [each.token_id for each in scored.tokens]
     assert scored.tokens[0].rank == 0 and not scored.tokens[0].alternatives
     for place in (1, 2, len(ids) // 2, len(ids) - 1):
-        logits, _ = logits_after(talking, prompt_ids=tuple(ids[:place]))
+        logits, _ = logits_after(talking, tmp_path, prompt_ids=tuple(ids[:place]))
         chances = np.log(softmax(logits).astype(np.float64))
         mine = scored.tokens[place]
         assert mine.logprob == pytest.approx(chances[ids[place]], abs=0.03)
@@ -98,7 +96,7 @@ def test_a_score_can_be_cancelled(talking: Talk) -> None:
     assert isinstance(answer, protocol.Scored) or answer.outcome == "cancelled"
 
 
-def test_the_engine_draws_with_what_the_chain_says_of_its_logits(talking: Talk) -> None:
+def test_the_engine_draws_with_what_the_chain_says_of_its_logits(talking: Talk, tmp_path: Path) -> None:
     """The lab shows the numpy chain over these logits: the engine's own probabilities are the same."""
     messages = user("Tell me a story about a dragon and a fox, a fox, a fox.")
     for settings in (
@@ -107,7 +105,7 @@ def test_the_engine_draws_with_what_the_chain_says_of_its_logits(talking: Talk) 
         SamplingSettings(max_tokens=1, seed=3, top_k=7, stages=("temperature", "top_k", "penalties", "min_p", "top_p")),
     ):
         answer = talking.generate(settings, messages=messages)
-        logits, asked = logits_after(talking, messages=messages)
+        logits, asked = logits_after(talking, tmp_path, messages=messages)
         last = distribution(logits, settings, [each.token_id for each in asked.prompt])
         token = answer.tokens[0][0]
         assert token.probability == pytest.approx(last.probability(token.token_id), abs=1e-5)
@@ -115,8 +113,8 @@ def test_the_engine_draws_with_what_the_chain_says_of_its_logits(talking: Talk) 
             assert each.probability == pytest.approx(last.probability(each.token_id), abs=1e-5)
 
 
-def test_logits_come_with_the_texts_of_the_likeliest_and_of_the_prompt(talking: Talk) -> None:
-    logits, asked = logits_after(talking, text="The fox", labels=20)
+def test_logits_come_with_the_texts_of_the_likeliest_and_of_the_prompt(talking: Talk, tmp_path: Path) -> None:
+    logits, asked = logits_after(talking, tmp_path, text="The fox", labels=20)
     texts = dict(asked.labels)
     order = np.argsort(-logits, kind="stable")[:20].tolist()
     assert [token for token, _ in asked.labels[:20]] == order
