@@ -422,9 +422,13 @@ class InsidePage(QWidget):
         self.refresh()
 
     def _export_menu(self, button: QWidget) -> None:
-        from playground.gui.widgets.inside_export import ExportMenu
+        self.export().open_below(button)
 
-        ExportMenu(self, self._desk, self.state, self.map, self.grid).open_below(button)
+    def export(self) -> Any:
+        """What writes pictures and numbers of what is seen: an `InsideExport`."""
+        from playground.gui.widgets.inside_export import InsideExport
+
+        return InsideExport(self, self._desk, self.state, self.map, self.grid)
 
     # -- what the window asks
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from PySide6.QtCore import QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from playground.gui import theme
@@ -39,7 +39,7 @@ def draw(
     x, middle = bar.right() + 24, bar.center().y()
     for note in notes:
         swatch = QRectF(x, middle - SWATCH / 2, SWATCH, SWATCH)
-        painter.fillRect(swatch, paint.hatch(colors, ratio))
+        painter.drawImage(swatch.topLeft(), _hatched(colors, ratio))
         painter.setPen(QColor(colors.line))
         painter.drawRect(swatch)
         painter.setPen(QColor(colors.muted))
@@ -48,6 +48,17 @@ def draw(
         # Below the others: it comes and goes with the zoom, and pushes nothing.
         painter.setPen(QColor(colors.muted))
         _write(painter, metrics, text, bar.right() + 24, middle + metrics.height() + 2, left + room)
+
+
+def _hatched(colors: Palette, ratio: float) -> QImage:
+    """As a picture: an SVG knows no brush of pictures."""
+    size = round(SWATCH * ratio)
+    found = QImage(size, size, QImage.Format.Format_RGB32)
+    found.setDevicePixelRatio(ratio)
+    painter = QPainter(found)
+    painter.fillRect(QRectF(0, 0, SWATCH, SWATCH), paint.hatch(colors, ratio))
+    painter.end()
+    return found
 
 
 def _write(painter: QPainter, metrics: QFontMetricsF, text: str, x: float, middle: float, end: float) -> float:

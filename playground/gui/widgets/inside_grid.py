@@ -13,9 +13,11 @@ from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QImage, QKeyEvent, 
 from PySide6.QtWidgets import QAbstractScrollArea, QToolTip, QWidget
 
 from playground.gui import theme
+from playground.gui.palette import Palette
 from playground.gui.widgets.inside_shades import Shades
 from playground.gui.widgets.inside_state import InsideState
 from playground.inside import atlas, scales
+from playground.inside.look import NO_DIFFERENCE
 
 LEFT, TOP, MARGIN = 28, 20, 8
 LEAST, MOST = 8, 72
@@ -38,7 +40,6 @@ class HeadGrid(QAbstractScrollArea):
         self.verticalScrollBar().setSingleStep(24)
         self._state, self._shades = state, shades
         self._picture: QImage | None = None
-        self._pixels: np.ndarray | None = None
         self._pointed: tuple[int, int] | None = None
         state.captures_changed.connect(self._renew)
         state.look_changed.connect(self._look_changed)
@@ -147,30 +148,34 @@ class HeadGrid(QAbstractScrollArea):
 
     def _made(self) -> QImage:
         """All thumbnails as one picture, at the screen's resolution."""
-        if self._picture is not None:
-            return self._picture
-        state, colors, ratio = self._state, theme.palette(), self.viewport().devicePixelRatioF()
+        if self._picture is None:
+            ratio = self.viewport().devicePixelRatioF()
+            side = round(self._side() * ratio)
+            self._picture = self.picture(side, round(self._pitch() * ratio) - side, theme.palette())
+            self._picture.setDevicePixelRatio(ratio)
+        return self._picture
+
+    def picture(self, side: int, gap: int, colors: Palette) -> QImage:
+        """All thumbnails, each of `side` pixels, without marks and labels."""
+        state = self._state
         header = state.header
         assert header is not None
-        side, gap = round(self._side() * ratio), round(self._pitch() * ratio) - round(self._side() * ratio)
         thumbs = self._shades.thumbs()
         if state.scale.hide_sink:
             thumbs = thumbs.copy()
-            thumbs[..., 0] = 128 if state.signed else 0
-        table = _packed(self._table(thumbs))
+            thumbs[..., 0] = NO_DIFFERENCE if state.signed else 0
+        table = _packed(self._table(thumbs, colors))
         small = atlas.fitted(thumbs, side, state.signed)
         mask = _color(colors.sunken) if header.causal else None
-        self._pixels = atlas.compose(small, table, side, gap, _color(colors.window), mask)
-        rows, columns = self._pixels.shape
-        self._picture = QImage(self._pixels.data, columns, rows, columns * 4, QImage.Format.Format_RGB32)
-        self._picture.setDevicePixelRatio(ratio)
-        return self._picture
+        pixels = atlas.compose(small, table, side, gap, _color(colors.window), mask)
+        rows, columns = pixels.shape
+        return QImage(pixels.data, columns, rows, columns * 4, QImage.Format.Format_RGB32).copy()
 
-    def _table(self, thumbs: np.ndarray) -> np.ndarray:
+    def _table(self, thumbs: np.ndarray, colors: Palette) -> np.ndarray:
         """Colours of codes: [256, 3], or [layers, heads, 256, 3] where every head has its own scale."""
         state = self._state
         if state.scale.shared:
-            return self._shades.of(self._shades.spread())
+            return self._shades.of(self._shades.spread(), colors)
         header = state.header
         assert header is not None
         layers, heads = thumbs.shape[:2]
@@ -178,12 +183,8 @@ class HeadGrid(QAbstractScrollArea):
         for layer in range(layers):
             for head in range(heads):
                 spread = scales.spread(thumbs[layer, head], header.causal, state.signed, state.scale.hide_sink)
-                found[layer, head] = self._shades.of(spread)
+                found[layer, head] = self._shades.of(spread, colors)
         return found
-
-    def grid_image(self) -> QImage:
-        """The picture without marks and labels, empty without a capture."""
-        return self._made().copy() if self._state.header is not None else QImage()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self.viewport())

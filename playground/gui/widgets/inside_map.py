@@ -11,8 +11,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from playground.gui import theme
+from playground.gui.palette import LIGHT
 from playground.gui.widgets.beam_tree import shown_text
 from playground.gui.widgets.elided_label import ElidedLabel
+from playground.gui.widgets.heat_figure import Figure
 from playground.gui.widgets.heat_legend import HeatLegend
 from playground.gui.widgets.heat_map import HeatMap
 from playground.gui.widgets.inside_shades import Shades
@@ -45,7 +47,7 @@ class MapView(QFrame):
     def __init__(self, state: InsideState, shades: Shades, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         theme.mark(self, surface="surface")
-        self._state, self._shades = state, shades
+        self._state, self.shades = state, shades
         self._kept: OrderedDict[tuple[Any, ...], Seen] = OrderedDict()
         self._seen: Seen | None = None
         self._row: tuple[tuple[Any, ...], np.ndarray] | None = None
@@ -93,7 +95,7 @@ class MapView(QFrame):
 
     def _captures_changed(self) -> None:
         self._kept.clear()
-        self._shades.forget()
+        self.shades.forget()
         self._look_changed()
 
     def _look_changed(self) -> None:
@@ -213,7 +215,7 @@ class MapView(QFrame):
         state, header = self._state, self._state.header
         assert header is not None
         if state.look.mode == "head":
-            thumb = self._shades.thumbs()[header.layers.index(state.look.layer), header.heads.index(state.look.head)]
+            thumb = self.shades.thumbs()[header.layers.index(state.look.layer), header.heads.index(state.look.head)]
             self.map.set_coarse(thumb)
             self._wait_for("")
         else:
@@ -239,7 +241,7 @@ class MapView(QFrame):
         """What the colours are made for."""
         if self._seen is not None and not self._state.scale.shared:
             return self._seen.spread
-        return self._shades.spread()
+        return self.shades.spread()
 
     def _dress(self) -> None:
         if self._state.header is None:
@@ -249,9 +251,40 @@ class MapView(QFrame):
         except Exception as error:
             self._failed(error)
             return
-        self.map.set_table(self._shades.of(spread))
-        self.legend.show_scale(self._shades.base(), self.ticks(spread), self.notes())
+        self.map.set_table(self.shades.of(spread))
+        self.legend.show_scale(self.shades.base(), self.ticks(spread), self.notes())
         self._tell_factor()
+
+    def shared_spread(self) -> Spread:
+        """What the colours are made for where one scale is shared."""
+        return self.shades.spread()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the map is there"""
+        return self._seen is not None
+
+    def figure(self) -> Figure:
+        """What is seen of the map, for a file. The map must be `ready`."""
+        state, header, seen = self._state, self._state.header, self._seen
+        assert header is not None
+        assert seen is not None
+        frame = self.map.frame()
+        names = tuple(shown_text(each.text) for each in header.tokens)
+        return Figure(
+            f"{header.model}: {self.title.text()}",
+            seen.levels.codes,
+            self.shades.of(self.spread, LIGHT),
+            names,
+            tuple(shown_text(each.text) for each in header.column_tokens) if header.columns else names,
+            frame.span(False),
+            frame.span(True),
+            header.causal,
+            state.scale.hide_sink,
+            self.shades.base(LIGHT),
+            self.ticks(self.spread),
+            self.notes(),
+        )
 
     def ticks(self, spread: Spread) -> list[tuple[float, str]]:
         """Places on the table of colours, from 0 to 1, with their weights."""

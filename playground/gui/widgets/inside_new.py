@@ -80,10 +80,10 @@ class InsideNew(QFrame):
         self.exact.setToolTip(
             "32 bits each, whatever that takes; else 8 bits in short texts, and queries and keys in long ones"
         )
-        self.size = QLabel()
-        self.size.setObjectName("inside.new_size")
-        self.size.setWordWrap(True)
-        self.size.setMinimumHeight(40)
+        self.takes = QLabel()
+        self.takes.setObjectName("inside.new_size")
+        self.takes.setWordWrap(True)
+        self.takes.setMinimumHeight(40)
         self.go = QPushButton("Capture")
         self.go.setObjectName("inside.capture")
         self.go.setAccessibleName("Capture")
@@ -130,7 +130,7 @@ class InsideNew(QFrame):
         column.addSpacing(8)
         foot = QHBoxLayout()
         foot.setSpacing(16)
-        foot.addWidget(self.size, 1)
+        foot.addWidget(self.takes, 1)
         foot.addWidget(self.go)
         column.addLayout(foot)
         across = QHBoxLayout()
@@ -268,8 +268,8 @@ class InsideNew(QFrame):
         self._say(self._refused, True)
 
     def _say(self, text: str, bad: bool = False) -> None:
-        self.size.setText(text)
-        theme.mark(self.size, role="bad" if bad else "muted")
+        self.takes.setText(text)
+        theme.mark(self.takes, role="bad" if bad else "muted")
         self._show_can_go()
 
     def _show_can_go(self) -> None:

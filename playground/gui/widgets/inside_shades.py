@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from playground.gui import theme
+from playground.gui.palette import Palette
 from playground.gui.widgets.inside_state import InsideState
 from playground.inside import colours, look, pooling, scales
 from playground.inside.capture import Capture
@@ -27,15 +28,14 @@ class Shades:
         """Other captures are shown."""
         self._kept.clear()
 
-    def base(self) -> np.ndarray:
-        """[256, 3], the colours in their order."""
-        return (
-            colours.blue_orange(theme.palette().dark) if self._state.signed else colours.sequential(self._state.scale.colours)
-        )
+    def base(self, palette: Palette | None = None) -> np.ndarray:
+        """[256, 3], the colours in their order, for the theme that is in force or for another."""
+        dark = (palette or theme.palette()).dark
+        return colours.blue_orange(dark) if self._state.signed else colours.sequential(self._state.scale.colours)
 
-    def of(self, spread: Spread) -> np.ndarray:
+    def of(self, spread: Spread, palette: Palette | None = None) -> np.ndarray:
         """[256, 3], the colour of each code."""
-        return self.base()[scales.code_places(self._state.scale.kind, spread)]
+        return self.base(palette)[scales.code_places(self._state.scale.kind, spread)]
 
     def thumbs(self) -> np.ndarray:
         """Codes [layers, heads, side, side] of the view of now; of two captures the difference of their maxima."""
