@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from playground import protocol
-from playground.errors import Cancelled, NotFoundError, PlaygroundError, WorkerError, from_kind
+from playground.errors import Cancelled, PlaygroundError, WorkerError, from_kind
 from playground.history.store import Store
 from playground.inside import lens, store
 from playground.inside.capture import Capture, header_of
@@ -30,6 +30,7 @@ from playground.process import Exit
 from playground.protocol import ChatMessage
 from playground.session.engine import LLAMA, EngineHost, display_name, engine_of
 from playground.session.guests import Guests
+from playground.session.inside_tokens import Ids, ids_of_generation, ids_of_message, made_before, place_of
 from playground.session.ledger import Ledger
 from playground.session.reading_models import is_encoder
 from playground.session.replies import Replies
@@ -150,14 +151,24 @@ class Inside:
     def capture_message(
         self, message_id: str, request: CaptureRequest | None = None, on_progress: OnProgress | None = None
     ) -> Future[Entry]:
-        """Of a reply with the prompt that it answered, token for token; of a message without a record, its text."""
-        return self._of(lambda read: _ids_of_message(read, message_id), request, on_progress)
+        """Of a reply with the prompt that it answered, token for token; of a message without a record, its text.
+
+        Without a request, a capture that was made of it before is as good as another.
+        """
+        return self._of(lambda read: ids_of_message(read, message_id), request, on_progress)
 
     def capture_generation(
         self, generation_id: str, request: CaptureRequest | None = None, on_progress: OnProgress | None = None
     ) -> Future[Entry]:
-        """Of a logged generation: its prompt and its tokens, as they were computed. Its model must be the one that is asked."""
-        return self._of(lambda read: _ids_of_generation(read, generation_id), request, on_progress)
+        """Of a logged generation: its prompt and its tokens, as they were computed. Its model must be the one that is asked.
+
+        Without a request, a capture that was made of it before is as good as another.
+        """
+        return self._of(lambda read: ids_of_generation(read, generation_id), request, on_progress)
+
+    def place_of(self, message_id: str, generation_id: str, index: int) -> Future[tuple[str, int]]:
+        """Where a token of a reply stands in the capture of its message ("", place), or of that generation (its id, place)."""
+        return self._ledger.read(lambda read: place_of(read, message_id, generation_id, index))
 
     def parts(self, capture_id: str) -> dict[str, Entry]:
         """The captures of the same pair of texts by their part, this one among them; of a model with one text nothing."""
@@ -246,7 +257,7 @@ class Inside:
 
     def _of(
         self,
-        read: Callable[[Store], tuple[str, tuple[int, ...], str]],
+        read: Callable[[Store], Ids],
         request: CaptureRequest | None,
         on_progress: OnProgress | None,
     ) -> Future[Entry]:
@@ -257,6 +268,9 @@ class Inside:
             asked = base.model or self._engine.state.path
             if ids and model != asked:
                 raise PlaygroundError("This reply was written by another model.", "Load that model to look inside it.")
+            known = made_before(self.folder, ids, self._engine.state.info) if request is None else None
+            if known is not None:
+                return known
             given = replace(base, text="" if ids else text, prompt_ids=ids, messages=())
             path = None if asked == self._engine.state.path else Path(asked)
             return self._capture(given, path, on_progress or (lambda fraction: None))
@@ -384,20 +398,3 @@ class Inside:
             asked = [cancel for cancel, ours in self._cancels.items() if ours or guests]
         for cancel in asked:
             cancel()
-
-
-def _ids_of_message(read: Store, message_id: str) -> tuple[str, tuple[int, ...], str]:
-    message = read.message(message_id)
-    if message is None:
-        raise NotFoundError("That message is not there any more.")
-    rows = read.generations_of(message_id)
-    if not rows or not rows[-1].prompt_ids:
-        return message.content, (), ""
-    return "", (*rows[-1].prompt_ids, *(each.token_id for each in read.tokens(rows[-1].id))), rows[-1].model_path
-
-
-def _ids_of_generation(read: Store, generation_id: str) -> tuple[str, tuple[int, ...], str]:
-    row = read.generation(generation_id)
-    if not row.prompt_ids:
-        raise PlaygroundError("This reply ended before its prompt was read.", "There is nothing to look at.")
-    return "", (*row.prompt_ids, *(each.token_id for each in read.tokens(generation_id))), row.model_path

@@ -33,6 +33,15 @@ def test_a_reply_and_its_generation_are_captured_as_they_were_computed(starter: 
     for entry in (of_reply, of_generation):
         assert [each.id for each in entry.header.tokens] == ids
     assert [each.id for each in session.inside.list()] == [of_generation.id, of_reply.id]
+    assert session.inside.capture_generation(row.id).result(PATIENCE).id == of_reply.id, (
+        "what was captured is not captured again"
+    )
+    again = session.inside.capture_generation(row.id, CaptureRequest()).result(PATIENCE)
+    assert again.id != of_reply.id, "but where it is asked for"
+    session.inside.delete(again.id)
+    drawn = session.tokens(row.id).result(PATIENCE)
+    assert session.inside.place_of(row.message_id, row.id, 3).result(PATIENCE) == ("", len(row.prompt_ids) + 3)
+    assert ids[len(row.prompt_ids) + 3] == drawn[3].token_id
     found = session.inside.open(of_reply.id)
     assert np.abs(found.map(2, 3) - session.inside.open(of_generation.id).map(2, 3)).max() == 0
     assert np.abs(found.rollout().sum(1) - 1).max() < 1e-4

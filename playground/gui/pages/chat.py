@@ -269,6 +269,8 @@ class ChatPage(ChatSessions, ChatTokens, ChatLab, QWidget):
             self.desk.notify("The message is in the clipboard.", key="copied")
         elif action == foot.TOKENS:
             self.show_tokens_of(message_id)
+        elif action == foot.INSIDE:
+            self.look_inside(message_id)
         elif action == foot.LOG:
             generation = conversation.generation(message_id)
             if generation is not None:

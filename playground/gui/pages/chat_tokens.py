@@ -26,6 +26,7 @@ class ChatTokens:
         """a fork that waits for the reply that is being written to stop"""
         self.transcript.marks_of = self.marks_of
         self.transcript.forked.connect(self.fork)
+        self.transcript.look_wanted.connect(self.look_inside)
         self.ui.legend.mode_changed.connect(self.set_colours)
         self.ui.colours_button.clicked.connect(lambda: self.toggle_colours())
         mode = str(self.desk.preferences.get("chat.colours", "off"))
@@ -111,6 +112,21 @@ class ChatTokens:
         self._marks.clear()
         self._asked.clear()
         self._fork = None
+
+    # -- what the model looked at
+
+    def look_inside(self: ChatPage, message_id: str, mark: TokenMark | None = None) -> None:
+        """Opens the Inside page at a message, or at a token of a reply: its attention is captured if it was not before."""
+        if mark is None:
+            self.desk.open_page("inside", message_id=message_id, tab="text")
+            return
+
+        def found(where: tuple[str, int]) -> None:
+            generation, place = where
+            of = {"generation_id": generation} if generation else {"message_id": message_id}
+            self.desk.open_page("inside", **of, token=place, tab="text")
+
+        self.desk.when_done(self.desk.session.inside.place_of(message_id, mark.generation_id, mark.index), self, found)
 
     # -- forks
 

@@ -133,6 +133,7 @@ class LogPage(QWidget):
         self.detail.hide()
         self.detail.open_wanted.connect(self._open)
         self.detail.replay_wanted.connect(self._replay)
+        self.detail.inside_wanted.connect(lambda row: self._desk.open_page("inside", generation_id=row.id, tab="text"))
         self.detail.export_wanted.connect(self._ask_export)
         self.detail.copy_wanted.connect(lambda text: QGuiApplication.clipboard().setText(text))
         self.detail.closed.connect(self.table.clearSelection)

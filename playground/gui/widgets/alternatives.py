@@ -12,12 +12,14 @@ from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QS
 from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QPainter
 from PySide6.QtWidgets import (
     QFrame,
+    QHBoxLayout,
     QLabel,
     QListWidget,
     QListWidgetItem,
     QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -32,10 +34,12 @@ _ROW = Qt.ItemDataRole.UserRole
 
 
 class Alternatives(QFrame):
-    """Object names `alternatives`, `alternatives.list`."""
+    """Object names `alternatives`, `alternatives.list`, `alternatives.inside`."""
 
     chosen = Signal(object, int)
     """the `TokenMark`, and the token that is to stand there"""
+    look_wanted = Signal(object)
+    """the `TokenMark` whose attention is to be seen"""
     left = Signal()
     """it was closed by a key"""
     hovered = Signal(bool)
@@ -69,7 +73,20 @@ class Alternatives(QFrame):
         column.addWidget(self.list)
         self._foot = QLabel()
         theme.mark(self._foot, role="muted")
-        column.addWidget(self._foot)
+        self.inside = QToolButton()
+        self.inside.setObjectName("alternatives.inside")
+        self.inside.setText("Look inside")
+        self.inside.setAccessibleName("Look inside")
+        self.inside.setToolTip("What this token looks at, in every layer and head (I)")
+        self.inside.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.inside.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the list has the keys, and is put away without them
+        theme.mark(self.inside, role="link")
+        self.inside.clicked.connect(self._look)
+        self.list.look_wanted.connect(self._look)
+        foot = QHBoxLayout()
+        foot.addWidget(self._foot, 1)
+        foot.addWidget(self.inside)
+        column.addLayout(foot)
         self.hide()
 
     def show_mark(self, mark: TokenMark, near: QRect, number: int, can_fork: bool, *, pin: bool = False) -> None:
@@ -121,6 +138,12 @@ class Alternatives(QFrame):
         self.put_away()
         self.left.emit()
 
+    def _look(self) -> None:
+        mark = self.mark
+        if mark is not None:
+            self.put_away()
+            self.look_wanted.emit(mark)
+
     def _choose(self, item: QListWidgetItem) -> None:
         token, *_, drawn = item.data(_ROW)
         mark = self.mark
@@ -146,10 +169,13 @@ class Alternatives(QFrame):
 
 class _List(QListWidget):
     gave_up = Signal()
+    look_wanted = Signal()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape:
             self.gave_up.emit()
+        elif event.key() == Qt.Key.Key_I and not event.modifiers():
+            self.look_wanted.emit()
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space) and self.currentItem() is not None:
             self.itemActivated.emit(self.currentItem())
         else:

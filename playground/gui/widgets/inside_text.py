@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QPoint, QTimer
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSpinBox, QToolTip, QVBoxLayout, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolTip, QVBoxLayout, QWidget
 
 from playground.errors import PlaygroundError
 from playground.gui import theme
@@ -20,6 +21,7 @@ from playground.gui.widgets.elided_label import ElidedLabel
 from playground.gui.widgets.inside_flow import Arc, InsideFlow
 from playground.gui.widgets.inside_state import InsideState
 from playground.gui.widgets.next_token import readable
+from playground.gui.widgets.number_box import NumberBox
 from playground.gui.widgets.segments import Segments
 from playground.inside import look as looks
 from playground.inside import shading
@@ -34,7 +36,9 @@ DRAWN = 0.005
 MOST_ARCS = 48
 HOVER_MS = 24
 """for which the pointer rests before a row is looked up: it crosses many tokens on its way"""
-BESIDE = 288
+BESIDE, BESIDE_LEAST = 288, 216
+ROOMY = 720
+"""width from which the list beside the text has all its room"""
 
 
 class InsideText(QWidget):
@@ -63,14 +67,12 @@ class InsideText(QWidget):
                 ("to", "Is seen by", "Shades the tokens that look at the chosen one: its column of the map"),
             ),
         )
-        self.arcs = QSpinBox()
+        self.arcs = NumberBox(0, MOST_ARCS, 1, {0: "none"})
         self.arcs.setObjectName("inside.arcs")
         self.arcs.setAccessibleName("Arcs")
         self.arcs.setToolTip("Draws arcs to so many of the tokens with the greatest weights; 0 draws none")
-        self.arcs.setRange(0, MOST_ARCS)
         self.arcs.setValue(ARCS)
-        self.arcs.setFixedWidth(56)
-        self.arcs.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
+        self.arcs.setFixedWidth(64)
         self._hint = QLabel("Point at a token, or choose one by a click or the arrow keys")
         self._build()
         self._rest = QTimer(self, singleShot=True, interval=HOVER_MS)
@@ -105,6 +107,7 @@ class InsideText(QWidget):
         beside = QFrame()
         theme.mark(beside, surface="window")
         beside.setFixedWidth(BESIDE)
+        self._beside = beside
         column = QVBoxLayout(beside)
         column.setContentsMargins(8, 16, 8, 8)
         column.setSpacing(8)
@@ -291,7 +294,7 @@ class InsideText(QWidget):
             return
         levels = self._levels()
         hidden = ({of} if not self._offset else set()) | ({0} if self._sink_hidden else set())
-        ends = [end for end in shading.strongest(values, self.arcs.value(), hidden) if abs(values[end]) >= DRAWN]
+        ends = [end for end in shading.strongest(values, round(self.arcs.value()), hidden) if abs(values[end]) >= DRAWN]
         start, shift = of + (self._offset if self._looking else 0), 0 if self._looking else self._offset
         self.flow.set_arcs([Arc(start, end + shift, float(levels[end])) for end in ends])
 
@@ -333,6 +336,10 @@ class InsideText(QWidget):
         self.flow.setAccessibleDescription(
             f"{text}: " + ", ".join(f"{readable(name)} {weight:.2f}" for _, name, weight, _ in first)
         )
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._beside.setFixedWidth(BESIDE if self.width() >= ROOMY else BESIDE_LEAST)
 
     def _restyle(self) -> None:
         self.flow.viewport().update()

@@ -37,10 +37,11 @@ SHOWN_TOKENS = 20_000
 
 
 class LogDetail(QFrame):
-    """`open_wanted(row)`, `replay_wanted(row)`, `export_wanted(row)`, `closed`; `show_row` and `show_tokens` fill it."""
+    """`open_wanted(row)`, `replay_wanted(row)`, `inside_wanted(row)`, `export_wanted(row)`, `closed`; `show_row` and `show_tokens` fill it."""
 
     open_wanted = Signal(object)
     replay_wanted = Signal(object)
+    inside_wanted = Signal(object)
     export_wanted = Signal(object)
     copy_wanted = Signal(str)
     closed = Signal()
@@ -136,6 +137,9 @@ class LogDetail(QFrame):
         self.replay_button = self._button(
             "Replay", "log.replay", "rotate-ccw", "Decodes it again from its record, and compares"
         )
+        self.inside_button = self._button(
+            "Look inside", "log.inside", "scan-eye", "What the model looked at, in every layer and head, token by token"
+        )
         self.copy_button = self._button("", "log.copy", "copy", "Copies the reply")
         self.export_button = self._button("", "log.export", "download", "Writes the whole record into a JSON file")
         self.copy_button.setAccessibleName("Copy reply")
@@ -143,8 +147,9 @@ class LogDetail(QFrame):
         self.open_button.clicked.connect(lambda: self.open_wanted.emit(self.row))
         self.replay_button.clicked.connect(lambda: self.replay_wanted.emit(self.row))
         self.copy_button.clicked.connect(lambda: self.copy_wanted.emit(self.reply_text()))
+        self.inside_button.clicked.connect(lambda: self.inside_wanted.emit(self.row))
         self.export_button.clicked.connect(lambda: self.export_wanted.emit(self.row))
-        return line(self.open_button, self.replay_button, 1, self.copy_button, self.export_button)
+        return line(self.open_button, self.replay_button, self.inside_button, 1, self.copy_button, self.export_button)
 
     def _button(self, text: str, name: str, icon: str, tip: str) -> QPushButton:
         button = QPushButton(text)
@@ -219,6 +224,7 @@ class LogDetail(QFrame):
         self._prompt.setPlainText(row.prompt)
         self._settings.setPlainText(settings_text(row))
         self.replay_button.setEnabled(row.state != "streaming")
+        self.inside_button.setEnabled(row.state != "streaming" and row.prompt_tokens > 0)
         if not same:
             self._tokens = []
             self._reply.setPlainText("")

@@ -13,8 +13,8 @@ from playground.gui import theme
 from playground.gui.widgets.conversation import Entry
 from playground.gui.widgets.elided_label import ElidedLabel
 
-COPY, EDIT, REGENERATE, CONTINUE, PREVIOUS, NEXT, COPY_SOURCE, LOG, TOKENS = (
-    "copy", "edit", "regenerate", "continue", "previous", "next", "copy_source", "log", "tokens",
+COPY, EDIT, REGENERATE, CONTINUE, PREVIOUS, NEXT, COPY_SOURCE, LOG, TOKENS, INSIDE = (
+    "copy", "edit", "regenerate", "continue", "previous", "next", "copy_source", "log", "tokens", "inside",
 )  # fmt: skip
 _ICONS = {COPY: "copy", EDIT: "pencil", REGENERATE: "refresh-cw", CONTINUE: "step-forward"}
 _TIPS = {
@@ -160,6 +160,7 @@ class MessageFoot(QWidget):
             menu.addSeparator()
             self._add(menu, "Show in the log", LOG, entry.generation is not None)
         self._add(menu, "See its tokens", TOKENS, not busy)
+        self._add(menu, "Look inside", INSIDE, not busy and bool(entry.message.content))
         if entry.versions > 1:
             menu.addSeparator()
             self._add(menu, "Earlier version", PREVIOUS, entry.version > 1 and not busy)

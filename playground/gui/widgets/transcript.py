@@ -51,6 +51,8 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
     """a message's id and the `TokenMark` that is looked at now, None for none"""
     forked = Signal(str, object, int)
     """a message's id, a `TokenMark` of it, and the token that is to stand there instead"""
+    look_wanted = Signal(str, object)
+    """a message's id and a `TokenMark` of it: what the model looked at there"""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -188,6 +188,7 @@ class TranscriptTokens:
             self._popup = Alternatives(self)
             self._popup.chosen.connect(self._chosen)
             self._popup.left.connect(lambda: self.setFocus())
+            self._popup.look_wanted.connect(lambda mark: self.look_wanted.emit(self._popup_of, mark))
             self._popup.hovered.connect(lambda inside: self._hide_timer.stop() if inside else self._hide_timer.start())
         return self._popup
 

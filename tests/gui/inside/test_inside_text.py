@@ -82,7 +82,7 @@ def test_a_click_shades_by_the_numbers_of_the_file(state: Any, view: Any, qtbot:
     assert [row[0] for row in listed[:5]] == best[:5] and [row[2] for row in listed[:5]] == [
         float(expected[each]) for each in best[:5]
     ]
-    ends = [each for each in best if each != 9 and expected[each] >= 0.005][: view.arcs.value()]
+    ends = [each for each in best if each != 9 and expected[each] >= 0.005][: round(view.arcs.value())]
     assert [arc.end for arc in view.flow.arcs()] == ends and len(ends) > 3
     assert all(arc.start == 9 for arc in view.flow.arcs())
     view.arcs.setValue(2)
