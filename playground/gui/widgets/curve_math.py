@@ -19,11 +19,18 @@ def smoothed(values: Floats, weight: float) -> Floats:
     if weight <= 0 or not len(values):
         return values
     made = np.array(values, np.float64)
-    mean, share = 0.0, 0.0
-    for place in np.flatnonzero(np.isfinite(made)).tolist():
-        mean = weight * mean + (1 - weight) * made[place]
-        share = weight * share + (1 - weight)
-        made[place] = mean / share
+    places = np.flatnonzero(np.isfinite(made))
+    fresh = made[places] * (1 - weight)
+    # Chunks in which weight ** -n stays a number: within one, the recursion is a cumulative sum.
+    chunk = int(np.clip(200 / -math.log(weight), 1, 4096))
+    falls = weight ** np.arange(1, chunk + 1)
+    mean = 0.0
+    for begin in range(0, len(fresh), chunk):
+        part = fresh[begin : begin + chunk]
+        fall = falls[: len(part)]
+        part[:] = fall * (mean + np.cumsum(part / fall))
+        mean = float(part[-1])
+    made[places] = fresh / (1 - weight ** np.arange(1, len(fresh) + 1))
     return made
 
 

@@ -65,8 +65,10 @@ class CurvePlot(QWidget):
         title: str,
         write: Callable[[float], str] = lambda value: f"{value:.4g}",
         log: bool = False,
+        ticks: Callable[[float, float], str] = tick_text,
         parent: QWidget | None = None,
     ) -> None:
+        """`write` puts a value into words, `ticks` one of the axis with its distance to the next."""
         super().__init__(parent)
         self.setObjectName(name)
         self.setAccessibleName(title)
@@ -75,7 +77,7 @@ class CurvePlot(QWidget):
         self.setMinimumHeight(112)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
-        self._title, self._write, self._log = title, write, log
+        self._title, self._write, self._ticks, self._log = title, write, ticks, log
         self._curves: tuple[Curve, ...] = ()
         self._shown: list[tuple[Curve, Floats]] = []
         self._smoothing = 0.0
@@ -137,7 +139,7 @@ class CurvePlot(QWidget):
         ends = [float(each.x[-1]) for each in self._curves if len(each.x)]
         begins = [float(each.x[0]) for each in self._curves if len(each.x)]
         low, high = min(begins, default=0.0), max([*ends, self._end])
-        low = min(low, 1.0) if self._end else low
+        low = min(low, 0.0) if self._end else low
         return (low, high) if high > low else (low, low + 1)
 
     # -- pictures
@@ -234,7 +236,7 @@ class CurvePlot(QWidget):
             painter.setPen(QPen(QColor(colors.line), 1))
             painter.drawLine(QPointF(inner.left(), y), QPointF(inner.right(), y))
             painter.setPen(ink)
-            text = tick_text(value, step or value)
+            text = self._ticks(value, step or value)
             painter.drawText(QRectF(frame.area.left(), y - 10, _LEFT - 8, 20), _RIGHT_MIDDLE, text)
         across = round_ticks(*frame.view, max(2, int(inner.width() / 72)))
         step = across[1] - across[0] if len(across) > 1 else 1.0
@@ -255,7 +257,7 @@ class CurvePlot(QWidget):
         title = metrics.horizontalAdvance(self._title) + 8
         for each, y in reversed(self._shown):
             value = self._value(each, y)
-            text = f"{each.label}  {value}" if value else each.label
+            text = "  ".join(part for part in (each.label, value) if part)
             wide = metrics.horizontalAdvance(text)
             if right - wide - 28 < frame.area.left() + 8 + title:
                 break
