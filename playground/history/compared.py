@@ -1,20 +1,18 @@
 """The part of the database that belongs to comparisons: votes, sets of prompts, and what each column replied to each of them.
 
-A base of `Store`, which has the connection. A cell (prompt, column) has at most one result: writing it again replaces it.
+A cell (prompt, column) has at most one result: writing it again replaces it.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
-from typing import Any
 
 from playground.history import rows
+from playground.history.connected import Connected
 from playground.history.records import GenerationRow, PromptRow, ResultRow, VoteRow
 
 
-class Compared:
+class Compared(Connected):
     """What `Store` can do for comparisons."""
 
     def group(self, group_id: str) -> list[GenerationRow]:
@@ -137,27 +135,3 @@ class Compared:
             [session_id, words.strip().lower()],
         )
         return [row[0] for row in found]
-
-    # -- what `Store` has
-
-    @property
-    def _open_connection(self) -> sqlite3.Connection:
-        raise NotImplementedError
-
-    def atomic(self) -> AbstractContextManager[None]:
-        raise NotImplementedError
-
-    def _told(self) -> AbstractContextManager[None]:
-        raise NotImplementedError
-
-    def _run(self, statement: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
-        raise NotImplementedError
-
-    def _query(self, statement: str, parameters: Sequence[Any] = ()) -> list[Any]:
-        raise NotImplementedError
-
-    def _select(self, table: str, columns: Sequence[str], rest: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        raise NotImplementedError
-
-    def _add(self, table: str, columns: dict[str, Any]) -> None:
-        raise NotImplementedError

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from playground.history import rows
-from playground.history.compared import Compared
+from playground.history.connected import Connected
 from playground.history.owner import alive
 
 ENDED = ("finished", "stopped", "ended", "failed", "interrupted")
@@ -71,7 +71,7 @@ class SampleRow:
     base: bool = False
 
 
-class Runs(Compared):
+class Runs(Connected):
     """What `Store` can do for training runs."""
 
     def put_run(self, run: RunRow) -> None:
@@ -128,9 +128,6 @@ class Runs(Compared):
             "SELECT step, probe, prompt, reply, base FROM samples WHERE run_id = ? ORDER BY step, probe", [run_id]
         )
         return [SampleRow(*row[:4], bool(row[4])) for row in found]
-
-    def _one(self, table: str, what: str, columns: Any, row_id: str) -> dict[str, Any]:
-        raise NotImplementedError
 
 
 def _row(row: Mapping[str, Any]) -> RunRow:

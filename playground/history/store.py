@@ -8,53 +8,28 @@ Knows SQLite and the records, nothing of engines, workers or windows.
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from playground.errors import NotFoundError, StorageError
-from playground.history import faults, opening, rows
+from playground.history import rows
 from playground.history import search as searching
+from playground.history.compared import Compared
+from playground.history.models import Models
 from playground.history.owner import alive, owner
-from playground.history.records import Chat, FitRow, GenerationRow, MessageRow, SearchHit, SessionRow, TokenRow
+from playground.history.records import Chat, GenerationRow, MessageRow, SearchHit, SessionRow, TokenRow
 from playground.history.runs import Runs
 
 _ASKED = """(SELECT substr(asked.content, 1, 200) FROM messages AS reply JOIN messages AS asked ON asked.id = reply.parent_id
     WHERE reply.id = g.message_id)"""
 
 
-class Store(Runs):
+class Store(Compared, Runs, Models):
     """An open database; `path` None keeps it in memory. The file and its folder are made if they are not there.
 
     A `read_only` store neither makes nor migrates anything. `timeout_s`: how long to wait for another process that is writing.
     """
-
-    def __init__(self, path: Path | None = None, *, read_only: bool = False, timeout_s: float = 5.0) -> None:
-        self.path = path
-        self._connection: sqlite3.Connection | None = opening.connect(path, read_only, timeout_s)
-
-    @classmethod
-    def copy_in_memory(cls, path: Path) -> Store:
-        """What can be read of a database that cannot be written to, in memory and brought up to date."""
-        copy = cls.__new__(cls)
-        copy.path = None
-        copy._connection = opening.copy_in_memory(path)
-        return copy
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     # -- sessions
 
@@ -195,58 +170,6 @@ class Store(Runs):
         """Messages and titles with these words, see `search.py`. Any text may be asked for."""
         return searching.search(self._query, words, limit)
 
-    # -- models
-
-    def remember_model(
-        self, path: str, size: int, mtime: float, sha256: str = "", name: str = "", used: float | None = None
-    ) -> None:
-        """Notes a model's file and, as far as they are given, its hash, its name and when it was last loaded.
-
-        A hash noted for a file of another size or time is forgotten.
-        """
-        self._run(
-            """INSERT INTO models (path, size, mtime, sha256, name, last_used) VALUES (?, ?, ?, ?, ?, ?)
-            ON CONFLICT (path) DO UPDATE SET
-                sha256 = CASE WHEN excluded.sha256 != '' OR size != excluded.size OR mtime != excluded.mtime
-                    THEN excluded.sha256 ELSE sha256 END,
-                name = CASE WHEN excluded.name != '' THEN excluded.name ELSE name END,
-                last_used = coalesce(excluded.last_used, last_used), size = excluded.size, mtime = excluded.mtime""",
-            [rows.clean(path), size, mtime, sha256, rows.clean(name), used],
-        )
-
-    def model_sha256(self, path: str, size: int, mtime: float) -> str:
-        """The hash noted for exactly this file; empty if there is none."""
-        found = self._query(
-            "SELECT sha256 FROM models WHERE path = ? AND size = ? AND mtime = ?", [rows.clean(path), size, mtime]
-        )
-        return str(found[0][0]) if found else ""
-
-    def recent_models(self, limit: int = 20) -> list[tuple[str, str, float]]:
-        """(path, name, when) of the models loaded last."""
-        found = self._query(
-            "SELECT path, name, last_used FROM models WHERE last_used IS NOT NULL ORDER BY last_used DESC LIMIT ?", [limit]
-        )
-        return [(row[0], row[1], row[2]) for row in found]
-
-    def forget_model(self, path: str) -> None:
-        self._run("DELETE FROM models WHERE path = ?", [rows.clean(path)])
-
-    # -- fits
-
-    def add_fit(self, fit: FitRow) -> None:
-        self._add("fits", rows.to_columns(fit))
-
-    def update_fit(self, fit_id: str, **fields: Any) -> None:
-        self._update("fits", "fit", rows.FIT, fit_id, fields)
-
-    def fits(self, limit: int = 100, model_path: str = "") -> list[FitRow]:
-        """Predicted against measured, the newest first; of one model if it is named."""
-        condition, parameters = ("WHERE model_path = ?", [rows.clean(model_path)]) if model_path else ("", [])
-        return [
-            rows.fit(row)
-            for row in self._select("fits", rows.FIT, f"{condition} ORDER BY made DESC LIMIT ?", [*parameters, limit])
-        ]
-
     # -- documents
 
     def put_document(self, session_id: str, data: dict[str, Any]) -> None:
@@ -261,127 +184,7 @@ class Store(Runs):
         data = rows.load(found[0][0], {}) if found else {}
         return data if isinstance(data, dict) else {}
 
-    # -- quality
-
-    def add_measured(
-        self, original: str, model: str, text: str, context: int, chunks: int, made: float, figures: dict[str, Any]
-    ) -> None:
-        """What a model lost against an original on a text, all three named by their hashes. Replaces what was measured before."""
-        self._run(
-            "INSERT OR REPLACE INTO measured (original, model, text, context, chunks, made, figures) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [original, model, text, context, chunks, made, rows.dump(figures)],
-        )
-
-    def measured(self, original: str, text: str, context: int, chunks: int) -> dict[str, dict[str, Any]]:
-        """What was measured against an original in just this way, by model."""
-        found = self._query(
-            "SELECT model, figures FROM measured WHERE original = ? AND text = ? AND context = ? AND chunks = ?",
-            [original, text, context, chunks],
-        )
-        return {row[0]: rows.load(row[1], {}) for row in found}
-
-    # -- transactions
-
-    @contextmanager
-    def atomic(self) -> Iterator[None]:
-        """All or nothing. Within another one it is a savepoint: what fails inside takes only itself back."""
-        connection = self._open_connection
-        nested = connection.in_transaction
-        # IMMEDIATE: a transaction that begins by reading and then writes fails at once, without waiting, if another process wrote meanwhile.
-        begin, commit = ("SAVEPOINT part", "RELEASE part") if nested else ("BEGIN IMMEDIATE", "COMMIT")
-        with self._told():
-            connection.execute(begin)
-        try:
-            yield
-            with self._told():
-                connection.execute(commit)
-        except BaseException:
-            if connection.in_transaction:  # an error as grave as a full disk has ended it already
-                if nested:
-                    connection.execute("ROLLBACK TO part")
-                    connection.execute("RELEASE part")
-                else:
-                    connection.rollback()
-            raise
-
-    @contextmanager
-    def rehearsal(self) -> Iterator[None]:
-        """A transaction that is always taken back, and that writes nothing to the disk before: it works on a full one."""
-        self._run("PRAGMA cache_spill = OFF")
-        connection = self._open_connection
-        with self._told():
-            connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        finally:
-            if connection.in_transaction:
-                connection.rollback()
-            connection.execute("PRAGMA cache_spill = ON")
-
-    @property
-    def in_transaction(self) -> bool:
-        return self._open_connection.in_transaction
-
-    def wait_for_others(self, seconds: float) -> None:
-        """How long to wait, from now on, for another process that is writing."""
-        self._run(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
-
     # -- below
-
-    @property
-    def _open_connection(self) -> sqlite3.Connection:
-        if self._connection is None:
-            raise StorageError("The database is closed.")
-        return self._connection
-
-    def _told(self) -> AbstractContextManager[None]:
-        return faults.told(self.path)
-
-    def _run(self, statement: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
-        """A statement by itself, committed unless a transaction is open."""
-        connection = self._open_connection
-        with self._told():
-            if connection.in_transaction or statement.startswith("PRAGMA"):
-                return connection.execute(statement, parameters)
-            with self.atomic():
-                return connection.execute(statement, parameters)
-
-    def _query(self, statement: str, parameters: Sequence[Any] = ()) -> list[Any]:
-        with self._told():
-            return self._open_connection.execute(statement, parameters).fetchall()
-
-    def _select(self, table: str, columns: Sequence[str], rest: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        found = self._query(f"SELECT {', '.join(columns)} FROM {table} {rest}", parameters)
-        return [dict(zip(columns, row, strict=True)) for row in found]
-
-    def _one(self, table: str, what: str, columns: Sequence[str], row_id: str) -> dict[str, Any]:
-        found = self._select(table, columns, "WHERE id = ?", [row_id])
-        if not found:
-            raise NotFoundError(f"There is no {what} '{row_id}'.", "See: playground log list")
-        return found[0]
-
-    def _add(self, table: str, columns: dict[str, Any]) -> None:
-        places = ", ".join("?" * len(columns))
-        self._run(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", list(columns.values()))
-
-    def _update(
-        self,
-        table: str,
-        what: str,
-        known: Sequence[str],
-        row_id: str,
-        fields: dict[str, Any],
-        more: dict[str, Any] | None = None,
-    ) -> None:
-        unknown = fields.keys() - set(known[1:])
-        if unknown:
-            raise TypeError(f"a {what} has no {', '.join(sorted(unknown))}")
-        columns = {name: rows.to_column(name, value) for name, value in fields.items()} | (more or {})
-        if not columns:
-            return
-        assignments = ", ".join(f"{name} = ?" for name in columns)
-        if not self._run(f"UPDATE {table} SET {assignments} WHERE id = ?", [*columns.values(), row_id]).rowcount:
-            raise NotFoundError(f"There is no {what} '{row_id}'.", "See: playground log list")
 
     def _with_live_content(self, message: MessageRow) -> MessageRow:
         return replace(message, content=self._rebuilt(message)) if message.state == "streaming" else message
