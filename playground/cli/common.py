@@ -52,15 +52,21 @@ def add_settings(verb: argparse.ArgumentParser, cls: type, title: str, leave_out
 
 def settings_from(args: argparse.Namespace, cls: type[T]) -> T:
     """The settings that the options gave, the rest by default."""
+    pairs = given_settings(args, cls)
+    try:
+        return from_pairs(cls, pairs)
+    except SettingError as error:
+        raise WrongUsage(error.message, error.hint) from None
+
+
+def given_settings(args: argparse.Namespace, cls: type) -> dict[str, Any]:
+    """Only the settings that the options gave, by name, as they were written. WrongUsage for a value that cannot be."""
     pairs: dict[str, Any] = {}
     for each in settings_of(cls):
         value = getattr(args, f"set_{each.name}", None)
         if value is not None:
             pairs[each.name] = tuple(value) if isinstance(value, list) else value
-    try:
-        return from_pairs(cls, pairs)
-    except SettingError as error:
-        raise WrongUsage(error.message, error.hint) from None
+    return pairs
 
 
 class Conversation:

@@ -209,7 +209,7 @@ def _stops(rows: Sequence[Encoded], tokenizer: FolderTokenizer) -> tuple[int, ..
 
 
 def _line(row: Encoded) -> str:
-    starts = [place for place, position in enumerate(row.positions) if position == 0]
+    starts = [place for place, position in enumerate(row.positions) if position == 0] or [0]
     lengths = [end - start for start, end in zip(starts, [*starts[1:], len(row.ids)], strict=True)]
     return json.dumps({"input_ids": row.ids, "labels": row.labels} | ({"lengths": lengths} if len(lengths) > 1 else {}))
 
