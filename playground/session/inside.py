@@ -21,7 +21,7 @@ from playground.errors import Cancelled, PlaygroundError, WorkerError, from_kind
 from playground.history.store import Store
 from playground.inside import lens, store
 from playground.inside.capture import Capture, header_of
-from playground.inside.layout import PARTS, SUFFIX, Token, capture_size
+from playground.inside.layout import PARTS, SUFFIX, Token
 from playground.inside.lens import LensReading
 from playground.inside.store import Entry
 from playground.params import ContextSettings
@@ -112,6 +112,9 @@ class Inside:
         """bytes that captures may take together; beyond it the oldest go"""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inside")
         self._tables = ThreadPoolExecutor(1, thread_name_prefix="token-tables")
+        self._stops = 0
+        self._begun = threading.local()
+        """`stops`: how often everything had been stopped when what this thread does was asked for"""
         self._cancels: dict[Callable[[], None], bool] = {}
         """what ends each capture under way, and whether the loaded model computes it, which a reply may wait for"""
         self._encoder = SideWorker(ENCODER)
@@ -146,7 +149,8 @@ class Inside:
 
         The future has the new entry, or what is wrong: StorageError and MemoryShortError for what does not fit, before anything is computed.
         """
-        return self._thread.submit(self._capture, request, self._other(request.model), on_progress or (lambda fraction: None))
+        other = self._other(request.model)
+        return self._submit(self._thread, lambda: self._capture(request, other, on_progress or (lambda fraction: None)))
 
     def capture_message(
         self, message_id: str, request: CaptureRequest | None = None, on_progress: OnProgress | None = None
@@ -194,14 +198,12 @@ class Inside:
             raise PlaygroundError(
                 f"{display_name(other)} does not say what comes next: it only reads.", "Take a model that writes."
             )
-        return self._thread.submit(self._lens, request, other, on_progress or (lambda fraction: None))
+        return self._submit(self._thread, lambda: self._lens(request, other, on_progress or (lambda fraction: None)))
 
     def embeddings(self, request: EmbeddingsRequest, on_progress: OnProgress | None = None) -> Future[protocol.Embedded]:
         """Words in a model's token table: neighbours, similarities, a projection. Loads no model and waits for none."""
 
         def ask() -> protocol.Embedded:
-            if self._closed:
-                raise Cancelled("The program is closing.")
             number, cancel = self._token_table.ask(
                 lambda number: protocol.Embed(number, request.model, request.words, request.count, request.table)
             )
@@ -210,7 +212,7 @@ class Inside:
             )
             return found
 
-        return self._tables.submit(ask)
+        return self._submit(self._tables, ask)
 
     # -- what there is
 
@@ -233,27 +235,27 @@ class Inside:
         info = self._engine.state.info
         if not model and info is None:
             return 0
-        from playground.session import fitting  # reads headers
+        from playground.session.inside_facts import bytes_of  # reads headers
 
-        try:
-            shape = fitting.of_path(Path(model or self._engine.state.path)).shape
-        except PlaygroundError:  # of kinds whose memory is not reckoned: loading says what is wrong, if anything is
-            return 0
-        attending = [layer for layer in shape.layers if layer.heads and layer.attention]
-        if not attending:
-            return 0
-        each = attending[0]
-        return capture_size(
-            layers or (info.layers if info and not model else len(attending)),
-            heads or each.heads,
-            tokens,
-            each.kv_heads or each.heads,
-            each.head_k or 128,
-            shape.causal,
-            exact,
-        )
+        count = info.layers if info and not model else 0
+        return bytes_of(Path(model or self._engine.state.path), tokens, layers or count, heads, exact)
 
     # -- inside
+
+    def _submit(self, thread: ThreadPoolExecutor, work: Callable[[], Any]) -> Future[Any]:
+        """Does it on a thread, unless everything is stopped before that comes to it."""
+        with self._lock:
+            stops = self._stops
+
+        def begin() -> Any:
+            self._begun.stops = stops
+            if self._closed:
+                raise Cancelled("The program is closing.")
+            if stops != self._stops:
+                raise Cancelled("This was stopped.")
+            return work()
+
+        return thread.submit(begin)
 
     def _of(
         self,
@@ -277,7 +279,7 @@ class Inside:
 
         if not base.model:
             self._replies.refuse_if_busy()
-        return self._thread.submit(work)
+        return self._submit(self._thread, work)
 
     def _other(self, model: str) -> Path | None:
         """The path of a model that is not the loaded one, which is otherwise seen to be there and idle."""
@@ -289,8 +291,6 @@ class Inside:
         return None
 
     def _lens(self, request: LensRequest, path: Path | None, on_progress: OnProgress) -> LensReading:
-        if self._closed:
-            raise Cancelled("The program is closing.")
         folder = self.folder.with_name("lens")
         for left in folder.glob("*"):  # by a worker that died
             left.unlink(missing_ok=True)
@@ -319,8 +319,6 @@ class Inside:
             target.unlink(missing_ok=True)
 
     def _capture(self, request: CaptureRequest, path: Path | None, on_progress: OnProgress) -> Entry:
-        if self._closed:
-            raise Cancelled("The program is closing.")
         capture_id = store.fresh_id()
         target = store.path_of(self.folder, capture_id)
         store.sweep(self.folder)
@@ -368,7 +366,8 @@ class Inside:
         """Until a request is answered: its answer. The worker's error is raised."""
         with self._lock:
             self._cancels[cancel] = ours
-        if self._closed:
+            stopped = self._closed or self._begun.stops != self._stops
+        if stopped:
             cancel()
         try:
             while True:
@@ -395,6 +394,7 @@ class Inside:
 
     def _stop_all(self, guests: bool = True) -> None:
         with self._lock:
+            self._stops += guests
             asked = [cancel for cancel, ours in self._cancels.items() if ours or guests]
         for cancel in asked:
             cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -49,6 +50,23 @@ def test_a_reply_and_its_generation_are_captured_as_they_were_computed(starter: 
         session.inside.capture_generation("nobody").result(PATIENCE)
 
 
+def test_tokens_of_a_reply_that_forked_are_found_in_its_capture(starter: Listening) -> None:
+    session = starter.session
+    session.set_sampling(SamplingSettings(temperature=0, max_tokens=10))
+    session.send("", "Tell me a story.")
+    row = session.generation(starter.reply().generation.id).result(PATIENCE)
+    drawn = session.tokens(row.id).result(PATIENCE)
+    other = next(number for number, *_ in drawn[4].alternatives if number != drawn[4].token_id)
+    session.fork(row.session_id, row.message_id, row.id, 4, other)
+    forked = starter.reply().message.id
+    header = session.inside.capture_message(forked).result(PATIENCE).header
+    tokens = session.lab.reply_tokens(forked).result(PATIENCE)
+    assert {each.generation_id for each in tokens} > {row.id}, "some were drawn with the reply that it forked off"
+    for each in tokens:
+        generation, place = session.inside.place_of(forked, each.generation_id, each.row.index).result(PATIENCE)
+        assert not generation and header.tokens[place].id == each.row.token_id
+
+
 def test_size_said_beforehand_deleting_and_what_went_behind_our_back(starter: Listening) -> None:
     inside = starter.session.inside
     told: list[float] = []
@@ -82,6 +100,21 @@ def test_stopped_and_refused_leave_nothing(starter: Listening) -> None:
     stopped = inside.capture(CaptureRequest(TEXT * 40, exact=True), lambda fraction: inside.stop())
     with pytest.raises(Cancelled):
         stopped.result(PATIENCE)
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold(fraction: float) -> None:
+        held.set()
+        assert let_go.wait(PATIENCE)
+
+    first = inside.capture(CaptureRequest(TEXT), hold)
+    assert held.wait(PATIENCE)
+    waiting = inside.capture(CaptureRequest(TEXT))
+    inside.stop()
+    let_go.set()
+    with pytest.raises(Cancelled):
+        waiting.result(PATIENCE)
+    with suppress(Cancelled):  # it may have been done before it was stopped
+        inside.delete(first.result(PATIENCE).id)
     with pytest.raises(SettingError, match="no layer 99"):
         inside.capture(CaptureRequest(TEXT, layers=(99,))).result(PATIENCE)
     assert not inside.folder.exists() or not os.listdir(inside.folder)
