@@ -4,15 +4,23 @@
 at. Without it they stay in the data folder as a capture, which the window's Inside page opens too. `--json` prints one object:
 
     {"model", "engine", "precision",
-     "tokens": [text], "token_ids": [id],
+     "tokens": [text], "token_ids": [id],        of the rows
+     "column_tokens", "column_token_ids",       what is looked at: the same, but in cross attention
+     "kind",                                    causal, bidirectional or cross
+     "part",                                    encoder, decoder or cross; "" for a model with one text
      "layers": [number], "heads": [number],     those in the file, all of the model's by default
-     "shape": [layers, heads, tokens, tokens],
+     "shape": [layers, heads, rows, columns],
      "causal",                                  whether no token sees a later one
      "file", "bytes", "encoding",               npy, or how the capture keeps its weights: u8, f32, qk32, qk16
      "capture",                                 its id; "" with -o
+     "parts": {part: {"capture", "file", "bytes", "shape"}},      all that were captured of a pair of texts, this one among them
      "left_out": [sentence],
      "scores": {name: [layer][head]},           from 0 to 1, null where the text cannot tell: see playground/inside/head_scores.py
      "capture_s"}
+
+A model that reads one text and writes another (T5, BART) has three attentions: all are captured, and one is told of (`--part`, cross by default);
+with `-o` that one alone is. The target is `--target`, or what the model writes by itself. An encoder that was trained on two texts (BERT) takes the
+second as `--target` too.
 
 A model folder is loaded in f32 unless `--precision` says otherwise: 16-bit formats round the weights to two or three digits.
 """
@@ -36,6 +44,7 @@ SILENT_S = 2.0
 
 if TYPE_CHECKING:
     from playground.inside.capture import Capture
+    from playground.inside.layout import Header
     from playground.inside.store import Entry
     from playground.session import Session
 
@@ -59,6 +68,8 @@ def add(verbs: Any) -> None:
     verb.add_argument(
         "--head", type=_number, action="append", default=[], metavar="H", help="only this head, from 0; may be repeated"
     )
+    verb.add_argument("--target", type=words, default="", metavar="T", help="the second text: what the model writes")
+    verb.add_argument("--part", choices=("encoder", "decoder", "cross"), default="", help="of a model with two texts")
     verb.add_argument("-o", "--output", default="", metavar="OUT.npy", help="where to write the weights")
     verb.add_argument("--exact", action="store_true", help="keep float32 weights in the capture too, whatever that takes")
     verb.add_argument("--adapter", default="", metavar="A", help="a LoRA to put on")
@@ -69,7 +80,7 @@ def add(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from playground.session.inside import CaptureRequest
-    from playground.session.reading_models import is_encoder
+    from playground.session.reading_models import is_encoder, writes_another
 
     if not args.text:
         raise WrongUsage("There is no text to look into.", "Give one with --text.")
@@ -84,8 +95,11 @@ def run(args: argparse.Namespace) -> int:
         if path.is_dir() and is_encoder(path):
             if args.adapter:
                 raise WrongUsage("An encoder takes no adapter here.", "Leave --adapter out.")
-            request = replace(request, model=str(path))
+            parts = (args.part,) if args.part else ("cross",) if target is not None and writes_another(path) else ()
+            request = replace(request, model=str(path), target_text=args.target, parts=parts)
         else:
+            if args.target or args.part:
+                raise WrongUsage("This model goes on with one text.", "Leave --target and --part out.")
             load_to_look(session, path, args)
         started = time.perf_counter()
         entry = session.inside.capture(request, told("attention")).result()
@@ -116,12 +130,21 @@ def _record(session: Session, entry: Entry, target: Path | None) -> dict[str, An
             "token_ids": [each.id for each in header.tokens],
             "layers": list(header.layers),
             "heads": list(header.heads),
-            "shape": [len(header.layers), len(header.heads), header.length, header.length],
+            "column_tokens": [each.text for each in header.column_tokens],
+            "column_token_ids": [each.id for each in header.column_tokens],
+            "kind": header.kind,
+            "part": header.part,
+            "shape": _shape(header),
             "causal": header.causal,
             "file": str(entry.path),
             "bytes": entry.bytes,
             "encoding": header.encoding,
             "capture": entry.id,
+            "parts": {
+                name: {"capture": each.id, "file": str(each.path), "bytes": each.bytes, "shape": _shape(each.header)}
+                for name, each in session.inside.parts(entry.id).items()
+                if target is None
+            },
             "left_out": list(header.left_out),
             "scores": _scores(found),
         }
@@ -134,6 +157,10 @@ def _record(session: Session, entry: Entry, target: Path | None) -> dict[str, An
     if target is not None:
         record |= {"file": str(target), "bytes": target.stat().st_size, "encoding": "npy", "capture": ""}
     return record
+
+
+def _shape(header: Header) -> list[int]:
+    return [len(header.layers), len(header.heads), header.length, header.width]
 
 
 def _export(found: Capture, target: Path) -> None:
@@ -195,8 +222,9 @@ def _number(text: str) -> int:
 
 
 def _print(record: dict[str, Any]) -> None:
-    layers, heads, length, _ = record["shape"]
-    print(f"{record['model']}: {length:,} tokens, {layers} layers of {heads} heads, in {record['file']}")
+    layers, heads, length, columns = record["shape"]
+    other = f" of the target, {columns:,} of the source" if record["kind"] == "cross" else ""
+    print(f"{record['model']}: {length:,} tokens{other}, {layers} layers of {heads} heads, in {record['file']}")
     for sentence in record["left_out"]:
         print(sentence)
     print("\nhighest scores (layer.head)")

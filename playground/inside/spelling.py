@@ -35,7 +35,7 @@ def lines(header: Header) -> list[list[Piece]]:
 
     Of a cross attention first the source's text, then, after an empty line, the target's: target tokens are counted on from the source's.
     """
-    named = not header.causal or bool(header.part)
+    named = not header.causal and not header.part  # tokens of a pair of texts come as their text
     if not header.columns:
         return _lines(header.tokens, named, 0)
     return [*_lines(header.columns, named, 0), [], *_lines(header.tokens, named, len(header.columns))]

@@ -16,6 +16,17 @@ _READ_AND_WRITE = ("t5", "mt5", "umt5", "longt5", "switch_transformers", "t5gemm
 """kinds whose older files do not say that they have an encoder and a decoder"""
 
 
+def writes_another(path: Path) -> bool:
+    """Whether a folder holds a model that reads one text and writes another (T5, BART)."""
+    try:
+        config = json.loads((path / "config.json").read_text("utf-8"))
+        kind, names = config.get("model_type", ""), config.get("architectures") or ()
+    except (OSError, ValueError, AttributeError):
+        return False
+    reads = any(str(each).endswith("EncoderModel") for each in names)
+    return (config.get("is_encoder_decoder") is True or kind in _READ_AND_WRITE) and not reads
+
+
 def is_encoder(path: Path) -> bool:
     """Whether a folder holds a model that reads only (or reads and then writes): such as the chat's engine refuses."""
     try:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from playground.errors import Cancelled, ContextFullError, MemoryShortError, SettingError
 from playground.inside import store
@@ -32,6 +32,10 @@ class Shape:
     kv_heads: int
     width: int
     causal: bool = True
+    part: str = ""
+    """of a model that reads one text and writes another: one of `inside.layout.PARTS`"""
+    columns: tuple[PromptToken, ...] = ()
+    """of cross attention: the source's tokens"""
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,28 @@ class Source(Protocol):
         """Computes the text and gives `writer` all rows (and queries and keys where its header says so). Cancelled."""
 
 
+@dataclass(frozen=True)
+class Job:
+    """A file to be written."""
+
+    target: Path
+    header: Header
+    shape: Shape
+    source: Source
+    tokens: Sequence[PromptToken]
+
+    @property
+    def bytes(self) -> int:
+        return layout(self.header, len(encoded(self.header))).bytes
+
+
 def capture(link: Link, command: Capture, tokens: Sequence[PromptToken], window: int, about: About, source: Source) -> None:
     """Answers a `Capture` of these tokens: `Progress`, then `Captured`. What is refused is refused before anything is computed at length."""
+    write(link, command, [prepare(command, Path(command.target), tokens, window, about, source)])
+
+
+def prepare(command: Capture, target: Path, tokens: Sequence[PromptToken], window: int, about: About, source: Source) -> Job:
+    """Looks at what is to be captured, without computing it. SettingError, ContextFullError, ModelFileError."""
     if not tokens:
         raise SettingError("There is no text to look into.", "Give a text of at least one token.")
     window = min(window, source.most)
@@ -79,51 +103,63 @@ def capture(link: Link, command: Capture, tokens: Sequence[PromptToken], window:
             "Shorten it, or load the model with a larger context window.",
         )
     shape = source.shape()
-    header = _header(command, tokens, about, source, shape)
-    size = layout(header, len(encoded(header))).bytes
-    target = Path(command.target)
-    store.refuse_too_large(target, size, command.limit)
-    needed, free = source.memory(shape, len(tokens)), max(0, free_memory() - MARGIN)
-    if needed > free:
-        raise MemoryShortError(
-            f"Capturing {len(tokens):,} tokens takes up to {store.amount(needed)} of memory; {store.amount(free)} are free.",
-            "Take a shorter text, or close other programs.",
-        )
+    return Job(target, _header(command, tokens, about, source, shape), shape, source, tokens)
+
+
+def write(link: Link, command: Capture, jobs: Sequence[Job]) -> None:
+    """Computes and writes all files of a capture, or none. StorageError, MemoryShortError before anything is computed; Cancelled."""
+    size = sum(job.bytes for job in jobs)
+    store.refuse_too_large(jobs[0].target, size, command.limit)
+    for job in jobs:
+        needed, free = job.source.memory(job.shape, len(job.tokens)), max(0, free_memory() - MARGIN)
+        if needed > free:
+            raise MemoryShortError(
+                f"Capturing {len(job.tokens):,} tokens takes up to {store.amount(needed)} of memory; {store.amount(free)} are free.",
+                "Take a shorter text, or close other programs.",
+            )
     link.send(Progress(command.request, 0.0, f"attention, {store.amount(size)}"))
+    paths: list[Path] = []
 
     def stop() -> bool:
         return link.pending and link.cancelled(command.request)
 
     def tell(fraction: float) -> None:
-        link.send(Progress(command.request, fraction, "attention"))
+        link.send(Progress(command.request, (len(paths) + fraction) / len(jobs), "attention"))
 
     started = time.perf_counter()
     try:
-        path = _write(target, header, shape, source, tokens, stop, tell)
-    except NotCausal:
-        header = replace(header, causal=False)
-        store.refuse_too_large(target, layout(header, len(encoded(header))).bytes, command.limit)
-        path = _write(target, header, replace(shape, causal=False), source, tokens, stop, tell)
+        for job in jobs:
+            try:
+                paths.append(_write(job, stop, tell))
+            except NotCausal:
+                both = replace(job, header=replace(job.header, causal=False), shape=replace(job.shape, causal=False))
+                store.refuse_too_large(both.target, both.bytes, command.limit)
+                paths.append(_write(both, stop, tell))
+    except BaseException:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
     seconds = time.perf_counter() - started
+    path, last = paths[-1], jobs[-1]
     link.send(
         Captured(
-            command.request, str(path), path.stat().st_size, len(tokens), header.layers, header.heads, header.encoding, seconds
+            command.request,
+            str(path),
+            sum(each.stat().st_size for each in paths),
+            len(last.tokens),
+            last.header.layers,
+            last.header.heads,
+            last.header.encoding,
+            seconds,
+            tuple(map(str, paths)) if len(jobs) > 1 else (),
         )
     )
 
 
-def _write(
-    target: Path,
-    header: Header,
-    shape: Shape,
-    source: Source,
-    tokens: Sequence[PromptToken],
-    stop: Callable[[], bool],
-    tell: Any,
-) -> Path:
-    writer = Writer(target, header, 1e-3 if source.exact else 0.1)
+def _write(job: Job, stop: Callable[[], bool], tell: Callable[[float], None]) -> Path:
+    writer = Writer(job.target, job.header, 1e-3 if job.source.exact else 0.1)
     try:
-        source.run(writer, shape, [each.token_id for each in tokens], stop, tell)
+        job.source.run(writer, job.shape, [each.token_id for each in job.tokens], stop, tell)
         if stop():
             raise Cancelled("The capture was stopped.")
         return writer.finish()
@@ -135,7 +171,8 @@ def _write(
 def _header(command: Capture, tokens: Sequence[PromptToken], about: About, source: Source, shape: Shape) -> Header:
     layers = _chosen("layer", command.layers, shape.layers)
     heads = _chosen("head", command.heads, tuple(range(shape.heads)))
-    encoding = encoding_for(len(layers), len(heads), shape.kv_heads, shape.width, len(tokens), command.exact)
+    longer = max(len(tokens), len(shape.columns))
+    encoding = encoding_for(len(layers), len(heads), shape.kv_heads, shape.width, longer, command.exact)
     notes = list(about.notes)
     if not source.exact:
         notes.append(f"Computed in {about.precision}: weights are rounded as the model rounds them.")
@@ -148,7 +185,7 @@ def _header(command: Capture, tokens: Sequence[PromptToken], about: About, sourc
         model_heads=shape.heads,
         kv_heads=shape.kv_heads,
         head_width=shape.width,
-        tokens=tuple(Token(each.token_id, each.text, each.special) for each in tokens),
+        tokens=_named(tokens),
         model=about.model,
         model_path=about.path,
         model_sha256=about.sha256,
@@ -158,7 +195,13 @@ def _header(command: Capture, tokens: Sequence[PromptToken], about: About, sourc
         precision=about.precision,
         created=time.time(),
         left_out=tuple(notes),
+        part=shape.part,
+        columns=_named(shape.columns),
     )
+
+
+def _named(tokens: Sequence[PromptToken]) -> tuple[Token, ...]:
+    return tuple(Token(each.token_id, each.text, each.special) for each in tokens)
 
 
 def _chosen(what: str, wanted: Sequence[int], there: tuple[int, ...]) -> tuple[int, ...]:

@@ -30,8 +30,10 @@ Seen = Callable[[int, Any, Any, Any, Any, Any, dict[str, Any]], Any]
 class TorchAttention:
     """`attention.Source` for a loaded network. `causal`: whether it writes text from left to right; `set_scale` of an adapter is the caller's."""
 
-    def __init__(self, net: Any, name: str, causal: bool = True) -> None:
+    def __init__(self, net: Any, name: str, causal: bool = True, inputs: dict[str, Any] | None = None) -> None:
+        """`inputs`: what else the network is given with the tokens."""
         self._net = net
+        self._inputs = inputs or {}
         self._name = name
         self._causal = causal
         self.most = 1 << 30  # the window that the folder was loaded with knows of its table
@@ -77,7 +79,7 @@ class TorchAttention:
             if place is not None and writer.header.recomputed:
                 _keep_queries_and_keys(writer, place, module, query, key, more)
             outputs = []
-            step = self._step(shape.heads, length)
+            step = self._step(shape.heads, max(length, key.shape[2]))
             for start in range(0, length, step):
                 if stop():
                     raise Cancelled("The capture was stopped.")
@@ -99,7 +101,8 @@ class TorchAttention:
         tokens = torch.tensor([list(ids)], dtype=torch.long, device=self._device)
         with torch.no_grad(), eager_attention(self._net, look):
             body = getattr(self._net, "base_model", self._net)  # without the output layer, whose logits nobody wants
-            body(input_ids=tokens, **({"use_cache": False} if self._causal else {}))
+            inputs = {name: value[:, : len(ids)] for name, value in self._inputs.items()}
+            body(input_ids=tokens, **({"use_cache": False} if self._causal else {}), **inputs)
 
 
 @contextmanager
@@ -150,7 +153,7 @@ def _rows_of(more: dict[str, Any], start: int, end: int, length: int) -> dict[st
 
 def _keep_queries_and_keys(writer: Writer, place: int, module: Any, query: Any, key: Any, more: dict[str, Any]) -> None:
     """Queries, keys, scale, cap, sinks and mask of a layer. Whether they explain its weights is checked as these come."""
-    length = query.shape[2]
+    length, columns = query.shape[2], key.shape[2]
     writer.queries_and_keys(place, 0, _numbers(query[0].transpose(0, 1)), _numbers(key[0].transpose(0, 1)))
     scale = more.get("scaling")
     scale = float(query.shape[3] ** -0.5 if scale is None else scale)
@@ -158,13 +161,14 @@ def _keep_queries_and_keys(writer: Writer, place: int, module: Any, query: Any, 
     sinks = more.get("s_aux")
     sinks = getattr(module, "sinks", None) if sinks is None else sinks
     writer.rule(place, Rule(scale, cap), None if sinks is None else _numbers(sinks.reshape(-1)))
-    if more.get("position_bias") is not None:
+    bias = more.get("position_bias")
+    if bias is not None and bool(bias.any()):  # T5's cross attention adds zeroes
         raise cannot_recompute("it adds a bias for the distance of tokens")
     mask = more.get("attention_mask")
-    step = max(1, CHUNK_BYTES // length)
+    step = max(1, CHUNK_BYTES // columns)
     for start in range(0, length, step):
         end = min(length, start + step)
-        seen = np.tri(end - start, length, start, bool) if writer.header.causal else np.ones((end - start, length), bool)
+        seen = np.tri(end - start, columns, start, bool) if writer.header.causal else np.ones((end - start, columns), bool)
         if mask is not None:
             if mask.dtype == torch.bool:
                 raise cannot_recompute("its mask is of a kind that is not known here")

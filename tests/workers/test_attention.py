@@ -14,6 +14,7 @@ import pytest
 from playground import protocol
 from playground.conversion.convert import convert
 from playground.errors import Cancelled, ContextFullError, DataError, ModelFileError, SettingError, StorageError
+from playground.inside.capture import Capture
 from tests.conversion import tokenizers_made
 from tests.conversion.zoo import ANIMALS, Animal, make
 from tests.models_made import SMALL_MIXTURE, shaped_model
@@ -243,14 +244,119 @@ def test_an_encoder_looks_both_ways(reader: Talk, bert: tuple[Path, Any], tmp_pa
 def test_what_cannot_be_looked_into_is_said(reader: Talk, bert: tuple[Path, Any], tmp_path: Path) -> None:
     with pytest.raises(ContextFullError, match="window holds 700"):
         capture(reader, tmp_path / "a.attention", text="the fox " * 400, model=str(bert[0]))
-    from transformers import T5Config, T5Model
+    with pytest.raises(SettingError, match="has no decoder"):
+        capture(reader, tmp_path / "a.attention", text="the", model=str(bert[0]), parts=("cross",))
+    assert not list(tmp_path.iterdir())
 
-    small = T5Config(vocab_size=300, d_model=32, d_kv=8, d_ff=32, num_layers=1, num_heads=4)
-    T5Model(small).save_pretrained(tmp_path / "t5")
-    tokenizers_made.plain_bytes(tmp_path / "t5")
-    with pytest.raises(ModelFileError, match="an encoder and a decoder"):
-        capture(reader, tmp_path / "a.attention", text="the", model=str(tmp_path / "t5"))
-    assert not (tmp_path / "a.attention").exists()
+
+def test_an_encoder_given_two_texts_knows_which_is_which(reader: Talk, bert: tuple[Path, Any], tmp_path: Path) -> None:
+    import torch
+
+    folder, net = bert
+    asked = {"text": "the fox", "exact": True, "model": str(folder)}
+    found = capture(reader, tmp_path / "a.attention", target_text="a dog [PAD]", **asked)
+    assert [each.text for each in found.header.tokens] == ["[CLS]", "the", "fox", "[SEP]", "a", "dog", "[PAD]", "[SEP]"]
+    ids = torch.tensor([[each.id for each in found.header.tokens]])
+    with torch.no_grad():
+        theirs = net(ids, token_type_ids=torch.tensor([[0] * 4 + [1] * 4]), output_attentions=True).attentions
+        of_one = net(ids, output_attentions=True).attentions
+    expected = np.stack([each[0].numpy() for each in theirs])
+    assert np.abs(maps(found) - expected).max() <= 1e-6
+    assert np.abs(expected - np.stack([each[0].numpy() for each in of_one])).max() > 1e-3
+
+
+# -- models that read one text and write another
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Any]]:
+    """A T5 (distances as biases, heads of a width of their own) and a BART, with weights large enough that attention is not even."""
+    pytest.importorskip("transformers", reason="the engine is not installed")
+    import torch
+    from transformers import BartConfig, BartForConditionalGeneration, T5Config, T5ForConditionalGeneration
+
+    torch.manual_seed(1)
+    root = tmp_path_factory.mktemp("pairs")
+    marks = {"pad_token_id": 0, "eos_token_id": 2}
+    t5 = T5Config(
+        vocab_size=300, d_model=32, d_kv=12, d_ff=48, num_layers=2, num_decoder_layers=3, num_heads=4, decoder_start_token_id=0,
+        initializer_factor=2.0, **marks,
+    )  # fmt: skip
+    bart = BartConfig(
+        vocab_size=300, d_model=32, encoder_layers=3, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=4,
+        encoder_ffn_dim=48, decoder_ffn_dim=48, max_position_embeddings=700, init_std=0.4, bos_token_id=1,
+        decoder_start_token_id=2, forced_eos_token_id=None, forced_bos_token_id=None, **marks,
+    )  # fmt: skip
+    made = {"t5": T5ForConditionalGeneration(t5), "bart": BartForConditionalGeneration(bart)}
+    for name, net in made.items():
+        net.eval().set_attn_implementation("eager")
+        net.save_pretrained(root / name)
+        tokenizers_made.plain_bytes(root / name)
+        (root / name / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+    return {name: (root / name, net) for name, net in made.items()}
+
+
+def of_parts(net: Any, source: list[int], target: list[int]) -> dict[str, np.ndarray[Any, Any]]:
+    """What transformers says itself."""
+    import torch
+
+    with torch.no_grad():
+        out = net(input_ids=torch.tensor([source]), decoder_input_ids=torch.tensor([target]), output_attentions=True)
+    of = {"encoder": out.encoder_attentions, "decoder": out.decoder_attentions, "cross": out.cross_attentions}
+    return {part: np.stack([each[0].numpy() for each in found]) for part, found in of.items()}
+
+
+@pytest.mark.parametrize("name", ["t5", "bart"])
+@pytest.mark.parametrize("target", ["a red ball.", ""], ids=["given", "written"])
+def test_encoder_decoder_and_cross_attention(
+    reader: Talk, pairs: dict[str, tuple[Path, Any]], name: str, target: str, tmp_path: Path
+) -> None:
+    folder, net = pairs[name]
+    last = capture(reader, tmp_path / "p.attention", text="the fox saw", target_text=target, exact=True, model=str(folder))
+    assert sorted(os.listdir(tmp_path)) == [f"p-{part}.attention" for part in ("cross", "decoder", "encoder")]
+    found = {part: Capture(tmp_path / f"p-{part}.attention") for part in ("encoder", "decoder", "cross")}
+    header = last.header
+    assert header == found["cross"].header and header.columns == found["encoder"].header.tokens
+    assert header.tokens == found["decoder"].header.tokens and "".join(each.text for each in header.columns) == "the fox saw"
+    source, read = ([each.id for each in tokens] for tokens in (header.columns, header.tokens))
+    assert read[0] == net.config.decoder_start_token_id and read[-1] != 2
+    if target:
+        assert "".join(each.text for each in header.tokens[1:]) == target
+    else:
+        import torch
+
+        own = net.generate(torch.tensor([source]), max_new_tokens=128, do_sample=False, use_cache=False)[0].tolist()
+        assert own[: len(read)] == read and own[len(read) :] in ([], [2])
+    for part, theirs in of_parts(net, source, read).items():
+        each = found[part]
+        assert each.header.kind == {"encoder": "bidirectional", "decoder": "causal", "cross": "cross"}[part]
+        assert maps(each).shape == theirs.shape and np.abs(maps(each) - theirs).max() <= 1e-6
+        assert theirs.max() > 1.5 / theirs.shape[-1], "a model that looks at everything alike would show nothing"
+
+
+def test_long_pairs(reader: Talk, pairs: dict[str, tuple[Path, Any]], tmp_path: Path) -> None:
+    """BART's heads are computed again from queries and keys, also across; T5's biases forbid it, but for the cross attention, which has none."""
+    long, short = "the fox saw a dog. " * 33, "a dog. " * 50
+    asked = {"text": long, "target_text": short}
+    for name, parts in (("bart", ("encoder", "decoder", "cross")), ("t5", ("cross",))):
+        folder, net = pairs[name]
+        capture(reader, tmp_path / f"{name}.attention", model=str(folder), parts=parts, **asked)
+        found = {part: Capture(tmp_path / f"{name}-{part}.attention") for part in parts}
+        cross = found["cross"].header
+        theirs = of_parts(net, [each.id for each in cross.columns], [each.id for each in cross.tokens])
+        assert cross.encoding == "qk32" and (cross.width, cross.length) == (627, 351)
+        for part, each in found.items():
+            assert np.abs(maps(each) - theirs[part]).max() < (1e-5 if each.header.recomputed else 0.004)
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(DataError, match="cannot be kept"):
+        capture(reader, tmp_path / "no.attention", model=str(pairs["t5"][0]), **asked)
+    with pytest.raises(StorageError, match="would take"):
+        capture(
+            reader, tmp_path / "no.attention", model=str(pairs["bart"][0]), limit=400_000, text="the fox", target_text=short
+        )
+    with pytest.raises(ContextFullError, match="reads 700"):
+        capture(reader, tmp_path / "no.attention", model=str(pairs["bart"][0]), text=long * 2)
+    assert sorted(os.listdir(tmp_path)) == before
 
 
 def test_a_long_text_for_a_model_with_biases_between_tokens_is_refused(engines: Engines, tmp_path: Path) -> None:
