@@ -1,4 +1,4 @@
-"""The thread that writes the database, and the one that reads it.
+"""The thread that writes the database.
 
 What the window shows has been written: a job's `then` is called after the commit that holds the job. Jobs that wait together share a
 commit, so that a fast model costs few of them. When the disk is full, another program keeps the database locked or the folder is
@@ -14,15 +14,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 from playground.errors import PlaygroundError, StorageError
+from playground.history.reader import Reader
 from playground.history.store import Store
-
-T = TypeVar("T")
-Job = Callable[[Store], T]
+from playground.history.work import Job, T, Work, run, settle, write
 
 log = logging.getLogger(__name__)
 
@@ -51,24 +49,6 @@ class StoreTrouble:
     """False: nothing of what was said before can be read"""
 
 
-@dataclass
-class _Work:
-    job: Job[Any]
-    then: Callable[[], None] | None
-    future: Future[Any] = field(default_factory=Future)
-
-    def tell(self) -> None:
-        then, self.then = self.then, None
-        if then is not None:
-            try:
-                then()
-            except Exception:
-                log.exception("what follows a write has failed")
-
-
-_Outcome = tuple[Any, Exception | None]
-
-
 class Recorder:
     """Owns the writing `Store`, on a thread of its own that starts at once.
 
@@ -82,14 +62,14 @@ class Recorder:
         """done when jobs are being run: True if the database is open, False if memory stands in for it (`report` said why)"""
         self._report = report
         self._changed = threading.Condition()
-        self._waiting: deque[_Work] = deque()
-        self._reads: deque[_Work] = deque()
+        self._waiting: deque[Work] = deque()
+        self._reads: deque[Work] = deque()
         self._retry_now = False
         self._closing = False
         self._file: Store | None = None
         self._memory: Store | None = None
         self._readable = True
-        self._left: list[_Work] = []
+        self._left: list[Work] = []
         self._trouble: StoreTrouble | None = None
         self._pause = _RETRY_S[0]
         self._retry_at = 0.0
@@ -104,7 +84,7 @@ class Recorder:
         it is merely kept: wait for it only where that is meant. A job may be run more than once, so it touches nothing but the store.
         One that raises anything but a `StorageError` undoes only itself: its future has the error, and `then` is not called.
         """
-        work = _Work(job, then)
+        work = Work(job, then)
         with self._changed:
             if not self._closing:
                 work.future.set_running_or_notify_cancel()  # what is to be written cannot be called back
@@ -149,7 +129,7 @@ class Recorder:
         with self._changed:
             if self._trouble is None or self._closing:
                 return None
-            work = _Work(job, None)
+            work = Work(job, None)
             self._reads.append(work)
             self._changed.notify()
             return work.future
@@ -200,7 +180,7 @@ class Recorder:
             self._read(work)
         return not closing or bool(fresh)
 
-    def _next(self) -> tuple[list[_Work], list[_Work], bool, bool]:
+    def _next(self) -> tuple[list[Work], list[Work], bool, bool]:
         with self._changed:
             while not (self._waiting or self._reads or self._closing or self._retry_now):
                 left = self._retry_at - time.monotonic() if self._trouble else None
@@ -216,30 +196,30 @@ class Recorder:
 
     # -- writing
 
-    def _record(self, fresh: list[_Work]) -> None:
+    def _record(self, fresh: list[Work]) -> None:
         assert self._file is not None
         try:
-            outcomes = _write(self._file, fresh)
+            outcomes = write(self._file, fresh)
         except Exception as error:
             self._left += fresh
             self._begin_trouble(_sentence(error, self.path))
             for work in fresh:
                 work.tell()
         else:
-            _settle(fresh, outcomes)
+            settle(fresh, outcomes)
 
-    def _keep(self, fresh: list[_Work]) -> None:
+    def _keep(self, fresh: list[Work]) -> None:
         """Work that cannot be written now. What fails in a copy of only a part may yet succeed in the file."""
         self._left += fresh
         if self._memory is not None:
             try:
-                outcomes = _write(self._memory, fresh)
+                outcomes = write(self._memory, fresh)
             except StorageError as error:  # the copy in memory is of no use either
                 log.warning("the copy in memory failed: %s", error)
                 self._memory.close()
                 self._memory = Store(None)
-                outcomes = _write(self._memory, fresh)
-            _settle(fresh, outcomes)
+                outcomes = write(self._memory, fresh)
+            settle(fresh, outcomes)
         else:
             for work in fresh:
                 work.tell()
@@ -248,7 +228,7 @@ class Recorder:
         try:
             if self._file is None:
                 self._file = Store(self.path, timeout_s=_IMPATIENCE_S)
-            outcomes = _write(self._file, self._left)
+            outcomes = write(self._file, self._left)
         except Exception as error:
             _sentence(error, self.path)
             if self._memory is not None and self._file is not None:
@@ -263,7 +243,7 @@ class Recorder:
         if self._memory is not None:
             self._memory.close()
             self._memory = None
-        _settle(written, outcomes)
+        settle(written, outcomes)
         self._told(None)
 
     def _begin_trouble(self, error: PlaygroundError) -> None:
@@ -284,7 +264,7 @@ class Recorder:
 
     # -- reading while memory holds more than the file
 
-    def _read(self, work: _Work) -> None:
+    def _read(self, work: Work) -> None:
         if not work.future.set_running_or_notify_cancel():
             return
         try:
@@ -299,7 +279,7 @@ class Recorder:
         if self._left and store is self._file:
             try:
                 with store.rehearsal():
-                    _run(store, self._left)
+                    run(store, self._left)
                     return job(store)
             except StorageError:
                 pass  # the file alone, then
@@ -328,101 +308,3 @@ def _sentence(error: Exception, path: Path | None) -> PlaygroundError:
         return error
     log.error("the database has failed", exc_info=error)
     return StorageError(f"{path or 'The database in memory'} cannot be used: {error}.", "The log file says more.")
-
-
-def _write(store: Store, works: list[_Work]) -> list[_Outcome]:
-    """All in one transaction; a job that fails for reasons of its own takes back only itself."""
-    with store.atomic():
-        return _run(store, works)
-
-
-def _run(store: Store, works: list[_Work]) -> list[_Outcome]:
-    outcomes: list[_Outcome] = []
-    for work in works:
-        try:
-            with store.atomic():
-                outcomes.append((work.job(store), None))
-        except StorageError:
-            raise
-        except Exception as error:
-            if not store.in_transaction:
-                raise StorageError("The database took everything back.") from error
-            outcomes.append((None, error))
-    return outcomes
-
-
-def _settle(works: list[_Work], outcomes: list[_Outcome]) -> None:
-    for work, (value, error) in zip(works, outcomes, strict=True):
-        if error is not None:
-            if not isinstance(error, PlaygroundError):
-                log.error("a write has failed", exc_info=error)
-            if not work.future.done():
-                work.future.set_exception(error)
-            continue
-        if not work.future.done():
-            work.future.set_result(value)
-        work.tell()
-
-
-class Reader:
-    """Reads on a thread and a connection of its own, so that a search never waits for the writing, nor the writing for it.
-
-    It sees what the recorder has told of. While the recorder keeps things in memory, it asks the recorder instead.
-    """
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
-        self._changed = threading.Condition()
-        self._waiting: deque[_Work] = deque()
-        self._closing = False
-        self._store: Store | None = None
-        self._thread = threading.Thread(target=self._live, name="reader", daemon=True)
-        self._thread.start()
-
-    def read(self, job: Job[T]) -> Future[T]:
-        """Runs a reading job. `cancel` on the future spares a job that nobody waits for any more, if it has not begun."""
-        work = _Work(job, None)
-        with self._changed:
-            if not self._closing:
-                self._waiting.append(work)
-                self._changed.notify()
-                return work.future
-        work.future.set_exception(StorageError("The database is closed."))
-        return work.future
-
-    def close(self, timeout_s: float = 2.0) -> None:
-        """What has not begun is cancelled."""
-        with self._changed:
-            self._closing = True
-            for work in self._waiting:
-                work.future.cancel()
-            self._waiting.clear()
-            self._changed.notify()
-        self._thread.join(timeout_s)
-
-    def _live(self) -> None:
-        while (work := self._next()) is not None:
-            if work.future.set_running_or_notify_cancel():
-                try:
-                    work.future.set_result(self._run(work.job))
-                except Exception as error:
-                    work.future.set_exception(error)
-        if self._store is not None:
-            self._store.close()
-
-    def _next(self) -> _Work | None:
-        with self._changed:
-            while not self._waiting and not self._closing:
-                self._changed.wait()
-            return self._waiting.popleft() if self._waiting else None
-
-    def _run(self, job: Job[T]) -> T:
-        self._recorder.ready.result()
-        if self._recorder.path is None:
-            return self._recorder.submit(job).result()
-        there = self._recorder.read_here(job)
-        if there is not None:
-            return there.result()
-        if self._store is None:
-            self._store = Store(self._recorder.path, read_only=True)
-        return job(self._store)

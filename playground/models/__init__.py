@@ -2,7 +2,7 @@
 
     hub, hub_client, remote   asking the hub, and the sentences for what goes wrong
     files                     a repository's files as choices: quantizations, splits, shards
-    download_plan, fetch      what a download consists of, and how one file arrives whole
+    download_plan, fetch      what a download consists of, and how one file arrives whole (`fetch_disk`: on this side of the line)
     library, walk, details, places   the models on this machine, one row each, from their headers
     token                     the hub's token, kept where it cannot leak
     commands                  what `playground models ...` does

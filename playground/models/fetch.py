@@ -7,24 +7,19 @@ same file meanwhile. Knows nothing of jobs and progress bars: a `Watch` is told.
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import json
 import os
 import re
-import shutil
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from playground.errors import GatedError, HubError, NotFoundError, StorageError
+from playground.errors import GatedError, HubError, NotFoundError
 from playground.models import hub_client
+from playground.models.fetch_disk import DiskSentences, Hash, check_room, discard, is_whole, note_of
 from playground.models.files import RepoFile
-
-SPARE = 64 << 20
-"""Bytes of disk that a download leaves free."""
 
 TRIES = 8
 """Broken lines in a row, without a byte between them, before a download gives up."""
@@ -75,7 +70,7 @@ class Transfer:
         self.origin, self.file, self._watch = origin, file, watch
         self._etag = ""
         self._size = file.size
-        self._hash: _Hash | None = None
+        self._hash: Hash | None = None
         self._known = 0  # bytes of the part that are in the hash
         self._counted = 0  # bytes that the watch was told of
         self._resumed = False
@@ -109,7 +104,7 @@ class Transfer:
     def remove_part(self) -> None:
         """Throws away what has arrived of an unfinished file."""
         for part in self._parts(any_etag=True):
-            _remove(part)
+            discard(part)
 
     # -- inside, in the order of its happening
 
@@ -117,9 +112,9 @@ class Transfer:
         self._watch.doing("asking")
         self._ask()
         blob = self.origin.folder / "blobs" / self._etag
-        if not _is_whole(blob, self._size):
-            with self._locked(), _DiskSentences(self.file.path):
-                if not _is_whole(blob, self._size):
+        if not is_whole(blob, self._size):
+            with self._locked(), DiskSentences(self.file.path):
+                if not is_whole(blob, self._size):
                     self._forget_older()
                     self._load(blob)
         if self._counted != self._size:
@@ -158,7 +153,7 @@ class Transfer:
         from filelock import Timeout
 
         path = self.origin.cache / ".locks" / self.origin.folder.name / f"{self._etag}.lock"
-        with _DiskSentences(self.file.path):
+        with DiskSentences(self.file.path):
             path.parent.mkdir(parents=True, exist_ok=True)
         while True:
             self._check()
@@ -173,14 +168,14 @@ class Transfer:
     def _forget_older(self) -> None:
         for part in self._parts(any_etag=True):
             if part.name != f"{self._etag}.part":
-                _remove(part)
+                discard(part)
 
     def _parts(self, any_etag: bool = False) -> list[Path]:
         """Unfinished files of this path (in its older versions too)."""
         return [
             note.with_suffix("")
             for note in (self.origin.folder / "blobs").glob("*.part.json")
-            if _note(note).get("path") == self.file.path and (any_etag or note.name == f"{self._etag}.part.json")
+            if note_of(note).get("path") == self.file.path and (any_etag or note.name == f"{self._etag}.part.json")
         ]
 
     def _load(self, blob: Path) -> None:
@@ -188,8 +183,8 @@ class Transfer:
         part = blob.with_name(blob.name + ".part")
         note = part.with_name(part.name + ".json")
         about = {"repo": self.origin.repo, "path": self.file.path, "etag": self._etag, "size": self._size}
-        if part.exists() and (_note(note) != about or part.stat().st_size > self._size):
-            _remove(part)
+        if part.exists() and (note_of(note) != about or part.stat().st_size > self._size):
+            discard(part)
         missing = self._size - (part.stat().st_size if part.exists() else 0)
         check_room(part.parent, missing, self.file.path)
         if not note.exists():
@@ -209,7 +204,7 @@ class Transfer:
         """Reads what is there already into the hash: a hash cannot be kept over the end of a process."""
         there = out.seek(0, os.SEEK_END)
         if self._hash is None or self._known != there:
-            self._hash, self._known = _Hash(self._expected(), self._size), 0
+            self._hash, self._known = Hash(self._expected(), self._size), 0
             self._tell(-self._counted)
             out.seek(0)
             while self._known < there:
@@ -277,12 +272,12 @@ class Transfer:
                 os.fsync(out.fileno())
             if self._hash.matches():
                 return
-        _remove(part)
+        discard(part)
         raise self._wrong("its checksum is not the one that the hub names")
 
     def _wrong(self, why: str) -> _WrongBytesError:
         for part in self._parts():
-            _remove(part)
+            discard(part)
         self._hash, self._known = None, 0
         self._tell(-self._counted)
         return _WrongBytesError(
@@ -292,7 +287,7 @@ class Transfer:
 
     def _link(self, blob: Path) -> Path:
         """Gives the blob its name in the snapshot, by huggingface_hub itself, which finds the blob and only makes the link."""
-        with _DiskSentences(self.file.path), hub_client.told(self.origin.repo, self.file.path):
+        with DiskSentences(self.file.path), hub_client.told(self.origin.repo, self.file.path):
             linked = Path(
                 hub_client.library().hf_hub_download(
                     self.origin.repo,
@@ -310,7 +305,7 @@ class Transfer:
     def _start_over(self, out: Any) -> None:
         out.seek(0)
         out.truncate()
-        self._hash, self._known = _Hash(self._expected(), self._size), 0
+        self._hash, self._known = Hash(self._expected(), self._size), 0
         self._tell(-self._counted)
 
     def _expected(self) -> tuple[str, str]:
@@ -346,24 +341,6 @@ class _WrongBytesError(HubError):
         return "HubError"
 
 
-class _Hash:
-    """The checksum of a file while it arrives."""
-
-    def __init__(self, expected: tuple[str, str], size: int) -> None:
-        self._kind, self._wanted = expected
-        self._plain = hashlib.sha256() if self._kind == "sha256" else hashlib.sha1()
-        self._git = hashlib.sha1(b"blob %d\0" % size)
-
-    def update(self, data: bytes | memoryview) -> None:
-        self._plain.update(data)
-        if self._kind == "git":
-            self._git.update(data)
-
-    def matches(self) -> bool:
-        # some mirrors name the SHA-1 of the content itself, without git's prefix
-        return not self._kind or self._wanted in (self._plain.hexdigest(), self._git.hexdigest())
-
-
 class _Held:
     """A lock that is held already, to be let go by `with`."""
 
@@ -376,41 +353,6 @@ class _Held:
         self._lock.__exit__(None, None, None)
 
 
-class _DiskSentences:
-    """Turns the disk's errors into sentences; what has arrived is kept."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if not isinstance(error, OSError):
-            return
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageError(
-                f"The disk is full: {self._what} has arrived in part.", "Make room and resume it; what has arrived is kept."
-            ) from None
-        raise StorageError(
-            f"{self._what} cannot be written: {error.strerror or error}.", "Check the folder's permissions and the disk."
-        ) from None
-
-
-def check_room(folder: Path, missing: int, what: str) -> None:
-    """StorageError if the disk has no room for so many bytes more."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError:
-        return
-    if missing > 0 and free < missing + SPARE:
-        raise StorageError(
-            f"{what} needs {_size(missing)} more, and the disk of {folder} has {_size(free)} free.",
-            "Make room, or choose a smaller file.",
-        )
-
-
 def write_ref(origin: Origin, linked: Path) -> None:
     """Notes in the cache which commit the revision stands for, so that it is found under its name without the hub.
 
@@ -421,36 +363,11 @@ def write_ref(origin: Origin, linked: Path) -> None:
     if origin.revision == commit or not parts or ".." in parts or parts[0] == "/":
         return
     ref = origin.folder.joinpath("refs", *parts)
-    with _DiskSentences(str(ref)):
+    with DiskSentences(str(ref)):
         ref.parent.mkdir(parents=True, exist_ok=True)
         beside = ref.with_name(f".{ref.name}.{os.getpid()}.tmp")
         beside.write_text(commit, encoding="utf-8")
         os.replace(beside, ref)
 
 
-def _is_whole(blob: Path, size: int) -> bool:
-    try:
-        return blob.stat().st_size == size
-    except OSError:
-        return False
-
-
-def _note(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return data if isinstance(data, dict) else {}
-    except (OSError, ValueError):
-        return {}
-
-
-def _remove(part: Path) -> None:
-    with suppress(PermissionError):  # Windows, while it is open: the next attempt finds it too long, or wrong again
-        part.unlink(missing_ok=True)
-        part.with_name(part.name + ".json").unlink(missing_ok=True)
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
-
-
-__all__ = ["SPARE", "TRIES", "Origin", "Stopped", "Transfer", "Watch", "check_room", "write_ref"]
+__all__ = ["TRIES", "Origin", "Stopped", "Transfer", "Watch", "write_ref"]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from playground.errors import Cancelled, PlaygroundError
-from playground.models import download_plan, fetch
+from playground.models import download_plan, fetch, fetch_disk
 from playground.models import token as tokens
 from playground.models.download_plan import Job
 from playground.models.files import RepoFile
@@ -132,7 +132,7 @@ class _Running:
             self._job = job = self._plan()
             self._note(state="running", pid=os.getpid(), message="", hint="")
             origin = fetch.Origin(job.repo, job.revision, job.commit, Path(job.cache), tokens.current())
-            fetch.check_room(Path(job.cache), job.total - _there(origin, job), job.repo)
+            fetch_disk.check_room(Path(job.cache), job.total - _there(origin, job), job.repo)
             self._load(origin)
         except Cancelled:
             raise

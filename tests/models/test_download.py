@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from playground.models import download_plan, fetch
+from playground.errors import StorageError
+from playground.models import download_plan, fetch, fetch_disk
 from playground.models.files import RepoFile
 from playground.paths import Home
 from playground.process import Exit
@@ -195,10 +196,10 @@ def test_a_stalled_line_can_be_cancelled(hub: LoopbackHub, model: bytes, get: Ge
 
 
 def test_the_disk_is_looked_at_first(hub: LoopbackHub, model: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda path: type("Usage", (), {"free": fetch.SPARE + 10}))
-    with pytest.raises(fetch.StorageError, match="free"):
-        fetch.check_room(tmp_path / "not" / "yet", 11, FILE)
-    fetch.check_room(tmp_path, 10, FILE)
+    monkeypatch.setattr(fetch_disk.shutil, "disk_usage", lambda path: type("Usage", (), {"free": fetch_disk.SPARE + 10}))
+    with pytest.raises(StorageError, match="free"):
+        fetch_disk.check_room(tmp_path / "not" / "yet", 11, FILE)
+    fetch_disk.check_room(tmp_path, 10, FILE)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounts a small disk")
@@ -217,7 +218,7 @@ def test_a_disk_that_fills_up_gives_a_sentence_and_keeps_the_part(
         monkeypatch.setattr(fetch, "check_room", lambda *_: None)  # it was full only afterwards
         origin = fetch.Origin(REPO, "main", hub.repos[REPO].commit, cache)
         transfer = fetch.Transfer(origin, RepoFile(FILE, len(model), hashlib.sha256(model).hexdigest()), watch())
-        with pytest.raises(fetch.StorageError, match="disk is full"):
+        with pytest.raises(StorageError, match="disk is full"):
             transfer.run()
         (part,) = parts(cache)
         assert model.startswith(part.read_bytes())
