@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from playground.errors import DataError, SettingError
+from playground.errors import Cancelled, DataError, SettingError
 from playground.inside import pooling, recompute
 from playground.inside.layout import Header, gone, open_header
 from playground.inside.rollout import rollout, rollout_row
@@ -27,6 +27,12 @@ ROWS = 512
 
 Map = NDArray[np.float32]
 Codes = NDArray[np.uint8]
+Stop = Callable[[], bool]
+"""asked between heads by what takes long: whether nobody waits for it any more; then it ends with `Cancelled`"""
+
+
+def never() -> bool:
+    return False
 
 
 class Capture:
@@ -106,12 +112,14 @@ class Capture:
             return np.asarray(self._recomputed(layer, head, row, row + 1)[0], np.float32)
         return np.array(self.map(layer, head)[row])
 
-    def mean(self, layer: int) -> Map:
+    def mean(self, layer: int, stop: Stop = never) -> Map:
         """The mean of a layer's captured heads."""
 
         def compute() -> Map:
             total = np.zeros((self.header.length, self.header.width), np.float32)
             for head in self.header.heads:
+                if stop():
+                    raise Cancelled("Nobody waits for this mean any more.")
                 total += self._fresh(layer, head)
             total /= len(self.header.heads)
             return total
@@ -125,24 +133,24 @@ class Capture:
         rows = [self.row(layer, head, row) for head in self.header.heads]
         return np.asarray(np.mean(rows, axis=0), np.float32)
 
-    def mean_of_all(self) -> Map:
+    def mean_of_all(self, stop: Stop = never) -> Map:
         """The mean of all captured layers and heads."""
         total = np.zeros((self.header.length, self.header.width), np.float32)
         for layer in self.header.layers:
-            total += self.mean(layer)
+            total += self.mean(layer, stop)
         return total / np.float32(len(self.header.layers))
 
-    def rollout(self, upto: int | None = None) -> Map:
+    def rollout(self, upto: int | None = None, stop: Stop = never) -> Map:
         """Attention rollout through the layers from the first to `upto` (the last). SettingError where some of them, or heads, are missing."""
         layers = self._whole(upto)
-        return rollout(self.mean(layer) for layer in layers)
+        return rollout(self.mean(layer, stop) for layer in layers)
 
-    def rollout_row(self, row: int, upto: int | None = None) -> Map:
+    def rollout_row(self, row: int, upto: int | None = None, stop: Stop = never) -> Map:
         """One row of the rollout, [tokens]."""
         layers = self._whole(upto)
         if not 0 <= row < self.header.length:
             raise SettingError(f"There is no token {row} in this text of {self.header.length:,}.")
-        return rollout_row(lambda place: self.mean(layers[place]), len(layers), row)
+        return rollout_row(lambda place: self.mean(layers[place], stop), len(layers), row)
 
     def score(self, name: str) -> NDArray[np.float32]:
         """One score of all heads, [layers, heads]."""

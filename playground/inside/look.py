@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from playground.errors import DataError
 from playground.inside import pooling
-from playground.inside.capture import Capture
+from playground.inside.capture import Capture, Stop, never
 from playground.inside.layout import SHORT, Header
 from playground.inside.rollout import difference
 
@@ -58,18 +58,18 @@ def quick(capture: Capture, look: Look) -> bool:
     return look.mode == "head" and not header.recomputed and header.length <= SHORT
 
 
-def weights(capture: Capture, look: Look) -> Map:
+def weights(capture: Capture, look: Look, stop: Stop = never) -> Map:
     """[tokens, tokens], shared: not to be written to. SettingError where the mode needs what was not captured."""
     if look.mode == "head":
         return capture.map(look.layer, look.head)
     if look.mode == "layer":
-        return capture.mean(look.layer)
+        return capture.mean(look.layer, stop)
     if look.mode == "all":
-        return capture.mean_of_all()
-    return capture.rollout(look.layer)
+        return capture.mean_of_all(stop)
+    return capture.rollout(look.layer, stop)
 
 
-def row(capture: Capture, look: Look, index: int) -> Map:
+def row(capture: Capture, look: Look, index: int, stop: Stop = never) -> Map:
     """What token `index` looks at, [tokens], computing no more than is needed for it."""
     if look.mode == "head":
         return capture.row(look.layer, look.head, index)
@@ -78,19 +78,12 @@ def row(capture: Capture, look: Look, index: int) -> Map:
     if look.mode == "all":
         rows = [capture.mean_row(layer, index) for layer in capture.header.layers]
         return np.asarray(np.mean(rows, axis=0), np.float32)
-    return capture.rollout_row(index, look.layer)
+    return capture.rollout_row(index, look.layer, stop)
 
 
-def column(capture: Capture, look: Look, index: int) -> Map:
+def column(capture: Capture, look: Look, index: int, stop: Stop = never) -> Map:
     """How much each token looks at token `index`, [tokens]: the whole map is needed for it."""
-    return np.array(weights(capture, look)[:, index])
-
-
-def codes(capture: Capture, look: Look) -> Codes:
-    """`weights` in 8 bits (`pooling`)."""
-    if look.mode == "head":
-        return capture.codes(look.layer, look.head)
-    return pooling.encode(np.clip(weights(capture, look), 0, 1))
+    return np.array(weights(capture, look, stop)[:, index])
 
 
 def levels(found: Codes, signed: bool = False, hide_sink: bool = False) -> Levels:
@@ -114,12 +107,12 @@ def no_difference(one: Header, other: Header) -> str:
     return ""
 
 
-def difference_of(one: Capture, other: Capture, look: Look) -> Map:
+def difference_of(one: Capture, other: Capture, look: Look, stop: Stop = never) -> Map:
     """`other - one`, from -1 to 1. DataError where there is none."""
     wrong = no_difference(one.header, other.header)
     if wrong:
         raise DataError(wrong, "Compare captures of the same tokens and heads.")
-    return difference(weights(one, look), weights(other, look))
+    return difference(weights(one, look, stop), weights(other, look, stop))
 
 
 def encode_difference(values: Map) -> Codes:

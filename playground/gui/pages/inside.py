@@ -53,6 +53,10 @@ TABS: tuple[Part, ...] = (
     Part(
         "heads", "Heads", "playground.gui.widgets.head_finder:HeadFinder", "Which head does what: all of them by their patterns"
     ),
+    Part("layers", "Layers", "playground.gui.widgets.lens_view:LensView", "What each layer would have said next", True),
+    Part(
+        "embeddings", "Embeddings", "playground.gui.widgets.embeddings_view:EmbeddingsView", "Words in the model's token table", True
+    ),
 )
 """the tabs behind the map"""
 JOB = "inside"
@@ -224,7 +228,7 @@ class InsidePage(QWidget):
         if not self._listed:
             self.says.say("Looking for captures…", busy=True)
         inside = self._desk.session.inside
-        self.state.ask("list", inside.list, self, self._show_entries, self._list_failed, "rows")
+        self.state.ask("list", inside.list, self, self._show_entries, self._list_failed, "disk")
 
     def _show_entries(self, entries: list[Entry]) -> None:
         self._listed = True
@@ -290,7 +294,7 @@ class InsidePage(QWidget):
 
     def _open(self, capture_id: str, then: Any) -> None:
         inside = self._desk.session.inside
-        self.state.ask("open", lambda: inside.open(capture_id), self, then, self._open_failed, "rows")
+        self.state.ask("open", lambda: inside.open(capture_id), self, then, self._open_failed, "disk")
 
     def _open_failed(self, error: BaseException) -> None:
         self._tell(error)

@@ -103,7 +103,7 @@ def grid_figure(
 ) -> bytes:
     """All heads as `png` or `svg`: `picture` has thumbnails of `side` pixels, `pitch` apart."""
     left, top = MARGIN + 56, MARGIN + TITLE + 24
-    size = QSize(max(left + picture.width(), 560) + MARGIN, top + picture.height() + LEGEND + MARGIN)
+    size = QSize(max(left + picture.width(), 720) + MARGIN, top + picture.height() + LEGEND + MARGIN)
 
     def draw(painter: QPainter) -> None:
         _title(painter, title)
@@ -117,7 +117,7 @@ def grid_figure(
             box = QRectF(MARGIN, top + place * pitch, 48, side)
             painter.drawText(box, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), str(number))
         below = top + picture.height() + 12
-        notes = "Rows are layers, columns are heads; maxima of what falls together"
+        notes = "Rows are layers, columns are heads. Maxima of what falls together"
         heat_legend.draw(painter, left, below, size.width() - left - MARGIN, base, ticks, (), notes, LIGHT)
 
     return _saved(draw, size, form)

@@ -81,6 +81,7 @@ class HeatMap(QWidget):
         self._grip: tuple[QPointF, QPointF] | None = None
         self._dragged = False
         self._base: QPixmap | None = None
+        self._axes: QPixmap | None = None
         theme.notifier().changed.connect(self._redraw)
 
     # -- what is shown
@@ -225,9 +226,14 @@ class HeatMap(QWidget):
     def _dress(self) -> None:
         for image in (*self._images, *([self._coarse] if self._coarse is not None else [])):
             image.setColorTable(self._table)
-        self._redraw()
+        self._redraw_cells()
 
     def _redraw(self) -> None:
+        self._base = self._axes = None
+        self.update()
+
+    def _redraw_cells(self) -> None:
+        """Other cells in the same place: the names beside them stay."""
         self._base = None
         self.update()
 
@@ -241,25 +247,36 @@ class HeatMap(QWidget):
         if self._base is not None and self._base.size() == wanted:
             return self._base
         colors = theme.palette()
-        base = QPixmap(wanted)
-        base.setDevicePixelRatio(ratio)
-        base.fill(QColor(colors.surface))
         frame = self.frame()
-        if frame.rows and frame.columns and (self._images or self._coarse is not None):
-            painter = QPainter(base)
-            if self._images:
-                paint.paint_cells(painter, frame, self._images, ratio)
-            elif self._coarse is not None:
-                paint.paint_coarse(painter, frame, self._coarse)
-            brush = paint.hatch(colors, ratio)
-            if self._hidden:
-                paint.paint_hidden_column(painter, frame, brush)
-            if self._causal:
-                paint.paint_mask(painter, frame, brush)
-            paint.paint_axes(
-                painter, frame, self._rows, self._columns, theme.font("mono_small"), QColor(colors.muted), self._room
-            )
+        there = bool(frame.rows and frame.columns and (self._images or self._coarse is not None))
+        if not there:
+            base = QPixmap(wanted)
+            base.setDevicePixelRatio(ratio)
+            base.fill(QColor(colors.surface))
+            self._base = base
+            return base
+        if self._axes is None or self._axes.size() != wanted:
+            self._axes = QPixmap(wanted)
+            self._axes.setDevicePixelRatio(ratio)
+            self._axes.fill(QColor(colors.surface))
+            painter = QPainter(self._axes)
+            font, color = theme.font("mono_small"), QColor(colors.muted)
+            paint.paint_axes(painter, frame, self._rows, self._columns, font, color, self._room)
             painter.end()
+        # Cells, the mask and what is hidden cover the same place each time, so they may go over the last ones.
+        base = self._axes
+        painter = QPainter(base)
+        painter.fillRect(frame.shown, QColor(colors.surface))
+        if self._images:
+            paint.paint_cells(painter, frame, self._images, ratio)
+        elif self._coarse is not None:
+            paint.paint_coarse(painter, frame, self._coarse)
+        brush = paint.hatch(colors, ratio)
+        if self._hidden:
+            paint.paint_hidden_column(painter, frame, brush)
+        if self._causal:
+            paint.paint_mask(painter, frame, brush)
+        painter.end()
         self._base = base
         return base
 

@@ -6,6 +6,7 @@ A press or the arrow keys choose the head that is looked at.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt
@@ -16,8 +17,7 @@ from playground.gui import theme
 from playground.gui.palette import Palette
 from playground.gui.widgets.inside_shades import Shades
 from playground.gui.widgets.inside_state import InsideState
-from playground.inside import atlas, scales
-from playground.inside.look import NO_DIFFERENCE
+from playground.inside import atlas
 
 LEFT, TOP, MARGIN = 28, 20, 8
 LEAST, MOST = 8, 72
@@ -160,31 +160,27 @@ class HeadGrid(QAbstractScrollArea):
         state = self._state
         header = state.header
         assert header is not None
-        thumbs = self._shades.thumbs()
-        if state.scale.hide_sink:
-            thumbs = thumbs.copy()
-            thumbs[..., 0] = NO_DIFFERENCE if state.signed else 0
-        table = _packed(self._table(thumbs, colors))
-        small = atlas.fitted(thumbs, side, state.signed)
+        small = self._shades.fitted(side)
+        table = _packed(self._table(colors))
         mask = _color(colors.sunken) if header.causal else None
         pixels = atlas.compose(small, table, side, gap, _color(colors.window), mask)
         rows, columns = pixels.shape
         return QImage(pixels.data, columns, rows, columns * 4, QImage.Format.Format_RGB32).copy()
 
-    def _table(self, thumbs: np.ndarray, colors: Palette) -> np.ndarray:
+    def _table(self, colors: Palette) -> np.ndarray:
         """Colours of codes: [256, 3], or [layers, heads, 256, 3] where every head has its own scale."""
         state = self._state
         if state.scale.shared:
             return self._shades.of(self._shades.spread(), colors)
-        header = state.header
-        assert header is not None
-        layers, heads = thumbs.shape[:2]
-        found = np.empty((layers, heads, 256, 3), np.uint8)
-        for layer in range(layers):
-            for head in range(heads):
-                spread = scales.spread(thumbs[layer, head], header.causal, state.signed, state.scale.hide_sink)
-                found[layer, head] = self._shades.of(spread, colors)
-        return found
+        spreads = self._shades.each()
+        tables: dict[Any, np.ndarray] = {}
+        keys = [[each if state.scale.kind == "percentile" else each.greatest for each in row] for row in spreads]
+        for row, named in zip(spreads, keys, strict=True):
+            for each, key in zip(row, named, strict=True):
+                if key not in tables:  # but for percentiles all depends on the greatest, and that is one of 256
+                    tables[key] = self._shades.of(each, colors)
+        found = [[tables[key] for key in row] for row in keys]
+        return np.array(found)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self.viewport())

@@ -18,9 +18,10 @@ from playground.gui.widgets.heat_figure import Figure
 from playground.gui.widgets.heat_legend import HeatLegend
 from playground.gui.widgets.heat_map import HeatMap
 from playground.gui.widgets.inside_shades import Shades
-from playground.gui.widgets.inside_state import InsideState
+from playground.gui.widgets.inside_state import InsideState, stopped
 from playground.inside import look as looks
-from playground.inside import scales
+from playground.inside import pooling, scales
+from playground.inside.capture import Capture
 from playground.inside.look import Levels
 from playground.inside.scales import Spread
 
@@ -35,10 +36,12 @@ class Seen(NamedTuple):
 
     levels: Levels
     spread: Spread
+    weights: np.ndarray | None
+    """the numbers of it, but of a head: that is at hand"""
 
     @property
     def bytes(self) -> int:
-        return sum(each.nbytes for each in self.levels.codes)
+        return sum(each.nbytes for each in self.levels.codes) + (0 if self.weights is None else self.weights.nbytes)
 
 
 class MapView(QFrame):
@@ -50,6 +53,7 @@ class MapView(QFrame):
         self._state, self.shades = state, shades
         self._kept: OrderedDict[tuple[Any, ...], Seen] = OrderedDict()
         self._seen: Seen | None = None
+        self._named: tuple[Capture, tuple[str, ...], tuple[str, ...]] | None = None
         self._row: tuple[tuple[Any, ...], np.ndarray] | None = None
         self.map = HeatMap()
         self.title = ElidedLabel()
@@ -129,13 +133,21 @@ class MapView(QFrame):
             self.map.set_names((), (), False)
             self.title.setText("")
             return
-        rows = tuple(shown_text(each.text) for each in header.tokens)
-        columns = tuple(shown_text(each.text) for each in header.column_tokens) if header.columns else rows
-        self.map.set_names(rows, columns, header.causal)
+        self.map.set_names(*self._names(), header.causal)
         which = {"a": "", "b": "  ·  B", "difference": "  ·  B − A"}[state.view]
         self.title.setText(looks.words(state.look) + which)
         self.title.setToolTip(", ".join(each for each in (header.model, header.engine, header.precision) if each))
         self.map.setAccessibleDescription(f"{looks.words(state.look)}, {header.length} rows, {header.width} columns")
+
+    def _names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Of rows and columns; made once for a capture, since a long text has thousands."""
+        capture = self._state.capture
+        assert capture is not None
+        if self._named is None or self._named[0] is not capture:
+            rows = tuple(shown_text(each.text) for each in capture.header.tokens)
+            columns = tuple(shown_text(each.text) for each in capture.header.columns) or rows
+            self._named = capture, rows, columns
+        return self._named[1:]
 
     # -- fetching
 
@@ -181,16 +193,20 @@ class MapView(QFrame):
         a, b, view, look, hide = state.a, state.b, state.view, state.look, state.scale.hide_sink
 
         def work() -> Seen:
-            if view == "difference":
-                assert a is not None
+            capture = b if view == "b" else a
+            assert capture is not None
+            signed, causal = view == "difference", capture.header.causal
+            weights = None
+            if signed:
                 assert b is not None
-                codes, causal = looks.encode_difference(looks.difference_of(a, b, look)), False
+                weights = looks.difference_of(capture, b, look, stopped)
+                codes = looks.encode_difference(weights)
+            elif look.mode == "head":
+                codes = capture.codes(look.layer, look.head)
             else:
-                capture = b if view == "b" else a
-                assert capture is not None
-                codes, causal = looks.codes(capture, look), capture.header.causal
-            signed = view == "difference"
-            return Seen(looks.levels(codes, signed, hide), scales.spread(codes, causal, signed, hide))
+                weights = looks.weights(capture, look, stopped)
+                codes = pooling.encode(np.clip(weights, 0, 1))
+            return Seen(looks.levels(codes, signed, hide), scales.spread(codes, causal, signed, hide), weights)
 
         return work
 
@@ -270,13 +286,11 @@ class MapView(QFrame):
         assert header is not None
         assert seen is not None
         frame = self.map.frame()
-        names = tuple(shown_text(each.text) for each in header.tokens)
         return Figure(
             f"{header.model}: {self.title.text()}",
             seen.levels.codes,
             self.shades.of(self.spread, LIGHT),
-            names,
-            tuple(shown_text(each.text) for each in header.column_tokens) if header.columns else names,
+            *self._names(),
             frame.span(False),
             frame.span(True),
             header.causal,
@@ -332,6 +346,9 @@ class MapView(QFrame):
         cell, state = self.map.cursor_cell, self._state
         if cell is None or state.header is None:
             self.readout.setText("")
+            return
+        if self._seen is not None and self._seen.weights is not None:
+            self.readout.setText(self._words(cell, float(self._seen.weights[cell])))
             return
         key = (*self._key()[:4], cell[0])
         if self._row is None or self._row[0] != key:

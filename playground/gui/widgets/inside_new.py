@@ -245,7 +245,7 @@ class InsideNew(QFrame):
                 return found, f"{error.message} Take fewer layers or heads, or a shorter text."
             return found, ""
 
-        self._state.ask("size", work, self, lambda found: self._show_size(tokens, guessed, *found), self._refuse, "rows")
+        self._state.ask("size", work, self, lambda found: self._show_size(tokens, guessed, *found), self._refuse, "disk")
 
     def _show_size(self, tokens: int, guessed: bool, found: int, refused: str) -> None:
         if not self.text.toPlainText():

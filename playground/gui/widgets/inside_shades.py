@@ -12,7 +12,7 @@ import numpy as np
 from playground.gui import theme
 from playground.gui.palette import Palette
 from playground.gui.widgets.inside_state import InsideState
-from playground.inside import colours, look, pooling, scales
+from playground.inside import atlas, colours, look, pooling, scales
 from playground.inside.capture import Capture
 from playground.inside.scales import Spread
 
@@ -42,6 +42,29 @@ class Shades:
         state = self._state
         view = state.view
         return self._once(("thumbs", view), lambda: self._difference() if view == "difference" else self._of(state.capture))
+
+    def fitted(self, side: int) -> np.ndarray:
+        """The thumbnails halved to at most `side` cells, without the first column where it is hidden."""
+        state, hide = self._state, self._state.scale.hide_sink
+
+        def make() -> np.ndarray:
+            thumbs = self.thumbs()
+            if hide:
+                thumbs = thumbs.copy()
+                thumbs[..., 0] = look.NO_DIFFERENCE if state.signed else 0
+            return atlas.fitted(thumbs, side, state.signed)
+
+        return self._once(("fitted", state.view, hide, side), make)
+
+    def each(self) -> list[list[Spread]]:
+        """Every head's own scale, as [layer][head]."""
+        state, hide = self._state, self._state.scale.hide_sink
+        causal = state.header is not None and state.header.causal
+
+        def make() -> list[list[Spread]]:
+            return [[scales.spread(head, causal, state.signed, hide) for head in layer] for layer in self.thumbs()]
+
+        return self._once(("each", state.view, hide), make)
 
     def spread(self) -> Spread:
         """The shared scale's."""

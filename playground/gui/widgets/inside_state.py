@@ -20,6 +20,7 @@ This module knows captures, and no widget.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -38,6 +39,8 @@ from playground.inside.look import Look
 VIEWS = ("a", "b", "difference")
 SCALES = ("sqrt", "linear", "log", "percentile")
 COLOURS = ("cividis", "viridis")
+KINDS = ("disk", "rows", "maps", "long")
+"""of work: files and lists; one row; one head; means of many heads and rollout"""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,23 @@ class Scale:
     """the same colours for all heads; else each head has its own greatest weight at the end of the scale"""
     colours: str = "cividis"
     """one of COLOURS; a difference is always blue to orange"""
+
+
+_here = threading.local()
+
+
+def stopped() -> bool:
+    """Within the work of `ask`: whether it is wanted no longer."""
+    event = getattr(_here, "stop", None)
+    return event is not None and event.is_set()
+
+
+def _told_to_stop(work: Callable[[], Any], stop: threading.Event) -> Any:
+    _here.stop = stop
+    try:
+        return work()
+    finally:
+        _here.stop = None
 
 
 class InsideState(QObject):
@@ -83,16 +103,15 @@ class InsideState(QObject):
         """`from`: what the token looks at (a row); `to`: what looks at it (a column)"""
         self.pointed: int | None = None
         self.scale = Scale()
-        # One thread for whole maps, which may take seconds, and one for rows, which must not wait for those.
-        self._threads = {kind: ThreadPoolExecutor(1, thread_name_prefix=f"inside-{kind}") for kind in ("maps", "rows")}
-        self._asked: dict[str, tuple[int, Future[Any]]] = {}
+        # Nothing waits for what takes longer than itself: rows not for maps, heads not for means of many heads.
+        self._threads = {kind: ThreadPoolExecutor(1, thread_name_prefix=f"inside-{kind}") for kind in KINDS}
+        self._asked: dict[str, tuple[int, Future[Any], threading.Event]] = {}
         self._count = 0
 
     def close(self) -> None:
         """Lets go of the captures and ends the threads; nothing is answered any more."""
-        for _, future in self._asked.values():
-            future.cancel()
-        self._asked.clear()
+        for key in tuple(self._asked):
+            self.forget(key)
         for thread in self._threads.values():
             thread.shutdown(wait=True, cancel_futures=True)
         for capture in (self.a, self.b):
@@ -193,12 +212,13 @@ class InsideState(QObject):
     ) -> None:
         """Runs `work` on a thread; `take(result)` is called on the window's, unless another question with this key was asked since.
 
-        `kind`: `maps` for whole maps, `rows` for what a pointer waits for. `work` must touch no widget and not the state: give it the captures and
-        the look as they are now. Errors go to `on_error`, else to `failed`.
+        `kind`: `maps` for whole maps, `rows` for what a pointer waits for, `disk` for what has nothing to do with the look. `work` must touch no
+        widget and not the state: give it the captures and the look as they are now. What takes long asks `stopped()` whether it is still wanted.
+        Errors go to `on_error`, else to `failed`.
         """
-        before = self._asked.get(key)
-        if before is not None:
-            before[1].cancel()
+        self.forget(key)
+        if kind in ("rows", "maps") and self._long(kind):
+            kind = "long"
         self._count += 1
         number = self._count
 
@@ -213,8 +233,9 @@ class InsideState(QObject):
             if ours():
                 (on_error or self.failed.emit)(error)
 
-        future = self._threads[kind].submit(work)
-        self._asked[key] = (number, future)
+        stop = threading.Event()
+        future = self._threads[kind].submit(_told_to_stop, work, stop)
+        self._asked[key] = (number, future, stop)
         when_done(future, receiver, taken, wrong)
 
     def forget(self, key: str) -> None:
@@ -222,6 +243,7 @@ class InsideState(QObject):
         before = self._asked.pop(key, None)
         if before is not None:
             before[1].cancel()
+            before[2].set()
 
     def row_work(self, token: int, direction: str = "from") -> Callable[[], NDArray[np.float32]]:
         """The work of finding the numbers of one token in the look and view of now: [tokens], differences in the view `difference`.
@@ -235,10 +257,10 @@ class InsideState(QObject):
             if view == "difference":
                 assert a is not None
                 assert b is not None
-                return find(b, look, token) - find(a, look, token)
+                return find(b, look, token, stopped) - find(a, look, token, stopped)
             capture = b if view == "b" else a
             assert capture is not None
-            return find(capture, look, token)
+            return find(capture, look, token, stopped)
 
         return work
 
@@ -249,6 +271,11 @@ class InsideState(QObject):
         return all(each is not None and looks.quick(each, self.look) for each in seen)
 
     # -- inside
+
+    def _long(self, kind: str) -> bool:
+        """Whether work of the look of now goes through all heads of a layer or more."""
+        mode = self.look.mode
+        return not self.quick and (mode == "rollout" or (mode in ("layer", "all") and kind == "maps"))
 
     def _keep_within(self) -> None:
         """Layer, head and token are ones that the capture has."""
