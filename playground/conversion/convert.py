@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,19 @@ from .architectures import Architecture, architecture_of
 from .card import write_card
 from .config import Config, read_config
 from .hyperparameters import Header, note_window, write_common, write_rope
-from .numbers import ITEM_BYTES, Converter, Kind
+from .numbers import ITEM_BYTES, Bytes, Converter, Kind
 from .source import Reader, check_folder, find_weights
 from .tensors import Tensor, plan
 from .tokenizer import write_tokenizer
 from .whole_file import whole_file
+from .writing import Writer
 
 TYPES = ("f32", "f16", "bf16", "auto")
 BLOCK_BYTES = 1 << 20
 """Read at a time: source, checked copy and result of a block stay in the processor's cache."""
+
+_AHEAD = 3
+"""Blocks at hand: one being read and checked, one being written, one between them."""
 
 _FILE_TYPES = {
     Kind.F32: gguf.LlamaFileType.ALL_F32,
@@ -71,7 +76,7 @@ def convert(
     architecture = architecture_of(config)
     tensors, notes = plan(architecture, config, weights)
     kind = _kind(type, tensors)
-    writer = gguf.GGUFWriter(None, gguf.MODEL_ARCH_NAMES[architecture.arch])
+    writer = Writer(None, gguf.MODEL_ARCH_NAMES[architecture.arch])
     header = Header(writer, notes=notes)
     _write_header(header, source, architecture, config, tensors, kind)
     kinds = {tensor.name: _kind_of(tensor, kind) for tensor in tensors}
@@ -129,30 +134,49 @@ def _write_weights(
 ) -> None:
     (out,) = writer.fout
     writer.write_padding(out, out.tell())
-    converter, done = Converter(), 0
-    block = np.empty(BLOCK_BYTES, np.uint8)
-    with Reader() as reader:
+    done = 0
+    slots = [_Slot() for _ in range(_AHEAD)]
+    with Reader() as reader, ThreadPoolExecutor(1, "writing") as pool:  # while a block is written, the next is read and checked
         for tensor in tensors:
             progress(done / total if total else 0.0, tensor.name)
-            written = 0
             for piece in tensor.pieces:
                 group = piece.group * piece.weight.row_bytes
                 step = max(1, BLOCK_BYTES // group) * piece.group
-                if block.size < step * piece.weight.row_bytes:
-                    block = np.empty(step * piece.weight.row_bytes, np.uint8)
                 for first in range(0, piece.count, step):
                     if cancelled():
                         raise Cancelled("The conversion was cancelled.")
                     count = min(step, piece.count - first)
-                    bytes_read = block[: count * piece.weight.row_bytes]
-                    reader.rows(piece.weight, piece.first + first, count, bytes_read)
-                    written += out.write(converter.convert(bytes_read, piece, kinds[tensor.name]))
-            writer.write_padding(out, written)
-            done += written
+                    slot = slots[0]
+                    slots.append(slots.pop(0))
+                    block = slot.block(count * piece.weight.row_bytes)
+                    reader.rows(piece.weight, piece.first + first, count, block)
+                    slot.writing.append(pool.submit(out.write, slot.converter.convert(block, piece, kinds[tensor.name])))
+            size = _elements(tensor) * ITEM_BYTES[kinds[tensor.name]]
+            slots[-1].writing.append(pool.submit(writer.write_padding, out, size))
+            done += size
+        for slot in slots:
+            slot.block(0)
     for values in header.tensors.values():
         out.write(np.ascontiguousarray(values).data.cast("B"))
         writer.write_padding(out, values.nbytes)
     out.flush()
+
+
+class _Slot:
+    """What one block needs from being read to being written."""
+
+    def __init__(self) -> None:
+        self._block = np.empty(BLOCK_BYTES, np.uint8)
+        self.converter = Converter()
+        self.writing: list[Future[Any]] = []
+
+    def block(self, size: int) -> Bytes:
+        """Memory for so many bytes, once what was there is written. Raises what writing it raised."""
+        while self.writing:
+            self.writing.pop(0).result()
+        if self._block.size < size:
+            self._block = np.empty(size, np.uint8)
+        return self._block[:size]
 
 
 def _kind(type: str, tensors: list[Tensor]) -> gguf.GGMLQuantizationType:

@@ -121,23 +121,23 @@ def _scores(pairs: list[Pair]) -> dict[str, float] | None:
     last = ""
     for left, right in pairs:
         token = left + right
-        if token != last and token in scores:
-            return None
-        scores.setdefault(token, -float(len(scores)))
-        last = token
+        if token != last:
+            if token in scores:
+                return None
+            scores[token] = -float(len(scores))
+            last = token
     return scores
 
 
 def _is_closed(vocab: dict[str, int], pairs: list[Pair]) -> bool:
     """Whether every pair of tokens that makes a token is among the merges."""
-    known = set(pairs)
-    targets = {left + right for left, right in pairs}
-    return all(
-        (token[:cut], token[cut:]) in known
-        for token in targets
-        for cut in range(1, len(token))
-        if token[:cut] in vocab and token[cut:] in vocab
-    )
+    given = [left in vocab and right in vocab for left, right in dict.fromkeys(pairs)].count(True)
+    possible = 0  # ways to a token, of which those among the merges are some, or all
+    for token in dict.fromkeys([left + right for left, right in pairs]):
+        for cut in range(1, len(token)):
+            if token[cut:] in vocab and token[:cut] in vocab:
+                possible += 1
+    return possible == given
 
 
 def from_unigram(header: Header, data: dict[str, Any], model: dict[str, Any]) -> Vocabulary:

@@ -64,14 +64,13 @@ class Vocabulary:
                 "Use the folder with the transformers engine.",
             )
         texts, types = [], []
-        for number in range(rows):
-            text = self.texts.get(number)
-            if text is None:
-                text = f"[PAD{number}]"
-                while text in taken:
-                    text = f"[{text}]"
+        unused = int(Type.UNUSED)
+        for number, known in enumerate(map(self.texts.get, range(rows))):
+            text = known if known is not None else f"[PAD{number}]"
+            while known is None and text in taken:
+                text = f"[{text}]"
             texts.append(text)
-            types.append(self.types.get(number, int(Type.UNUSED)))
+            types.append(self.types.get(number, unused))
         return texts, types
 
     def note_flags(self, notes: list[str], strips: bool) -> None:
