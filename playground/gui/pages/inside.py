@@ -55,7 +55,11 @@ TABS: tuple[Part, ...] = (
     ),
     Part("layers", "Layers", "playground.gui.widgets.lens_view:LensView", "What each layer would have said next", True),
     Part(
-        "embeddings", "Embeddings", "playground.gui.widgets.embeddings_view:EmbeddingsView", "Words in the model's token table", True
+        "embeddings",
+        "Embeddings",
+        "playground.gui.widgets.embeddings_view:EmbeddingsView",
+        "Words in the model's token table",
+        True,
     ),
 )
 """the tabs behind the map"""
