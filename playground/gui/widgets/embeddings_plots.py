@@ -133,7 +133,8 @@ class ProjectionPlot(QWidget):
         if self.found is None:
             return {}
         places = self.places()
-        taken = [QRectF(each.x() - 4, each.y() - 4, 8, 8) for each in places]
+        dots = [QRectF(each.x() - 4, each.y() - 4, 8, 8) for each in places]
+        words = [number for number, each in enumerate(self.found.points) if each.token_id < 0]
         found: dict[int, QRectF] = {}
         room = QRectF(self.rect()).adjusted(2, 2, -2, -20)
         for place, point in enumerate(self.found.points):
@@ -145,10 +146,11 @@ class ProjectionPlot(QWidget):
                 (x + 5, y - 5 - high), (x + 5, y + 5), (x - 5 - wide, y - 5 - high), (x - 5 - wide, y + 5),
             ):  # fmt: skip
                 rect = QRectF(left, top, wide, high)
-                others = (each for number, each in enumerate(taken) if number != place)
+                # A chosen word may lie on neighbours' dots: it has a label, come what may.
+                near = words if point.token_id < 0 else range(len(dots))
+                others = (*found.values(), *(dots[number] for number in near if number != place))
                 if room.contains(rect) and not any(rect.intersects(each) for each in others):
                     found[place] = rect
-                    taken.append(rect)
                     break
         return found
 
