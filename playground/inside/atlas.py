@@ -8,26 +8,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from playground.inside.look import NO_DIFFERENCE, signed_pyramid
-from playground.inside.pooling import halved
+from playground.inside.look import NO_DIFFERENCE, farther
 
 Codes = NDArray[np.uint8]
 Pixels = NDArray[np.uint32]
 
 
 def fitted(thumbs: Codes, side: int, signed: bool = False) -> Codes:
-    """Thumbnails [layers, heads, rows, columns], halved until neither side has more than `side` cells."""
-    layers, heads = thumbs.shape[:2]
+    """Thumbnails [layers, heads, rows, columns], halved along each axis until it has at most `side` cells."""
     found = thumbs
-    while max(found.shape[2:]) > max(1, side):
-        rows, columns = found.shape[2:]
-        odd = ((0, 0), (0, 0), (0, rows % 2), (0, columns % 2))
-        found = np.pad(found, odd, constant_values=NO_DIFFERENCE if signed else 0) if rows % 2 or columns % 2 else found
-        # The even rows of one head follow those of the other, so all heads are halved as one map.
-        rows, columns = found.shape[2:]
-        flat = found.reshape(-1, columns)
-        flat = signed_pyramid(flat, max(flat.shape) - 1)[1] if signed else halved(flat)
-        found = flat.reshape(layers, heads, rows // 2, columns // 2)
+    for axis in (2, 3):
+        while found.shape[axis] > max(1, side):
+            if found.shape[axis] % 2:
+                odd = [(0, int(each == axis)) for each in range(4)]
+                found = np.pad(found, odd, constant_values=NO_DIFFERENCE if signed else 0)
+            one, other = (found[:, :, each::2] if axis == 2 else found[..., each::2] for each in (0, 1))
+            found = farther(one, other) if signed else np.maximum(one, other)
     return found
 
 

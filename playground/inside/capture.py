@@ -72,6 +72,14 @@ class Capture:
             with suppress(BufferError):  # somebody still looks at a thumbnail
                 mapping.close()
 
+    @property
+    def whole(self) -> bool:
+        """Whether its file is still there, as it was opened"""
+        try:
+            return self.path.stat().st_size == self._bytes
+        except OSError:
+            return False
+
     # -- pictures
 
     def thumbnails(self) -> Codes:

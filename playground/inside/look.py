@@ -136,12 +136,13 @@ def signed_pyramid(codes: Codes, least: int = 64) -> list[Codes]:
         odd = last.shape[0] % 2, last.shape[1] % 2
         if any(odd):
             last = np.pad(last, ((0, odd[0]), (0, odd[1])), constant_values=NO_DIFFERENCE)
-        tall = _farther(last[0::2], last[1::2])
-        found.append(_farther(tall[:, 0::2], tall[:, 1::2]))
+        tall = farther(last[0::2], last[1::2])
+        found.append(farther(tall[:, 0::2], tall[:, 1::2]))
     return found
 
 
-def _farther(one: Codes, other: Codes) -> Codes:
+def farther(one: Codes, other: Codes) -> Codes:
+    """Of two codes of differences the one with the greater amount."""
     high, low = np.maximum(one, other), np.minimum(one, other)
     # Only one of the two can be the farther: above the middle by more than the other is below it.
     return np.asarray(np.where(high.astype(np.int16) + low >= 2 * NO_DIFFERENCE, high, low), np.uint8)

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QCoreApplication, QObject, Signal
 
 from playground.gui.bridge import when_done
 from playground.inside import look as looks
@@ -74,6 +74,14 @@ def _told_to_stop(work: Callable[[], Any], stop: threading.Event) -> Any:
         _here.stop = None
 
 
+def _end(threads: dict[str, ThreadPoolExecutor], asked: dict[str, tuple[int, Future[Any], threading.Event]]) -> None:
+    """Nothing that was asked is wanted any more, and nothing is waited for."""
+    for _, _, stop in asked.values():
+        stop.set()
+    for thread in threads.values():
+        thread.shutdown(wait=False, cancel_futures=True)
+
+
 class InsideState(QObject):
     """Made by the page with no capture; the page alone opens and closes captures."""
 
@@ -107,6 +115,15 @@ class InsideState(QObject):
         self._threads = {kind: ThreadPoolExecutor(1, thread_name_prefix=f"inside-{kind}") for kind in KINDS}
         self._asked: dict[str, tuple[int, Future[Any], threading.Event]] = {}
         self._count = 0
+        application = QCoreApplication.instance()
+        threads, asked = self._threads, self._asked
+
+        def end(*_: object) -> None:
+            _end(threads, asked)
+
+        self.destroyed.connect(end)
+        if application is not None:
+            application.aboutToQuit.connect(end)
 
     def close(self) -> None:
         """Lets go of the captures and ends the threads; nothing is answered any more."""
@@ -223,14 +240,16 @@ class InsideState(QObject):
         number = self._count
 
         def ours() -> bool:
-            return self._asked.get(key, (0,))[0] == number
+            return key in self._asked and self._asked[key][0] == number
 
         def taken(result: Any) -> None:
             if ours():
+                del self._asked[key]
                 take(result)
 
         def wrong(error: BaseException) -> None:
             if ours():
+                del self._asked[key]
                 (on_error or self.failed.emit)(error)
 
         stop = threading.Event()
