@@ -30,6 +30,10 @@ class Home:
         return self.root / "runs"
 
     @property
+    def datasets(self) -> Path:
+        return self.root / "datasets"
+
+    @property
     def cache(self) -> Path:
         return self.root / "cache"
 

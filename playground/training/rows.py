@@ -43,7 +43,8 @@ class Row:
 
     def digest(self) -> str:
         """SHA-256 of what it says, in hexadecimal: the same for the same row wherever it stands."""
-        return hashlib.sha256(json.dumps(to_json(self), sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
+        said = {name: value for name, value in to_json(self).items() if name != "row"}
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def conversation(*turns: str, system: str = "", **more: Any) -> Row:
@@ -63,13 +64,15 @@ def to_json(row: Row) -> dict[str, Any]:
     for name in ("text", "input", "rejected"):
         if value := getattr(row, name):
             line[name] = value
+    if row.number:
+        line["row"] = row.number
     return line
 
 
 def from_json(line: dict[str, Any], number: int = 0) -> Row:
     """The inverse of `to_json`."""
     messages = tuple(Message(each["role"], each["content"], each.get("loss", True)) for each in line.get("messages", ()))
-    return Row(messages, line.get("text", ""), line.get("input", ""), line.get("rejected", ""), number)
+    return Row(messages, line.get("text", ""), line.get("input", ""), line.get("rejected", ""), line.get("row", number))
 
 
 def with_input(instruction: str, text: str) -> str:
