@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import ModelFileError
 from . import merges
+from .charsmap import white_space
 from .hyperparameters import Header
 from .merges import Pair
 from .vocabulary import Type, Vocabulary
@@ -23,10 +24,13 @@ from .vocabulary import Type, Vocabulary
 _SPACE = "▁"
 _BYTES = [f"<0x{number:02X}>" for number in range(256)]
 _ELSEWHERE = "Use the folder with the transformers engine."
-_PREFIX_DIFFERS = (
-    "llama.cpp puts a space before a text and after every special token; the Hugging Face tokenizer not where there is one already, "
-    "and with some models at the very beginning only."
-)
+_PREFIX_DIFFERS = {
+    "first": "The Hugging Face tokenizer puts a space before a text that has none, and nowhere else; llama.cpp also before one that has, "
+    "and after every special token: there it has one space more.",
+    "unless there": "The Hugging Face tokenizer puts a space before a text, and after special tokens, where there is none yet; llama.cpp "
+    "always: what begins with a space has one more there.",
+}
+_TIES = "Where two ways to cut are equally likely, as in a row of equal marks, llama.cpp may take the other one than the Hugging Face tokenizer."
 _MERGES_DIFFER = "The tokenizer's merges are fewer than its tokens allow, and llama.cpp goes by tokens here: rare words may be cut otherwise."
 
 
@@ -56,8 +60,8 @@ def from_bpe(header: Header, data: dict[str, Any], model: dict[str, Any]) -> Voc
         scores = scores or _first_scores(pairs)
     assert scores is not None
     vocabulary.scores = {number: scores.get(text, -1e6) for text, number in vocab.items()}
-    if prefix in ("first", "unless there"):
-        header.notes.append(_PREFIX_DIFFERS)
+    if prefix in _PREFIX_DIFFERS:
+        header.notes.append(_PREFIX_DIFFERS[prefix])
     header.writer.add_tokenizer_model("llama")
     header.writer.add_tokenizer_pre("default")
     header.writer.add_add_space_prefix(bool(prefix))
@@ -157,7 +161,7 @@ def from_unigram(header: Header, data: dict[str, Any], model: dict[str, Any]) ->
             scheme = step.get("prepend_scheme", "always" if step.get("add_prefix_space", True) else "never")
             prefix = "" if scheme == "never" else "each"
             if scheme == "first":
-                header.notes.append(_PREFIX_DIFFERS)
+                header.notes.append(_PREFIX_DIFFERS["first"])
         elif kind == "Replace" and pattern.get("Regex") == " {2,}" and step.get("content") in (" ", _SPACE):
             pass  # said by WhitespaceSplit again
         else:
@@ -166,10 +170,8 @@ def from_unigram(header: Header, data: dict[str, Any], model: dict[str, Any]) ->
         raise ModelFileError(
             "The tokenizer keeps several spaces apart, which llama.cpp's unigram tokenizer does not.", _ELSEWHERE
         )
-    if not charsmap:
-        header.notes.append(
-            "llama.cpp takes line breaks and tabs for characters of their own; the Hugging Face tokenizer for spaces."
-        )
+    header.notes.append(_TIES)
+    charsmap = charsmap or white_space()  # without one, line breaks would be characters of their own
     try:
         pieces = [(str(text), float(score)) for text, score in model["vocab"]]
     except (TypeError, ValueError):

@@ -13,8 +13,9 @@ from typing import Any
 
 import gguf
 import pytest
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers
 
+from playground.conversion.charsmap import white_space
 from playground.conversion.config import Config
 from playground.conversion.hyperparameters import Header
 from playground.conversion.tokenizer import write_tokenizer
@@ -54,6 +55,14 @@ def test_ids_are_those_of_the_hugging_face_tokenizer(answers: Any, name: str) ->
     assert [text for text, mine, other in zip(texts, ids["special"], expected, strict=True) if mine != other] == []
     assert bool(notes) == bool(FAMILIES[name].noted)
     assert all(any(word in note for note in notes) for word in FAMILIES[name].noted)
+
+
+def test_the_map_of_white_space_is_read_so_by_hugging_face_too() -> None:
+    normalizer = normalizers.Precompiled(white_space())
+    for number in (*range(1, 0x3100), 0xFEFF, 0x1F600):
+        letter = chr(number)
+        wanted = " " if letter.isspace() and not 0x1C <= number <= 0x1F else letter  # these four are Python's own idea
+        assert normalizer.normalize_str(f"{letter}a{letter}{letter}") == f"{wanted}a{wanted}{wanted}", hex(number)
 
 
 def test_transformers_gives_the_same_ids_where_it_changes_nothing(answers: Any, tmp_path: Path) -> None:

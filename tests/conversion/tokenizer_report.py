@@ -42,7 +42,7 @@ FAMILIES: dict[str, Family] = {
     "mistral": Family(partial(made.sentencepiece_bpe, layout="mistral"), ("puts a space",), f"{_SPECIAL}|^ "),
     "gemma": Family(partial(made.sentencepiece_bpe, layout="gemma")),
     "llama-2, trained": Family(partial(made.sentencepiece_bpe, layout="llama2", closed=False), ("merges are fewer",)),
-    "unigram": Family(made.unigram, ("line breaks",), f"[\\s](?<! )|{_SPECIAL}|[\u200b-\u200d\u2028\u2029\u0085]"),
+    "unigram": Family(made.unigram, ("equally likely",), r"([^\w\s])\1\1"),
 }
 
 
