@@ -17,6 +17,11 @@ from playground.params import BeamSettings, ContextSettings, SamplingSettings
 
 TEXT = st.text(st.characters(codec=None), max_size=40)  # lone surrogates too: file names can hold them
 NUMBER = st.floats(allow_nan=False)
+LEAF = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | NUMBER | TEXT
+OBJECT = st.dictionaries(
+    TEXT, st.recursive(LEAF, lambda of: st.lists(of, max_size=3) | st.dictionaries(TEXT, of, max_size=3)), max_size=3
+)
+"""what JSON can say: figures and settings whose names a message does not know"""
 
 
 def values(hint: Any) -> st.SearchStrategy[Any]:
@@ -38,6 +43,8 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
         )
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return st.builds(hint, **{name: values(each) for name, each in get_type_hints(hint).items()})
+    if get_origin(hint) is dict:
+        return OBJECT
     if get_origin(hint) is tuple:
         args = get_args(hint)
         if args[-1] is Ellipsis:
@@ -60,7 +67,8 @@ def test_every_message_comes_back_as_it_was(cls: type, data: st.DataObject) -> N
     again = protocol.decode(protocol.encode(message))
     assert type(again) is cls
     assert again == message
-    assert hash(again) == hash(message)
+    if not any(get_origin(hint) is dict for hint in get_type_hints(cls).values()):
+        assert hash(again) == hash(message)
 
 
 def test_numbers_that_are_none_come_back() -> None:
