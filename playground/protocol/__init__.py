@@ -13,6 +13,7 @@ from __future__ import annotations
 from playground.protocol.beam import *
 from playground.protocol.codec import Message, classes, decode, encode
 from playground.protocol.conversion import *
+from playground.protocol.data import *
 from playground.protocol.download import *
 from playground.protocol.engine import *
 from playground.protocol.inside import *

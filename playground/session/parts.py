@@ -27,6 +27,7 @@ from playground.session.tree import Tree
 if TYPE_CHECKING:
     from playground.session.beams import BeamSearches
     from playground.session.compare import Comparisons
+    from playground.session.datasets import Datasets
     from playground.session.guests import Guests
     from playground.session.inside import Inside
     from playground.session.lab import Lab
@@ -197,10 +198,18 @@ class Parts:
         return Workshop(self.home, self._ledger.tell_now, self._model_made, Remembered(self._ledger))
 
     @made_once
+    def datasets(self) -> Datasets:
+        """Training data: looked at, imported, shown as tokens."""
+        from playground.models import library
+        from playground.session.datasets import Datasets
+        from playground.session.training_folders import training_folder
+
+        return Datasets(self.home, self._ledger, lambda name: training_folder(library.resolve(self.home, name)))
+
+    @made_once
     def training(self) -> Training:
         """Runs that train a model on a dataset."""
         from playground.models import library
-        from playground.session import training_data
         from playground.session.training import Training  # reads headers
 
         def merge(*what: Any) -> str:
@@ -210,7 +219,7 @@ class Parts:
             self.home,
             self._ledger,
             lambda name: library.resolve(self.home, name),
-            lambda name: training_data.find(self.home, name),
+            lambda name: self.datasets.resolve(name),
             merge,
             self._model_made,
         )

@@ -102,14 +102,14 @@ def write(
         sha256 = digest.hexdigest()
         target = folder / sha256[:HASH_LENGTH]
         if target.is_dir():
-            return _opened(target)
+            return opened(target)
         _write(part / PROBLEMS, "".join(json.dumps(each.to_dict(), ensure_ascii=False) + "\n" for each in problems))
         size = (part / DATA).stat().st_size
         known = {"name": name.strip() or folder.name, "sha256": sha256, "rows": count, "bytes": size, "created": time.time()}
         _write(part / META, json.dumps(known | told | {"program": __version__}, ensure_ascii=False, indent=1))
         os.replace(part, target)
         _sync(folder)
-        return _opened(target)
+        return opened(target)
     except OSError as error:
         raise StorageError(
             f"The dataset cannot be written ({error.strerror or error}).", "Free some space, or check the data folder."
@@ -126,7 +126,7 @@ def kept(root: Path) -> list[Dataset]:
     for meta in root.glob(f"*/*/{META}"):
         with contextlib.suppress(DataError):
             if not _PART.match(meta.parent.name):
-                found.append(_opened(meta.parent))
+                found.append(opened(meta.parent))
     return sorted(found, key=lambda each: each.created, reverse=True)
 
 
@@ -179,7 +179,7 @@ def tidy(folder: Path) -> None:
                 shutil.rmtree(each, ignore_errors=True)
 
 
-def _opened(path: Path) -> Dataset:
+def opened(path: Path) -> Dataset:
     try:
         found = json.loads((path / META).read_text(encoding="utf-8"))
         fields = {name: found[name] for name in ("name", "sha256", "rows", "bytes", "created")}

@@ -26,8 +26,11 @@ _KEYS: tuple[tuple[str, str], ...] = (
     ),
 )  # fmt: skip
 _KEY = re.compile("|".join(f"(?P<k{place}>{pattern})" for place, (_, pattern) in enumerate(_KEYS)))
-_HINTS = re.compile(r"-----BEGIN|AKIA|ASIA|sk-|gh[pousr]_|github_pat|glpat|hf_|AIza|xox|k_live|eyJ|(?i:key|token|passw)")
-"""what every key has in it: most texts are passed over by this alone"""
+_HINTS = (
+    "-----begin", "akia", "asia", "sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat", "glpat", "hf_", "aiza", "xox", "k_live", "eyj",
+    "key", "token", "passw",
+)  # fmt: skip
+"""one of these, in small letters, is in every key: most texts are passed over by this alone, which is many times faster"""
 _MAIL = re.compile(r"(?<![\w.+-])[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}\b")
 _NOBODY = re.compile(r"@(?:[\w-]+\.)*(?:example\.(?:com|org|net)|example|test|invalid|localhost)$", re.IGNORECASE)
 """addresses that are reserved for examples (RFC 2606)"""
@@ -35,7 +38,8 @@ _NOBODY = re.compile(r"@(?:[\w-]+\.)*(?:example\.(?:com|org|net)|example|test|in
 
 def find(text: str) -> Iterator[tuple[str, str]]:
     """(problem's kind, sentence) of each sort of secret in a text, each sort once; the secret itself is not repeated whole."""
-    if _HINTS.search(text):
+    small = text.lower()
+    if any(hint in small for hint in _HINTS):
         told = set()
         for found in _KEY.finditer(text):
             what = _KEYS[int(str(found.lastgroup)[1:])][0]

@@ -159,7 +159,7 @@ class TrainSettings:
     evaluate_every: int = setting(
         0,
         label="Evaluate every",
-        help="Steps between evaluations, each with sample replies and a checkpoint. 0 leaves it to us: ten times a run, or each epoch.",
+        help="Steps between evaluations, each with sample replies and a checkpoint. 0 leaves it to us: eight times a run, or every 250 steps.",
         unit="steps",
         minimum=0,
         off=0,
