@@ -30,7 +30,7 @@ from playground import events
 from playground.errors import ModelFileError, NotFoundError
 from playground.history.records import Chat, GenerationRow, MessageRow, SearchHit, SessionRow, TimelineEntry, TokenRow, new_id
 from playground.params import ContextSettings, SamplingSettings
-from playground.protocol import Alternative, ModelInfo, TokenInfo
+from playground.protocol import Alternative, ModelInfo, PromptToken, TokenInfo, Tokenized
 
 REPLY = """A **fox** lived at the edge of the forest, and every evening she counted the lights of the village.
 
@@ -593,6 +593,10 @@ class FakeSession:
         return self._future(lambda: self._generations[generation_id])
 
     @property
+    def busy(self) -> bool:
+        return self._running is not None
+
+    @property
     def lab(self) -> FakeLab:
         return FakeLab(self)
 
@@ -634,6 +638,11 @@ class FakeLab:
 
     def __init__(self, session: FakeSession) -> None:
         self._session = session
+
+    def tokenize(self, text: str = "", messages: Any = (), reply_start: str = "") -> Future[Any]:
+        text = text or " ".join(each.content for each in messages)
+        tokens = tuple(PromptToken(place, piece) for place, piece in enumerate(pieces(text)))
+        return self._session._future(lambda: Tokenized(0, tokens, text))
 
     def reply_tokens(self, message_id: str) -> Future[list[Any]]:
         session = self._session

@@ -1,0 +1,295 @@
+"""The Inside page in the window: its five states, what is looked at, new captures, two captures, deleting, saving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QComboBox, QLabel, QPushButton, QToolButton, QWidget
+
+from playground.errors import StorageError
+from playground.gui.widgets.inside_pickers import ElidedBox
+from playground.inside.capture import Capture
+
+TEXT = "the cat sat on the mat and the cat sat on the dog"
+
+
+@pytest.fixture
+def page(window: Any, qtbot: Any) -> Any:
+    """The page with one capture."""
+    window.session.inside.made(TEXT.split())
+    return opened(window, qtbot)
+
+
+def opened(window: Any, qtbot: Any) -> Any:
+    window.resize(1280, 800)
+    window.open("inside")
+    made = window.pages["inside"]
+    qtbot.waitUntil(lambda: made._listed and (made.state.a is not None or not window.session.inside.list()))
+    return made
+
+
+def find(page: QWidget, name: str, kind: type = QWidget) -> Any:
+    found = page.window().findChild(kind, name)
+    assert found is not None, name
+    return found
+
+
+def notices(page: Any) -> str:
+    return " ".join(page.window().notices())
+
+
+def point_at(page: Any, row: int, column: int) -> str:
+    """What is said of a cell under the pointer."""
+    heat = page.map.map
+    heat._point_at(heat.frame().rect(row, column).center())
+    return str(page.map.readout.text())
+
+
+def choose(box: QComboBox, value: str) -> None:
+    place = box.findData(value)
+    assert place >= 0, value
+    box.setCurrentIndex(place)
+    box.activated.emit(place)
+
+
+def test_without_captures_the_page_says_what_to_do_and_the_form_makes_one(window: Any, qtbot: Any) -> None:
+    page = opened(window, qtbot)
+    assert "Nothing has been captured" in page.says.title.text()
+    qtbot.mouseClick(find(page, "inside.way_out", QPushButton), Qt.MouseButton.LeftButton)
+    button = find(page, "inside.capture", QPushButton)
+    assert not button.isEnabled()
+    find(page, "inside.new_text").setPlainText("one two three")
+    find(page, "inside.new_layers").setText("0-2")
+    assert button.isEnabled()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: page.state.a is not None)
+    asked = window.session.inside.asked[-1]
+    assert (asked.text, asked.layers, asked.heads) == ("one two three", (0, 1, 2), ())
+    assert page.grid.isVisible() and page.map.map.isVisible()
+    assert find(page, "inside.captures", ElidedBox).currentData() == page.state.id_a
+
+
+def test_what_is_under_the_pointer_is_what_the_file_says(page: Any, qtbot: Any) -> None:
+    numbers = Capture(page.state.a.path).map(0, 0)
+    assert f"{numbers[5, 2]:.4f}" in point_at(page, 5, 2)
+    assert "·the (5)" in page.map.readout.text() and "·cat (2)" in page.map.readout.text()
+    assert "masked" in point_at(page, 3, 9)
+    for mode, wanted in (
+        ("layer", page.state.a.mean(2)),
+        ("all", page.state.a.mean_of_all()),
+        ("rollout", page.state.a.rollout(2)),
+    ):
+        page.state.set_look(mode, layer=2)
+        qtbot.waitUntil(lambda: page.map.ready)
+        assert f"{wanted[7, 3]:.4f}" in point_at(page, 7, 3), mode
+
+
+def test_the_grid_chooses_heads_by_mouse_and_keys_and_names_them(page: Any, qtbot: Any) -> None:
+    grid = find(page, "inside.grid")
+    qtbot.mouseClick(grid.viewport(), Qt.MouseButton.LeftButton, pos=grid.rect_of(1, 2).center())
+    assert (page.state.look.layer, page.state.look.head) == (1, 2)
+    assert page.map.title.text().startswith("Layer 1, head 2")
+    for key, wanted in (
+        (Qt.Key.Key_Down, (2, 2)),
+        (Qt.Key.Key_Down, (2, 2)),
+        (Qt.Key.Key_Left, (2, 1)),
+        (Qt.Key.Key_End, (2, 3)),
+    ):
+        qtbot.keyClick(grid, key)
+        assert (page.state.look.layer, page.state.look.head) == wanted
+    scores = page.state.a.scores[2, 3]
+    best = page.state.a.header.score_names[int(np.nanargmax(scores))]
+    assert best in grid.words(2, 3) and "Layer 2, head 3" in grid.words(2, 3)
+    assert find(page, "inside.layer", QComboBox).currentData() == 2
+    choose(find(page, "inside.head", QComboBox), 0)
+    assert page.state.look.head == 0
+
+
+def test_a_click_in_the_map_selects_the_token_of_its_row(page: Any, qtbot: Any) -> None:
+    heat = page.map.map
+    qtbot.mouseClick(heat, Qt.MouseButton.LeftButton, pos=heat.frame().rect(6, 1).center().toPoint())
+    assert (page.state.token, page.state.direction) == (6, "from")
+    qtbot.keyClick(heat, Qt.Key.Key_Escape)
+    assert page.state.token is None
+
+
+def picture(page: Any) -> bytes:
+    image = page.map.map.image().convertToFormat(QImage.Format.Format_RGB32)
+    return bytes(image.constBits())
+
+
+def test_scales_change_the_colours_and_the_legend_and_are_remembered(page: Any) -> None:
+    seen = {picture(page)}
+    for kind in ("linear", "log", "percentile"):
+        choose(find(page, "inside.scale", QComboBox), kind)
+        seen.add(picture(page))
+    choose(find(page, "inside.colours", QComboBox), "viridis")
+    seen.add(picture(page))
+    find(page, "inside.sink").click()
+    seen.add(picture(page))
+    assert any("first token" in each for each in page.map.legend.notes)
+    find(page, "inside.shared").click()
+    seen.add(picture(page))
+    assert len(seen) == 7
+    kept = page._desk.preferences.get("inside.scale")
+    assert kept == {"kind": "percentile", "hide_sink": True, "shared": False, "colours": "viridis"}
+
+
+def test_a_long_text_shows_its_thumbnail_first_and_says_so_then_the_maxima(window: Any, qtbot: Any) -> None:
+    window.session.inside.made([f"w{each % 50}" for each in range(600)])
+    page = opened(window, qtbot)
+    assert not page.state.quick
+    qtbot.waitUntil(lambda: page.map.ready)
+    page.state.set_look(head=3)
+    assert page.map.map.factor == 0 and "humbnail" in page.map.legend.text
+    qtbot.waitUntil(lambda: page.map.ready)
+    assert page.map.map.factor == 2 and "2 × 2" in page.map.legend.text
+    page.map.map.zoom(4)
+    assert page.map.map.factor == 1 and not page.map.legend.text
+    numbers = page.state.a.map(0, 3)
+    frame = page.map.map.frame()
+    row, column = frame.span(False)[0] + 3, frame.span(True)[0] + 2
+    point_at(page, row, column)
+    wanted = "masked" if column > row else f"{numbers[row, column]:.4f}"
+    qtbot.waitUntil(lambda: wanted in page.map.readout.text() or f"{numbers[row, column]:.1e}" in page.map.readout.text())
+
+
+def test_two_captures_and_their_difference(page: Any, window: Any, qtbot: Any) -> None:
+    other = window.session.inside.made(TEXT.split(), maps=_turned(page.state.a))
+    shorter = window.session.inside.made(["one", "two"])
+    page.refresh()
+    box = find(page, "inside.other", ElidedBox)
+    qtbot.waitUntil(lambda: box.findData(other.id) >= 0 and box.findData(shorter.id) >= 0)
+    choose(box, other.id)
+    qtbot.waitUntil(lambda: page.state.view == "difference")
+    one, two = page.state.a.map(0, 0), page.state.b.map(0, 0)
+    assert f"{two[9, 4] - one[9, 4]:+.4f}" in point_at(page, 9, 4)
+    assert page.map.legend.ticks[0][1].startswith("−") and page.map.legend.ticks[-1][1].startswith("+")
+    qtbot.mouseClick(find(page, "inside.view.b", QToolButton), Qt.MouseButton.LeftButton)
+    assert f"{two[9, 4]:.4f}" in point_at(page, 9, 4)
+    choose(box, shorter.id)
+    qtbot.waitUntil(lambda: page.state.id_b == shorter.id)
+    difference = find(page, "inside.view.difference", QToolButton)
+    assert not difference.isEnabled() and "14 and 3 tokens" in difference.toolTip()
+    assert page.state.view == "b" and page.map.map.frame().rows == 3
+
+
+def _turned(capture: Capture) -> np.ndarray:
+    """The same weights, each head the one before: another capture of the same tokens."""
+    header = capture.header
+    maps = np.array([[capture.map(layer, head) for head in header.heads] for layer in header.layers])
+    return np.roll(maps, 1, axis=1)
+
+
+def test_deleting_asks_in_a_notice(page: Any, qtbot: Any, window: Any) -> None:
+    first = page.state.id_a
+    second = window.session.inside.made(["one", "two"])
+    page.refresh()
+    box = find(page, "inside.captures", ElidedBox)
+    qtbot.waitUntil(lambda: box.findData(second.id) >= 0)
+    qtbot.mouseClick(find(page, "inside.delete", QToolButton), Qt.MouseButton.LeftButton)
+    assert "Delete this capture" in notices(page)
+    assert len(window.session.inside.list()) == 2
+    qtbot.mouseClick(find(page, "notice.action", QPushButton), Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: page.state.id_a == second.id)
+    assert [each.id for each in window.session.inside.list()] == [second.id]
+    assert box.findData(first) < 0
+    page.delete(second.id)
+    qtbot.waitUntil(lambda: "Nothing has been captured" in page.says.title.text())
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:900])])
+def test_a_capture_that_is_gone_gives_a_sentence_and_the_page_goes_on(
+    page: Any, window: Any, qtbot: Any, spoil: Callable[[Path], object]
+) -> None:
+    spoil(page.state.a.path)
+    page.state.set_look(head=1)
+    qtbot.waitUntil(lambda: "deleted" in notices(page) or "changed by another program" in notices(page))
+    qtbot.waitUntil(lambda: page.state.a is None)
+    window.session.inside.made(["one", "two"])
+    page.refresh()
+    qtbot.waitUntil(lambda: page.state.a is not None)
+    assert "1.0000" in point_at(page, 0, 0)
+
+
+def test_a_capture_under_way_is_in_the_strip_and_can_be_stopped(page: Any, window: Any, qtbot: Any) -> None:
+    inside = window.session.inside
+    inside.hold()
+    page.new_capture("one two three")
+    qtbot.mouseClick(find(page, "inside.capture", QPushButton), Qt.MouseButton.LeftButton)
+    assert "inside" in window.jobs.jobs()
+    page.new_capture("four five")
+    qtbot.mouseClick(find(page, "inside.capture", QPushButton), Qt.MouseButton.LeftButton)
+    assert "under way" in notices(page) and len(inside.asked) == 1
+    qtbot.mouseClick(find(page, "jobs.inside.cancel", QToolButton), Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "inside" not in window.jobs.jobs())
+    assert len(inside.list()) == 1 and page.state.a is not None
+
+
+def test_what_would_not_fit_is_refused_with_its_size_before_it_is_begun(page: Any, window: Any, qtbot: Any) -> None:
+    window.session.inside.limit = 1 << 20
+    page.new_capture("word " * 1000)
+    label = find(page, "inside.new_size", QLabel)
+    qtbot.waitUntil(lambda: "would take" in label.text())
+    assert "MiB" in label.text() or "GiB" in label.text()
+    assert not find(page, "inside.capture", QPushButton).isEnabled()
+    find(page, "inside.new_text").setPlainText("two words")
+    qtbot.waitUntil(lambda: "on the disk" in label.text())
+    assert find(page, "inside.capture", QPushButton).isEnabled()
+    find(page, "inside.new_heads").setText("3, x")
+    qtbot.waitUntil(lambda: "no number of heads" in label.text())
+    window.session.inside.fail = StorageError("This capture would take 12.0 GiB.", "Look at fewer.")
+    find(page, "inside.new_heads").setText("")
+    qtbot.mouseClick(find(page, "inside.capture", QPushButton), Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "12.0 GiB" in notices(page))
+    assert "inside" not in window.jobs.jobs()
+
+
+def test_what_is_seen_is_saved_whole_or_not_at_all(page: Any, qtbot: Any, tmp_path: Path) -> None:
+    page.state.set_look("head", 1, 2)
+    numbers = page.state.a.map(1, 2)
+    out = page.export()
+    for name in ("map_png", "map_svg", "grid_png", "grid_svg", "npy", "csv"):
+        target = tmp_path / f"{name}.{name.rpartition('_')[2]}"
+        out.write(name, target)
+        qtbot.waitUntil(target.exists)
+    assert (np.load(tmp_path / "npy.npy") == numbers).all()
+    lines = (tmp_path / "csv.csv").read_text("utf-8").splitlines()
+    assert lines[0].split(",")[2:5] == ["<s>", " the", " cat"]
+    assert [float(each) for each in lines[6].split(",")[2:]] == pytest.approx(numbers[5].tolist(), rel=1e-6)
+    for name in ("map_png", "grid_png"):
+        assert QImage(str(tmp_path / f"{name}.png")).width() >= 640
+    svg = (tmp_path / "map_svg.svg").read_text("utf-8")
+    assert "·cat" in svg and "Layer 1, head 2" in svg and "data:image/png" in svg and "cannot be seen" in svg
+    nowhere = tmp_path / "file"
+    nowhere.write_text("")
+    out.write("npy", nowhere / "x.npy")
+    qtbot.waitUntil(lambda: "x.npy" in notices(page) or str(nowhere) in notices(page))
+    assert not [each for each in tmp_path.iterdir() if "part" in each.name]
+
+
+def test_a_generation_is_captured_once_and_its_token_is_chosen(page: Any, window: Any, qtbot: Any, monkeypatch: Any) -> None:
+    inside = window.session.inside
+    calls: list[str] = []
+
+    def capture_generation(generation_id: str, request: Any, on_progress: Any) -> Any:
+        from playground.session.inside import CaptureRequest
+
+        calls.append(generation_id)
+        return inside.capture(CaptureRequest("a b c d e"), on_progress)
+
+    monkeypatch.setattr(inside, "capture_generation", capture_generation, raising=False)
+    window.open("inside", generation_id="g1", token=-2)
+    qtbot.waitUntil(lambda: page.state.token == 4)
+    made = page.state.id_a
+    choose(find(page, "inside.captures", ElidedBox), next(each.id for each in inside.list() if each.id != made))
+    qtbot.waitUntil(lambda: page.state.id_a != made)
+    window.open("inside", generation_id="g1", token=1)
+    qtbot.waitUntil(lambda: page.state.id_a == made and page.state.token == 1)
+    assert calls == ["g1"]
