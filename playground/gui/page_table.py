@@ -45,7 +45,7 @@ PAGES: tuple[Entry, ...] = (
     Entry("chat", "Chat", "message-square", "playground.gui.pages.chat:ChatPage"),
     Entry("compare", "Compare", "columns-3", "playground.gui.pages.compare:ComparePage"),
     Entry("inside", "Inside", "scan-eye", "playground.gui.pages.inside:InsidePage"),
-    # Train belongs here.
+    Entry("train", "Train", "graduation-cap", "playground.gui.pages.train:TrainPage"),
     Entry("log", "Log", "scroll-text", "playground.gui.pages.log:LogPage"),
     Entry("settings", "Settings", "settings", "playground.gui.pages.settings:SettingsPage", foot=True),
 )

@@ -114,6 +114,19 @@ class TrainRun(QWidget):
         self.take_row(row, progress)
         self.curves.show_runs([self.data])
 
+    def row(self) -> RunRow:
+        return self._row
+
+    def take_metrics(self, metrics: Mapping[str, Iterable[tuple[int, float | None]]]) -> None:
+        """What is on record; what came meanwhile counts more."""
+        kept, self.data.values = self.data.values, {}
+        for name, found in metrics.items():
+            self.data.add((name, step, value) for step, value in found)
+        for name, values in kept.items():
+            self.data.values.setdefault(name, {}).update(values)
+        self.save.setEnabled(bool(self.data.values))
+        self.curves.touch()
+
     def take_row(self, row: RunRow, progress: Progress | None = None) -> None:
         """The same run in another state, or further."""
         self._row = row

@@ -1,0 +1,278 @@
+"""The runs there are, newest first, and the curves of those that are chosen, over each other. Knows rows and metrics, no session.
+
+Object names: `train.runs` (the table), `train.runs.compare` (the plot).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QAbstractItemView, QLabel, QStackedWidget, QTableView, QVBoxLayout, QWidget
+
+from playground.gui import theme
+from playground.gui.palette import CURVES
+from playground.gui.widgets.curve_plot import Curve, CurvePlot
+from playground.gui.widgets.state_view import StateView
+from playground.gui.widgets.table_head import TableHead
+from playground.gui.widgets.train_curves import RunCurves
+from playground.history.runs import RunRow
+
+Index = QModelIndex | QPersistentModelIndex
+NOWHERE = QModelIndex()
+WORDS = {"ended": "stopped", "stopped": "kept early", "queued": "waits"}
+
+
+@dataclass(frozen=True)
+class Column:
+    title: str
+    help: str
+    text: Callable[[RunRow], str]
+    sort: Callable[[RunRow], Any]
+    width: int
+    number: bool = False
+
+
+def _loss(row: RunRow) -> float:
+    return float(row.summary.get("best_loss", row.summary.get("validation_loss", float("inf"))))
+
+
+def _setting(name: str, write: str) -> Callable[[RunRow], str]:
+    return lambda row: format(row.settings[name], write) if name in row.settings else ""
+
+
+COLUMNS = (
+    Column("Run", "Model and data", lambda row: row.title or row.id, lambda row: (row.title or row.id).lower(), 160),
+    Column("State", "How it stands", lambda row: WORDS.get(row.state, row.state), lambda row: row.state, 88),
+    Column(
+        "Loss",
+        "The lowest validation loss, in nats a token",
+        lambda row: f"{_loss(row):.4f}" if _loss(row) < float("inf") else "",
+        _loss,
+        64,
+        True,
+    ),
+    Column("Steps", "Steps taken", lambda row: f"{row.step:,}", lambda row: row.step, 64, True),
+    Column("Method", "lora, qlora or full", _setting("method", ""), lambda row: str(row.settings.get("method", "")), 72),
+    Column("Rank", "The adapter's width", _setting("rank", ","), lambda row: row.settings.get("rank", 0), 60, True),
+    Column(
+        "Rate",
+        "The learning rate at its highest",
+        lambda row: short(row.settings["learning_rate"]) if "learning_rate" in row.settings else "",
+        lambda row: row.settings.get("learning_rate", 0.0),
+        72,
+        True,
+    ),
+    Column(
+        "Begun",
+        "When it was started",
+        lambda row: time.strftime("%d %b, %H:%M", time.localtime(row.started)),
+        lambda row: row.started,
+        108,
+    ),
+)
+
+
+class RunsModel(QAbstractTableModel):
+    """A row a run."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.runs: list[RunRow] = []
+        self._order = (len(COLUMNS) - 1, Qt.SortOrder.DescendingOrder)
+
+    def show_runs(self, runs: Sequence[RunRow]) -> None:
+        self.beginResetModel()
+        self.runs = list(runs)
+        self._arrange()
+        self.endResetModel()
+
+    def take(self, run: RunRow, removed: bool = False) -> None:
+        """A run that is new, changed or gone."""
+        place = next((at for at, each in enumerate(self.runs) if each.id == run.id), -1)
+        if removed:
+            if place >= 0:
+                self.beginRemoveRows(NOWHERE, place, place)
+                del self.runs[place]
+                self.endRemoveRows()
+        elif place < 0:
+            self.beginInsertRows(NOWHERE, 0, 0)
+            self.runs.insert(0, run)
+            self.endInsertRows()
+        else:
+            self.runs[place] = run
+            self.dataChanged.emit(self.index(place, 0), self.index(place, len(COLUMNS) - 1))
+
+    def rowCount(self, parent: Index = NOWHERE) -> int:
+        return 0 if parent.isValid() else len(self.runs)
+
+    def columnCount(self, parent: Index = NOWHERE) -> int:
+        return 0 if parent.isValid() else len(COLUMNS)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        column = COLUMNS[section]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return column.title
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return column.help
+        return _side(column) if role == Qt.ItemDataRole.TextAlignmentRole else None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        run, column = self.runs[index.row()], COLUMNS[index.column()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return column.text(run)
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return run.error or run.id
+        return _side(column) if role == Qt.ItemDataRole.TextAlignmentRole else None
+
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        self._order = (column, order)
+        self.beginResetModel()
+        self._arrange()
+        self.endResetModel()
+
+    def _arrange(self) -> None:
+        column, order = self._order
+        self.runs.sort(key=lambda run: COLUMNS[column].sort(run), reverse=order == Qt.SortOrder.DescendingOrder)
+
+
+class TrainRuns(QWidget):
+    """`opened(id)` by a double click or Enter, `compared(ids)` when others are chosen, whose metrics come by `take_metrics`."""
+
+    opened = Signal(str)
+    compared = Signal(list)
+    removed = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.model = RunsModel(self)
+        self.table = _Table()
+        self.table.setModel(self.model)
+        self.table.setObjectName("train.runs")
+        self.table.setAccessibleName("Runs")
+        self.table.setToolTip("A double click opens a run; several that are chosen are compared below")
+        for place, column in enumerate(COLUMNS):
+            self.table.setColumnWidth(place, column.width)
+        self.table.horizontalHeader().setSortIndicator(len(COLUMNS) - 1, Qt.SortOrder.DescendingOrder)
+        self.table.setSortingEnabled(True)
+        self.table.chosen.connect(self._open)
+        self.table.delete_wanted.connect(self._remove)
+        self.table.selectionModel().selectionChanged.connect(lambda *_: self._selected())
+        self._curves: dict[str, RunCurves] = {}
+        self.plot = CurvePlot("train.runs.compare", "Validation loss", lambda value: f"{value:.4f}")
+        head = QLabel("Runs")
+        theme.mark(head, role="heading")
+        below = QWidget()
+        inner = QVBoxLayout(below)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.setSpacing(8)
+        inner.addWidget(head)
+        inner.addWidget(self.table, 3)
+        inner.addWidget(self.plot, 2)
+        self._stack = QStackedWidget()
+        self.state = StateView("train.runs")
+        self.state.say(
+            "No run yet", "Choose a file of data and press Train. What it learned can be chatted with.", icon="graduation-cap"
+        )
+        self._stack.addWidget(self.state)
+        self._stack.addWidget(below)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self._stack)
+
+    def show_runs(self, runs: Sequence[RunRow]) -> None:
+        here = {each.id: each for each in self.model.runs}
+        self.model.show_runs([here.get(each.id, each) if not here.get(each.id, each).ended else each for each in runs])
+        self._stack.setCurrentIndex(1 if self.model.runs else 0)
+
+    def take(self, run: RunRow, removed: bool = False) -> None:
+        self.model.take(run, removed)
+        self._stack.setCurrentIndex(1 if self.model.runs else 0)
+        if run.ended and run.id in self._curves:
+            self.compared.emit([run.id])
+
+    def row(self, run_id: str) -> RunRow | None:
+        return next((each for each in self.model.runs if each.id == run_id), None)
+
+    def chosen(self) -> list[str]:
+        return [self.model.runs[index.row()].id for index in self.table.selectionModel().selectedRows()]
+
+    def take_metrics(self, run_id: str, metrics: Mapping[str, Iterable[tuple[int, float | None]]]) -> None:
+        row = self.row(run_id)
+        made = self._curves[run_id] = RunCurves(row.title if row else run_id, row.steps if row else 0)
+        for name, points in metrics.items():
+            made.add((name, step, value) for step, value in points)
+        self._draw()
+
+    def _selected(self) -> None:
+        ids = self.chosen()
+        missing = [each for each in ids if each not in self._curves]
+        if missing:
+            self.compared.emit(missing)
+        self._draw()
+
+    def _draw(self) -> None:
+        curves = []
+        shown = [each for each in self.chosen() if each in self._curves]
+        for place, run_id in enumerate(shown):
+            run, row = self._curves[run_id], self.row(run_id)
+            name = "validation_loss" if run.values.get("validation_loss") else "loss"
+            settings = row.settings if row else {}
+            label = f"r{settings.get('rank', '?')} {short(settings.get('learning_rate', 0.0))}" if len(shown) > 1 else run.label
+            curves.append(Curve(run_id, label, *run.curve(name), False, True, place, place >= len(CURVES)))
+        self.plot.show_curves(curves)
+
+    def _open(self, place: int) -> None:
+        self.opened.emit(self.model.runs[place].id)
+
+    def _remove(self) -> None:
+        for run_id in self.chosen():
+            row = self.row(run_id)
+            if row is not None and row.ended:
+                self.removed.emit(run_id)
+
+
+class _Table(QTableView):
+    chosen = Signal(int)
+    delete_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setHorizontalHeader(TableHead(self))
+        self.horizontalHeader().setStretchLastSection(True)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(36)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setTabKeyNavigation(False)
+        self.doubleClicked.connect(lambda index: self.chosen.emit(index.row()))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():
+            self.chosen.emit(self.currentIndex().row())
+        elif event.key() == Qt.Key.Key_Delete:
+            self.delete_wanted.emit()
+        else:
+            super().keyPressEvent(event)
+
+
+def short(rate: float) -> str:
+    """A learning rate as people write it: 8e-4."""
+    digits, _, power = f"{rate:.1e}".partition("e")
+    return f"{digits.removesuffix('.0')}e{int(power)}" if rate else "0"
+
+
+def _side(column: Column) -> Qt.AlignmentFlag:
+    across = Qt.AlignmentFlag.AlignRight if column.number else Qt.AlignmentFlag.AlignLeft
+    return across | Qt.AlignmentFlag.AlignVCenter

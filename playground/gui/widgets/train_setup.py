@@ -1,0 +1,287 @@
+"""What a training run is made of: data, model, the settings with the reason for each, probe prompts. Nothing has to be chosen but the data.
+
+Knows plans and tells wishes; who plans and trains is another's matter. Object names begin with `train`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QScrollArea,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from playground.gui import theme
+from playground.gui.form import Form
+from playground.gui.widgets.fit_bar import FitBar
+from playground.gui.widgets.path_row import PathRow
+from playground.session.training_jobs import TrainPlan
+from playground.training.settings import TrainSettings
+
+SHOWN = ("method", "rank", "learning_rate", "epochs", "batch", "sequence_length", "checkpointing", "precision")
+"""settings whose reasons are shown; the rest are among all settings"""
+KINDS = "Training data (*.jsonl *.json *.csv *.tsv *.parquet *.txt *.md);;All files (*)"
+
+
+class TrainSetup(QWidget):
+    """`changed` tells that something else would be trained, `look_wanted` that the rows want to be seen."""
+
+    changed = Signal()
+    look_wanted = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("train.setup")
+        self._wishes: dict[str, Any] = {}
+        self._planned = TrainSettings()
+        self._models: list[tuple[str, str]] = []
+        inner = QWidget()
+        theme.mark(inner, scrolled=True)
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(0, 0, 8, 0)
+        column.setSpacing(24)
+        for title, part in (
+            ("Data", self._data_part()),
+            ("Model", self._model_part()),
+            ("Settings", self._settings_part()),
+            ("Probe prompts", self._probes_part()),
+        ):
+            box = QVBoxLayout()
+            box.setSpacing(8)
+            head = QLabel(title)
+            theme.mark(head, role="heading")
+            box.addWidget(head)
+            box.addLayout(part)
+            column.addLayout(box)
+        column.addStretch(1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(inner)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(area)
+        self.setFocusProxy(self.file)
+        self.show_nothing()
+
+    # -- parts
+
+    def _data_part(self) -> QVBoxLayout:
+        self.file = PathRow("train.data", "File or folder of training data", "Choose a file, or drop one here", kinds=KINDS)
+        self.file.set_hint("Drop a file here: JSONL, JSON, CSV, Parquet, text …")
+        self.file.changed.connect(lambda _text: self.changed.emit())
+        self.facts = QLabel()
+        self.facts.setObjectName("train.data.facts")
+        self.facts.setWordWrap(True)
+        theme.mark(self.facts, role="muted")
+        self.look = QPushButton("Look at the rows")
+        self.look.setObjectName("train.data.look")
+        self.look.setToolTip("How the file is read, what is wrong with it, and exactly what would be trained")
+        theme.bind_icon(self.look, "scan-eye", "muted")
+        self.look.clicked.connect(self.look_wanted)
+        row = QHBoxLayout()
+        row.addWidget(self.facts, 1)
+        row.addWidget(self.look, 0, Qt.AlignmentFlag.AlignTop)
+        part = QVBoxLayout()
+        part.setSpacing(8)
+        part.addWidget(self.file)
+        part.addLayout(row)
+        return part
+
+    def _model_part(self) -> QVBoxLayout:
+        self.model_box = QComboBox()
+        self.model_box.setObjectName("train.model")
+        self.model_box.setAccessibleName("Model")
+        self.model_box.setToolTip("Which model learns: models in Hugging Face layout (a GGUF file cannot be trained)")
+        theme.mark(self.model_box, compact=True)
+        self.model_box.activated.connect(lambda _place: self.changed.emit())
+        self.bar = FitBar()
+        self.why = QLabel()
+        self.why.setObjectName("train.fit")
+        self.why.setWordWrap(True)
+        theme.mark(self.why, role="muted")
+        part = QVBoxLayout()
+        part.setSpacing(8)
+        for widget in (self.model_box, self.bar, self.why):
+            part.addWidget(widget)
+        return part
+
+    def _settings_part(self) -> QVBoxLayout:
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(16)
+        grid.setVerticalSpacing(4)
+        grid.setColumnStretch(2, 1)
+        self.reasons: dict[str, tuple[QLabel, QLabel]] = {}
+        labels = {name: field.metadata["label"] for name, field in TrainSettings.__dataclass_fields__.items()}
+        for place, name in enumerate(SHOWN):
+            label, value, reason = QLabel(labels[name]), QLabel(), QLabel()
+            value.setObjectName(f"train.chosen.{name}")
+            value.setAccessibleName(labels[name])
+            reason.setObjectName(f"train.reason.{name}")
+            reason.setWordWrap(True)
+            theme.mark(label, role="small")
+            theme.mark(reason, role="muted")
+            for at, widget in enumerate((label, value, reason)):
+                grid.addWidget(widget, place, at, Qt.AlignmentFlag.AlignTop)
+            self.reasons[name] = (value, reason)
+        self.more = QToolButton()
+        self.more.setObjectName("train.more")
+        self.more.setText("All settings")
+        self.more.setAccessibleName("All settings")
+        self.more.setToolTip("Every setting of a run; what you change stays as you want it")
+        self.more.setCheckable(True)
+        self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        theme.bind_icon(self.more, "chevron-right", "muted", 14)
+        self.more.toggled.connect(self._open_form)
+        self.form: Form | None = None
+        self._form_place = QVBoxLayout()
+        part = QVBoxLayout()
+        part.setSpacing(8)
+        part.addLayout(grid)
+        part.addWidget(self.more, 0, Qt.AlignmentFlag.AlignLeft)
+        part.addLayout(self._form_place)
+        return part
+
+    def _probes_part(self) -> QVBoxLayout:
+        said = QLabel(
+            "Asked at every evaluation, before and while it learns. One a line; none takes three of the rows held out."
+        )
+        said.setWordWrap(True)
+        theme.mark(said, role="muted")
+        self.probe_box = QPlainTextEdit()
+        self.probe_box.setObjectName("train.probes")
+        self.probe_box.setAccessibleName("Probe prompts")
+        self.probe_box.setToolTip("One prompt a line")
+        self.probe_box.setTabChangesFocus(True)
+        self.probe_box.setFixedHeight(72)
+        part = QVBoxLayout()
+        part.setSpacing(8)
+        part.addWidget(said)
+        part.addWidget(self.probe_box)
+        return part
+
+    def _open_form(self, wanted: bool) -> None:
+        if wanted and self.form is None:
+            self.form = Form(self._planned, "train", sliders=False)
+            self.form.changed.connect(self._wish)
+            self._form_place.addWidget(self.form)
+        if self.form is not None:
+            self.form.setVisible(wanted)
+        theme.bind_icon(self.more, "chevron-down" if wanted else "chevron-right", "muted", 14)
+
+    # -- what is chosen
+
+    def data(self) -> str:
+        return self.file.text()
+
+    def set_data(self, path: str) -> None:
+        self.file.set_text(path)
+
+    def model(self) -> str:
+        """The path of the chosen model's folder, "" where there is none."""
+        return str(self.model_box.currentData() or "")
+
+    def set_models(self, models: Sequence[tuple[str, str]], chosen: str = "") -> None:
+        """Names and paths of what can be trained. The choice stays while it is there."""
+        if list(models) == self._models and not chosen:
+            return
+        before = chosen or self.model()
+        self._models = list(models)
+        self.model_box.clear()
+        for name, path in models:
+            self.model_box.addItem(name, path)
+        place = self.model_box.findData(before)
+        self.model_box.setCurrentIndex(max(0, place) if models else -1)
+        self.changed.emit()
+
+    def wishes(self) -> dict[str, Any]:
+        """Settings that were changed by hand, by name."""
+        return dict(self._wishes)
+
+    def set_wishes(self, wishes: Mapping[str, Any]) -> None:
+        self._wishes = dict(wishes)
+        self.changed.emit()
+
+    def probes(self) -> tuple[str, ...]:
+        return tuple(line.strip() for line in self.probe_box.toPlainText().splitlines() if line.strip())
+
+    def _wish(self, settings: TrainSettings) -> None:
+        for name in TrainSettings.__dataclass_fields__:
+            value = getattr(settings, name)
+            if value != getattr(self._planned, name):
+                self._wishes[name] = value
+        self.changed.emit()
+
+    # -- what comes of it
+
+    def show_nothing(self, facts: str = "Your data stays on this computer.") -> None:
+        """No data yet, or nothing that can be said of it."""
+        self._say(self.facts, facts, "muted")
+        self.look.setEnabled(bool(self.data()))
+        for value, reason in self.reasons.values():
+            value.setText("–")
+            reason.setText("")
+        self.bar.hide()
+        self._say(self.why, "Settings are chosen for the model, the data and the memory that is free.", "muted")
+
+    def show_problem(self, message: str, hint: str) -> None:
+        """Why this cannot be trained, in a sentence with a way out."""
+        self.show_nothing()
+        self._say(self.facts, f"{message} {hint}".strip(), "bad")
+
+    def show_plan(self, plan: TrainPlan, notes: str = "") -> None:
+        """Settings and reasons, memory, and what the data comes to. `notes`: what was seen of the file."""
+        said = [
+            f"{plan.rows:,} row{'s' if plan.rows != 1 else ''}, {sum(plan.lengths):,} tokens, {sum(plan.learned):,} of them learned"
+        ]
+        if plan.skipped:
+            said.append(f"{len(plan.skipped):,} left out: {plan.skipped[0][1]}")
+        if plan.cut:
+            said.append(f"{plan.cut:,} longer than {plan.settings.sequence_length:,} tokens are cut")
+        if notes:
+            said.append(notes)
+        self._say(self.facts, ".  ".join(said) + ".", "warn" if plan.skipped else "muted")
+        self.look.setEnabled(True)
+        self._planned = plan.settings
+        for name, (value, reason) in self.reasons.items():
+            value.setText(shown(getattr(plan.settings, name)))
+            reason.setText("as you want it" if name in self._wishes else plan.reasons.get(name, "as usual"))
+        if self.form is not None:
+            self.form.set_value(plan.settings)
+        fit = plan.fit
+        terms = {name: int(number) for name, number in fit.terms.to_dict().items()}
+        self.bar.show_device(fit.device.name, fit.device.label, terms, fit.device.free, fit.device.total, fit.basis)
+        self.bar.show()
+        self._say(self.why, fit.why, {"does not fit": "bad", "tight": "warn"}.get(fit.verdict, "muted"))
+
+    def _say(self, label: QLabel, text: str, role: str) -> None:
+        label.setText(text)
+        theme.mark(label, role=role)
+
+
+def shown(value: Any) -> str:
+    """A setting's value in a word."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    if isinstance(value, float):
+        if value and abs(value) < 1e-2:
+            digits = -math.floor(math.log10(abs(value)))
+            return f"{value * 10**digits:.3g}e-{digits}"
+        return f"{value:g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
