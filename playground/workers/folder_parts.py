@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from playground.errors import ModelFileError, StorageError
+from playground.errors import ModelFileError, PlaygroundError, StorageError
 from playground.models import beside
 from playground.models.safetensors_header import SafeTensor
 
@@ -27,6 +28,7 @@ _LEFT_OUT = (
     "README.md", "model.safetensors.index.json", "pytorch_model.bin.index.json", "adapter_config.json",
     "evaluation.txt", "calibration.txt",  # of the starter: texts for this program, no part of the model
 )  # fmt: skip
+_REFUSED = re.compile(r"\(os error (\d+)\)$")
 Floats = NDArray[np.float32]
 
 
@@ -53,17 +55,20 @@ def whole_folder(target: Path, size: int) -> Iterator[Path]:
         beside.sync_folder(target.parent)
     except OSError as error:
         raise _storage_error(target, error) from None
-    except RuntimeError as error:  # safetensors has an exception of its own for what the disk refuses
-        if "No space left" in str(error) or "os error 28" in str(error):
-            raise _storage_error(target, OSError(errno.ENOSPC, "No space left on device")) from None
-        raise
+    except Exception as error:  # safetensors has an exception of its own for what the disk refuses, not an OSError
+        refused = _REFUSED.search(str(error))
+        if refused is None or isinstance(error, PlaygroundError):
+            raise
+        number = int(refused[1])
+        raise _storage_error(
+            target, OSError(0, "", None, number) if os.name == "nt" else OSError(number, os.strerror(number))
+        ) from None
     finally:
         beside.remove(part)
 
 
 def _storage_error(target: Path, error: OSError) -> StorageError:
-    full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG) or "os error 28" in str(error)
-    if full or "No space left" in str(error):
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG):
         return StorageError(
             f"The disk is full: {target.name} could not be written.", "Free some space, or choose another place."
         )

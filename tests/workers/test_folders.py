@@ -6,17 +6,19 @@ import json
 import os
 import shutil
 import signal
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from playground import protocol
-from playground.errors import from_kind
+from playground.errors import StorageError, from_kind
 from playground.paths import resources
 from tests.workers.talk import Talk
 
@@ -268,6 +270,25 @@ def test_what_cannot_be_merged_or_quantized(adapter: Path, folders: Talk, tmp_pa
     with pytest.raises(Exception, match="already something at"):
         made(folders, lambda request: protocol.QuantizeFolder(request, str(STARTER), str(nf4)))
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of another process")
+def test_a_disk_that_fills_while_it_is_written_to(adapter: Path, folders: Talk, tmp_path: Path) -> None:
+    target = tmp_path / "out" / "made"
+    worker = psutil.Process(folders.worker.pid)
+    before = worker.rlimit(psutil.RLIMIT_FSIZE)
+    worker.rlimit(psutil.RLIMIT_FSIZE, (2 << 20, before[1]))  # writing more fails, as on a full disk
+    try:
+        for ask in (
+            lambda request: protocol.QuantizeFolder(request, str(STARTER), str(target)),
+            lambda request: protocol.MergeAdapter(request, str(STARTER), str(adapter), str(target)),
+        ):
+            with pytest.raises(StorageError, match="The disk is full: made could not be written") as caught:
+                made(folders, ask)
+            assert caught.value.hint
+            assert not list(target.parent.iterdir())
+    finally:
+        worker.rlimit(psutil.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("kill", [False, True])
