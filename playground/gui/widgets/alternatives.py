@@ -11,6 +11,7 @@ from typing import Any
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QPainter
 from PySide6.QtWidgets import (
+    QApplication,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -73,13 +74,13 @@ class Alternatives(QFrame):
         column.addWidget(self.list)
         self._foot = QLabel()
         theme.mark(self._foot, role="muted")
-        self.inside = QToolButton()
+        self.inside = _Look(self)
         self.inside.setObjectName("alternatives.inside")
         self.inside.setText("Look inside")
         self.inside.setAccessibleName("Look inside")
         self.inside.setToolTip("What this token looks at, in every layer and head (I)")
         self.inside.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.inside.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the list has the keys, and is put away without them
+        self.inside.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # else a click on it would give the keys to the conversation
         theme.mark(self.inside, role="link")
         self.inside.clicked.connect(self._look)
         self.list.look_wanted.connect(self._look)
@@ -95,7 +96,7 @@ class Alternatives(QFrame):
             return
         self.mark, self.can_fork = mark, can_fork
         self._head.setText(f"Token {number:,} · {mark.surprisal:.1f} bits of surprise · entropy {mark.entropy:.1f} bits")
-        self._foot.setText("Another one: the reply forks here" if can_fork else "The reply can fork here once it is written")
+        self._foot.setText("Another one forks the reply" if can_fork else "It can fork once it is written")
         self.list.clear()
         candidates = mark.candidates
         for place, (token, text, own, chance) in enumerate(candidates):
@@ -183,10 +184,23 @@ class _List(QListWidget):
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         super().focusOutEvent(event)
-        if event.reason() not in (Qt.FocusReason.ActiveWindowFocusReason, Qt.FocusReason.PopupFocusReason) and self.isVisible():
-            popup = self.parentWidget()
-            assert isinstance(popup, Alternatives)
-            popup.put_away()
+        _left(self, event)
+
+
+class _Look(QToolButton):
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        _left(self, event)
+
+
+def _left(part: QWidget, event: QFocusEvent) -> None:
+    """The keys have gone elsewhere: the popup goes, unless it still has them."""
+    popup = part.parentWidget()
+    assert isinstance(popup, Alternatives)
+    window = event.reason() in (Qt.FocusReason.ActiveWindowFocusReason, Qt.FocusReason.PopupFocusReason)
+    now = QApplication.focusWidget()
+    if not window and part.isVisible() and not (now is not None and popup.isAncestorOf(now)):
+        popup.put_away()
 
 
 class _Painter(QStyledItemDelegate):
