@@ -127,7 +127,7 @@ class Runs(Connected):
         found = self._query(
             "SELECT step, probe, prompt, reply, base FROM samples WHERE run_id = ? ORDER BY step, probe", [run_id]
         )
-        return [SampleRow(*row[:4], bool(row[4])) for row in found]
+        return [SampleRow(step, probe, prompt, reply, bool(base)) for step, probe, prompt, reply, base in found]
 
 
 def _row(row: Mapping[str, Any]) -> RunRow:

@@ -16,9 +16,9 @@ from playground.protocol import MeasureRows, RowsMeasured
 from playground.session import fitting
 from playground.session import training_folders as folders
 from playground.session.training_jobs import DataRef, TrainPlan
+from playground.session.training_suggest import Given, suggest
 from playground.session.workshop_steps import REQUEST, Step, Stop, run_step
 from playground.training.encode import EncodeSettings
-from playground.session.training_suggest import Given, suggest
 
 MODULE = "playground.workers.train"
 LIMIT = 4000

@@ -25,9 +25,9 @@ from playground.protocol import Failed, Finished, LogLine, PrepareRun, RunEvent,
 from playground.session import training_folders as folders
 from playground.session.training_jobs import TrainPlan
 from playground.session.training_plan import MODULE, Planner
+from playground.session.training_suggest import lower
 from playground.training.runs import Event, Progress, after, points, read_events, read_record
 from playground.training.settings import TrainSettings
-from playground.session.training_suggest import lower
 
 log = logging.getLogger(__name__)
 

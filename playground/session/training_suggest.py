@@ -87,7 +87,7 @@ def suggest(given: Given, wishes: Mapping[str, Any] | None = None) -> Suggestion
     if settings.method == "full":
         rate = _rounded(min(1e-4, max(1e-5, 2e-5 * math.sqrt(4096 / width))))
     else:
-        rate = _rounded(min(2e-3, max(1e-4, 2e-4 * math.sqrt(4096 / width))))
+        rate = _rounded(min(2e-3, max(1e-4, 2e-4 * (4096 / width) ** 0.75)))
     choose("learning_rate", rate, f"Usual for a model of width {width:,}: narrower ones take more.")
     choose("alpha", 2.0 * settings.rank, "Twice the rank, as is usual.")
     _fitting(given, lambda: settings, wishes, choose)

@@ -45,6 +45,8 @@ from torch.nn.functional import cross_entropy
 IGNORED = -100
 KEPT = 2
 """checkpoints that stay, beside the best"""
+RARELY = 250
+"""steps between evaluations at most, where nobody says how many: a checkpoint is made with each"""
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LINEAR = "all-linear"
 
@@ -395,9 +397,11 @@ class Run:
         self.group = self.settings["batch"] * self.settings["accumulation"]
         self.in_epoch = math.ceil(len(self.rows) / self.group)
         self.steps = self.settings["steps"] or max(1, math.ceil(self.settings["epochs"] * self.in_epoch))
-        self.every = self.settings["evaluate_every"] or max(1, min(self.in_epoch, math.ceil(self.steps / 10)))
+        self.every = self.settings["evaluate_every"] or min(RARELY, math.ceil(self.steps / 8))
         self.checkpoints = Checkpoints(folder)
-        self.base_replies: list[str] = []
+        self.losses: list[list[float]] = []
+        """of each evaluation: step and validation loss"""
+        self.kept_best = False
         self.runtime = memory(torch.device("cpu"))
 
     def go(self) -> str:
@@ -415,7 +419,7 @@ class Run:
         state = self.checkpoints.load(model, self.optimizer)
         if state.get("scaler"):
             self.scaler.load_state_dict(state["scaler"])
-        first = state.get("step", 0)
+        first, self.losses = state.get("step", 0), state.get("losses", [])
         forget_peak(self.device)
         tell(
             "started",
@@ -473,7 +477,9 @@ class Run:
         return want
 
     def save(self) -> None:
-        self.checkpoints.save(self.model, self.optimizer, self.done, {"scaler": self.scaler.state_dict()})
+        self.checkpoints.save(
+            self.model, self.optimizer, self.done, {"scaler": self.scaler.state_dict(), "losses": self.losses}
+        )
         self.saved = self.done
 
     def step(self, step: int) -> None:
@@ -545,6 +551,7 @@ class Run:
                     total += float(loss_of(self.model, batch, self.device, self.keeps_logits))
                 labels += int((batch["labels"] != IGNORED).sum())
             loss = total / max(1, labels)
+            self.losses.append([step, loss])
             if step and loss < self.checkpoints.best[0]:
                 self.checkpoints.best = (loss, step)
             self.folder.tell("evaluation", step=step, loss=loss, perplexity=math.exp(min(loss, 50.0)), labels=labels)
@@ -598,9 +605,10 @@ class Run:
 
     def write_result(self) -> None:
         """The adapter (or the model) with its card: of the best evaluation where that is wanted and known."""
-        best = self.checkpoints.best[1]
-        if self.settings["keep"] == "best" and best >= 0 and best in self.checkpoints.steps() and best != self.done:
-            self.checkpoints.load(self.model, step=best)
+        self.best = self.checkpoints.best[1]
+        self.kept_best = self.settings["keep"] == "best" and self.best in self.checkpoints.steps()
+        if self.kept_best and self.best != self.done:
+            self.checkpoints.load(self.model, step=self.best)
         full = self.settings["method"] == "full"
 
         def write(part: Path) -> None:
@@ -625,9 +633,19 @@ class Run:
                 }
                 config.write_text(json.dumps(said, indent=2), encoding="utf-8")
             if card := self.folder.record.get("card"):
-                (part / "README.md").write_text(card, encoding="utf-8")
+                (part / "README.md").write_text(card.replace("{{results}}", self.results()), encoding="utf-8")
 
         write_aside(self.folder.path / ("model" if full else "adapter"), write)
+
+    def results(self) -> str:
+        """What came of it, as a paragraph of the card."""
+        said = f"{self.done} of {self.steps} steps, {self.group} rows each."
+        if len(self.losses) > 1:
+            kept = self.best if self.kept_best else self.done
+            known = dict(self.losses)
+            now = known.get(kept, self.losses[-1][1])
+            said += f" Validation loss {self.losses[0][1]:.4f} before, {now:.4f} at step {kept}, whose weights these are."
+        return said
 
 
 def train(

@@ -6,9 +6,8 @@ Knows the rows' form and the tokenizer; how a step is made is the script's busin
 from __future__ import annotations
 
 import json
-import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,10 @@ from playground.protocol import (
     SteerRun,
     Train,
 )
+from playground.training.datasets import rows_of
 from playground.training.encode import IGNORED, Encoded, EncodeSettings, encode_all, encode_text, pack
-from playground.training.rows import Row, conversation, from_json
+from playground.training.rows import Row, conversation
+from playground.training.split import split
 from playground.workers import torch_lib
 from playground.workers.base import Link
 from playground.workers.folder_tokenizer import FolderTokenizer
@@ -52,7 +53,7 @@ class Training:
     def measure(self, command: MeasureRows) -> None:
         tokenizer = FolderTokenizer(Path(command.model))
         settings = _encode_settings({**command.encode, "max_tokens": 1_048_576, "truncation": "end"})
-        rows = list(_rows(Path(command.data)))
+        rows = list(rows_of(Path(command.data)))
         step = max(1, -(-len(rows) // command.limit)) if command.limit else 1
         lengths, learned, skipped = [], [], []
         for row in rows[::step]:
@@ -71,12 +72,13 @@ class Training:
     def prepare(self, command: PrepareRun) -> None:
         tokenizer = FolderTokenizer(Path(command.model))
         settings = _encode_settings(command.encode)
-        rows, skipped = list(_rows(Path(command.data))), []
+        rows, skipped = list(rows_of(Path(command.data))), []
 
         def skip(row: Row, error: PlaygroundError) -> None:
             skipped.append((row.number, error.message))
 
-        train, held_out = _split(rows, command.validation_share, command.seed)
+        places = split(rows, command.validation_share, command.seed)
+        train, held_out = ([rows[place] for place in part] for part in places)
         sets = []
         for part in (train, held_out):
             found: list[Encoded] = []
@@ -100,8 +102,8 @@ class Training:
         )
         folder = Path(command.folder)
         (folder / "data").mkdir(parents=True, exist_ok=True)
-        for name, rows_of in zip(("train", "validation"), packed, strict=True):
-            _write(folder / "data" / f"{name}.jsonl", (_line(each) for each in rows_of))
+        for name, part in zip(("train", "validation"), packed, strict=True):
+            _write(folder / "data" / f"{name}.jsonl", (_line(each) for each in part))
         (folder / "probes.json").write_text(json.dumps(asked, ensure_ascii=False, indent=1), encoding="utf-8")
         self._link.send(
             RunPrepared(
@@ -141,35 +143,6 @@ class Training:
 
 def _encode_settings(fields: dict[str, Any]) -> EncodeSettings:
     return from_dict(EncodeSettings, fields)
-
-
-def _rows(path: Path) -> Iterator[Row]:
-    """A dataset's rows from its file. DataError for one that is damaged."""
-    number = 0
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                try:
-                    yield from_json(json.loads(line), number)
-                except (ValueError, KeyError, TypeError):
-                    raise DataError(f"Row {number} of {path.name} is damaged.", "Import the dataset again.") from None
-
-
-def _split(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
-    """Rows to learn from and rows held out, each in the file's order. The same row never falls on both sides, however often it is there."""
-    groups: dict[str, list[int]] = {}
-    for place, row in enumerate(rows):
-        groups.setdefault(row.digest(), []).append(place)
-    wanted = round(len(rows) * share) if len(groups) > 1 else 0
-    if share and len(groups) > 1:
-        wanted = min(max(1, wanted), len(rows) - 1)
-    held: set[int] = set()
-    keys = sorted(groups)
-    random.Random(seed).shuffle(keys)
-    for key in keys:
-        if len(held) + len(groups[key]) <= wanted:
-            held.update(groups[key])
-    return [row for place, row in enumerate(rows) if place not in held], [rows[place] for place in sorted(held)]
 
 
 def _probes(
