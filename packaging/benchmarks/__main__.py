@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import json
 import sys
 
@@ -16,7 +17,8 @@ PARTS = {
     "lab": "a slider's tick to the end of painting in the decoding lab, at a vocabulary of 152k",
     "start": "start to first paint, against a bare PySide6 window",
     "fit": "memory predicted before a load, against what the engine's process takes",
-    "attention": "attention captured at 512 to 2,048 tokens, against output_attentions=True: time, peak memory, bytes",
+    "attention": "attention captured at 512 to 2,048 tokens, against output_attentions=True and BertViz: time, peak memory, bytes",
+    "heads": "the Inside page over 32 x 32 heads at 2,048 tokens: opening, zooming, panning, other heads, what is seen of bright cells",
     "columns": "longest stall of the window's thread while eight columns of 2,000 tokens are written on the Compare page",
     "stalls": "longest stall of the window's thread while a reply streams, and the memory of its process",
 }
@@ -26,6 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="packaging/bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help="; ".join(f"{name}: {what}" for name, what in PARTS.items()))
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs (attention, heads)")
     parser.add_argument("--rounds", type=int, default=7, help="pairs of measurements (default: 7)")
     args = parser.parse_args()
     unknown = [part for part in args.parts if part not in PARTS]
@@ -34,7 +37,9 @@ def main() -> int:
     results = {}
     for part in args.parts or PARTS:
         print(f"{part}: {PARTS[part]} ...", file=sys.stderr, flush=True)
-        results[part] = importlib.import_module(part).measure(args.rounds)
+        measure = importlib.import_module(part).measure
+        smaller = {"quick": True} if args.quick and "quick" in inspect.signature(measure).parameters else {}
+        results[part] = measure(args.rounds, **smaller)
         if not args.json:
             show(part, results[part])
     if args.json:

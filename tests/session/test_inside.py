@@ -14,8 +14,8 @@ import pytest
 from playground import events
 from playground.errors import Cancelled, NotFoundError, PlaygroundError, SettingError, StorageError, WorkerError
 from playground.params import SamplingSettings
-from playground.session.inside import CaptureRequest
-from playground.session.reading_models import is_encoder
+from playground.session.inside import CaptureRequest, EmbeddingsRequest, LensRequest
+from playground.session.reading_models import is_encoder, writes_another
 
 from .conftest import PATIENCE, Listening
 
@@ -167,6 +167,33 @@ def test_without_a_model(listening: Listening) -> None:
     assert listening.session.inside.size(100) == 0 and listening.session.inside.list() == []
 
 
+def test_layers_are_read_from_folders(starter: Listening, tmp_path: Path) -> None:
+    """A GGUF file does not give them out: the sentence names its folder where there is one."""
+    from playground.paths import starter as lies_at
+
+    inside = starter.session.inside
+    with pytest.raises(PlaygroundError, match="GGUF file") as caught:
+        inside.lens(LensRequest(TEXT))
+    assert str(lies_at().parent) in caught.value.hint
+    with pytest.raises(PlaygroundError, match="GGUF file"):
+        inside.lens(LensRequest(TEXT, model=str(tmp_path / "other.gguf")))
+    (tmp_path / "config.json").write_text('{"model_type": "t5", "is_encoder_decoder": true}')
+    with pytest.raises(PlaygroundError, match="does not say what comes next"):
+        inside.lens(LensRequest(TEXT, model=str(tmp_path)))
+
+
+def test_words_are_looked_up_without_a_model(listening: Listening, tmp_path: Path) -> None:
+    from playground.paths import starter as lies_at
+
+    inside = listening.session.inside
+    told: list[float] = []
+    found = inside.embeddings(EmbeddingsRequest(("fox", "dog"), str(lies_at()), 4), told.append).result(PATIENCE)
+    assert [each.text for each in found.words] == ["fox", "dog"] and [len(each) for each in found.neighbours] == [4, 4]
+    assert found.matrix[0][1] == pytest.approx(found.neighbours[0][-1].similarity, abs=0.2) and told
+    with pytest.raises(NotFoundError, match="There is no model"):
+        inside.embeddings(EmbeddingsRequest(("fox",), str(tmp_path / "none"))).result(PATIENCE)
+
+
 def test_models_that_only_read_are_known_by_their_folder(tmp_path: Path) -> None:
     from playground.paths import starter
 
@@ -174,9 +201,12 @@ def test_models_that_only_read_are_known_by_their_folder(tmp_path: Path) -> None
         ('{"model_type": "bert", "architectures": ["BertForMaskedLM"]}', True),
         ('{"model_type": "bert", "architectures": ["BertLMHeadModel"]}', False),
         ('{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}', False),
+        ('{"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}', True),
+        ('{"model_type": "new", "is_encoder_decoder": true}', True),
         ("[1", False),
         ("[]", False),
     ):
         (tmp_path / "config.json").write_text(text)
         assert is_encoder(tmp_path) is expected
+        assert writes_another(tmp_path) is (expected and "bert" not in text)
     assert not is_encoder(starter().parent) and not is_encoder(tmp_path / "none")

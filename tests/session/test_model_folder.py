@@ -13,6 +13,7 @@ from playground.params import ContextSettings, SamplingSettings
 from playground.paths import starter
 from playground.session import fitting
 from playground.session.engine import LLAMA, TRANSFORMERS, display_name, engine_of
+from playground.session.inside import LensRequest
 from tests.session.conftest import Listening
 
 pytest.importorskip("safetensors", reason="the engine is not installed")
@@ -40,6 +41,12 @@ def test_a_chat_with_a_folder_is_on_record_and_replays(listening: Listening, tmp
         assert row.engine == "transformers" and row.engine_build == info.engine_build and row.model_sha256 == info.sha256
         result = session.replay(row.id).result(120)
         assert result.identical, result
+    told: list[float] = []
+    ids = tuple(each.token_id for each in session.tokens(first.id).result(120))
+    found = session.inside.lens(LensRequest(prompt_ids=ids, top=3), told.append).result(120)
+    assert [each.id for each in found.tokens] == list(ids) and found.top_ids.shape == (7, len(ids), 3)
+    assert found.model == "starter" and told[-1] == 1 and all(text for _, text, _ in found.at(6, 2).top)
+    assert not list((session.inside.folder.parent / "lens").iterdir()), "what was read is not kept on the disk"
     fit = any_fit(listening) or listening.until(events.FitMeasured).fit
     assert fit is not None and set(fit.predicted["CPU"]) >= {"weights", "kv_cache"}
     assert abs(fit.predicted["CPU"]["weights"] - fit.measured["CPU"]["weights"]) < 0.02 * info.size
