@@ -22,7 +22,7 @@ Choose = Callable[[str, Any, str], None]
 
 SHARE = 0.85
 """of the free memory that a suggestion may take: activations are an estimate"""
-STEPS = 90
+STEPS = 64
 """of the optimizer that a small dataset gets at least"""
 EPOCHS = 20
 """at most, by itself: beyond that rows are learned by heart"""
