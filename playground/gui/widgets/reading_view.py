@@ -66,6 +66,8 @@ class ReadingView(QTextBrowser):
         self.anchorClicked.connect(self._show_link)
         self.caret = False
         """a small block behind the last character: more is to come"""
+        self.chipped = True
+        """whether there may be marks in the text: who puts them in says so, since looking for them means going through all of it"""
         self.tokens: Any = None
         """a `TokenLayer`, once tokens are to be seen"""
 

@@ -39,6 +39,7 @@ class TextPart(ReadingView):
         if before is None:
             self.document().setDefaultFont(theme.font("body"))
         self._shown = wanted
+        self.chipped = bool(marks)
         if part.kind == "plain":
             self._show_plain(part.text)
         else:

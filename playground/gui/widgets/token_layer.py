@@ -7,7 +7,9 @@ of one degree are one block. Belongs to one `ReadingView`; knows no message.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen, QTextBlock, QTextLine
@@ -20,6 +22,9 @@ BACK = 64
 """characters that are looked at again before the place where a text has changed"""
 Span = tuple[int, int, TokenMark]
 """start and end in the text that was rendered, and the token"""
+_WIDE = re.compile("[\U00010000-\U0010ffff]")
+_Piece = tuple[QRectF, QRectF | None, int]
+"""a colour in one line, the line under it, and its degree"""
 
 
 class TokenLayer:
@@ -36,7 +41,7 @@ class TokenLayer:
         """the source and the shown text that were laid beside each other last, and how"""
         self._before: list[tuple[int, int, TokenMark]] = []
         """what `_find` found last"""
-        self._painted: dict[int, tuple[tuple[object, ...], list[tuple[QRectF, int]]]] = {}
+        self._painted: dict[int, tuple[tuple[object, ...], list[_Piece]]] = {}
         """by a block's position: what it looked like, and its colours, from its corner on"""
         self.focused: TokenMark | None = None
         """the token that is outlined"""
@@ -73,8 +78,8 @@ class TokenLayer:
 
         document = self._view.document()
         shown = document.toPlainText()
-        wide = [place for place, each in enumerate(shown) if ord(each) > 0xFFFF] if not shown.isascii() else []
-        for start, end in chips(document):
+        wide = [found.start() for found in _WIDE.finditer(shown)] if not shown.isascii() else []
+        for start, end in chips(document) if getattr(self._view, "chipped", True) else ():
             start, end = start - _wide_before(wide, start), end - _wide_before(wide, end)
             shown = shown[:start] + " " * (end - start) + shown[end:]
         to, since = self._to(shown)
@@ -138,42 +143,17 @@ class TokenLayer:
                 return rects[0] if rects else None
         return None
 
-    def _rects(self, start: int, end: int, whole: bool = False, clip: QRectF | None = None) -> list[QRectF]:
-        """The places of a stretch of the document, a rectangle for each line."""
-        view = self._view
-        document, shift = view.document(), view.horizontalScrollBar().value()
+    def _rects(self, start: int, end: int, whole: bool = False) -> list[QRectF]:
+        """The places of a stretch of the document in the viewport, a rectangle for each line."""
+        document, shift = self._view.document(), self._view.horizontalScrollBar().value()
         layout = document.documentLayout()
         found: list[QRectF] = []
         block = document.findBlock(start)
         while block.isValid() and block.position() < end:
             corner = layout.blockBoundingRect(block).topLeft()
-            inside = block.layout()
             low, high = max(0, start - block.position()), min(block.length() - 1, end - block.position())
-            line = inside.lineForTextPosition(low)
-            number = line.lineNumber() if line.isValid() else inside.lineCount()
-            while number < inside.lineCount():
-                line = inside.lineAt(number)
-                begin, stop = line.textStart(), line.textStart() + line.textLength()
-                if begin >= high and not (whole and begin == low):
-                    break
-                if (
-                    not whole
-                    and block.text()[max(low, begin) : min(high, stop)].isspace()
-                    and stop < block.length() - 1
-                    and high >= stop
-                ):
-                    number += 1  # the space that a line ends with
-                    continue
-                left: float = line.cursorToX(max(low, begin))[0]  # type: ignore[index]
-                right: float = line.cursorToX(min(high, stop))[0]  # type: ignore[index]
-                base = corner.y() + line.y() + line.ascent()
-                rect = QRectF(
-                    corner.x() + left - shift, base - line.ascent() * 0.92, max(right - left, 2.0 if whole else 0.0), 0
-                )
-                rect.setBottom(base + 4)
-                if rect.width() > 0 and (clip is None or clip.intersects(rect)):
-                    found.append(rect)
-                number += 1
+            pieces = _pieces(_lines(block), block.text(), low, high, whole)
+            found += [rect.translated(corner.x() - shift, corner.y()) for rect in pieces]
             block = block.next()
         return found
 
@@ -202,18 +182,22 @@ class TokenLayer:
             box = layout.blockBoundingRect(block)
             if box.top() > clip.bottom():
                 break
-            corner = box.topLeft() - QPointF(shift, 0)
-            for rect, level in self._of_block(block, corner):
-                rect = rect.translated(corner)
-                if not rect.intersects(clip):
+            painter.save()
+            painter.translate(box.left() - shift, box.top())
+            top, bottom = clip.top() - box.top(), clip.bottom() - box.top()
+            for rect, below, level in self._of_block(block):
+                if rect.bottom() < top:
                     continue
+                if rect.top() > bottom:
+                    break
                 painter.fillRect(rect, tints[level])
-                if WEIGHTS[level]:
-                    painter.fillRect(QRectF(rect.left() + 0.5, rect.bottom() - 1, rect.width() - 1, WEIGHTS[level]), line)
+                if below is not None:
+                    painter.fillRect(below, line)
+            painter.restore()
             block = block.next()
 
-    def _of_block(self, block: QTextBlock, corner: QPointF) -> list[tuple[QRectF, int]]:
-        """The colours of a block, from its corner on; found again only when it looks different."""
+    def _of_block(self, block: QTextBlock) -> list[_Piece]:
+        """The colours of a block, in the order of its text, from its corner on; found again only when it looks different."""
         low, high = block.position(), block.position() + block.length()
         places = self.places()
         first = max(0, bisect.bisect_left(places, low, key=lambda each: each[1]))
@@ -228,11 +212,13 @@ class TokenLayer:
         )
         known = self._painted.get(low)
         if known is None or known[0] != key:
-            found = [
-                (rect.translated(-corner.x(), -corner.y()), level)
-                for start, end, level in self._runs(places[first:last])
-                for rect in self._rects(max(start, low), min(end, high))
-            ]
+            found: list[_Piece] = []
+            lines, text = _lines(block), block.text()
+            for start, end, level in self._runs(places[first:last]):
+                for rect in _pieces(lines, text, max(start - low, 0), min(end, high - 1) - low):
+                    thick = WEIGHTS[level]
+                    below = QRectF(rect.left() + 0.5, rect.bottom() - 1, rect.width() - 1, thick) if thick else None
+                    found.append((rect, below, level))
             known = self._painted[low] = (key, found)
         return known[1]
 
@@ -248,6 +234,44 @@ class TokenLayer:
             else:
                 runs.append((start, end, level))
         return runs
+
+
+class _Line(NamedTuple):
+    """A line of a block, from the block's corner on: what it is of the text, and how high its letters reach."""
+
+    start: int
+    end: int
+    top: float
+    bottom: float
+    shape: QTextLine
+
+
+def _lines(block: QTextBlock) -> list[_Line]:
+    found = []
+    layout = block.layout()
+    for number in range(layout.lineCount()):
+        line = layout.lineAt(number)
+        start, ascent = line.textStart(), line.ascent()
+        base = line.y() + ascent
+        found.append(_Line(start, start + line.textLength(), base - ascent * 0.92, base + 4, line))
+    return found
+
+
+def _pieces(lines: Sequence[_Line], text: str, low: int, high: int, whole: bool = False) -> Iterator[QRectF]:
+    """Where a stretch of a block is, a rectangle for each line. The space that a line ends with is left out, unless it is `whole`."""
+    number = max(0, bisect.bisect_right(lines, low, key=lambda each: each.start) - 1)
+    for line in lines[number:]:
+        if line.start >= high and not (whole and line.start == low):
+            return
+        first, last = max(low, line.start), min(high, line.end)
+        # Places in a line are UTF-16 units and those in `text` are not: only white space within the first plane is looked for.
+        if not whole and line is not lines[-1] and high >= line.end and text[first:last].isspace():
+            continue
+        left: float = line.shape.cursorToX(first)[0]  # type: ignore[index]
+        right: float = line.shape.cursorToX(last)[0]  # type: ignore[index]
+        wide = max(right - left, 2.0 if whole else 0.0)
+        if wide > 0:
+            yield QRectF(left, line.top, wide, line.bottom - line.top)
 
 
 def _wide_before(wide: Sequence[int], units: int) -> int:
