@@ -117,7 +117,7 @@ def grid_figure(
             box = QRectF(MARGIN, top + place * pitch, 48, side)
             painter.drawText(box, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), str(number))
         below = top + picture.height() + 12
-        notes = "Rows are layers, columns are heads. Maxima of what falls together"
+        notes = "Rows are layers, columns are heads"
         heat_legend.draw(painter, left, below, size.width() - left - MARGIN, base, ticks, (), notes, LIGHT)
 
     return _saved(draw, size, form)

@@ -14,7 +14,7 @@ from playground.gui.palette import Palette
 from playground.gui.widgets import heat_paint as paint
 
 HIGH = 40
-BAR, BAR_HIGH = 216.0, 10.0
+BAR, BAR_HIGH = 248.0, 10.0
 SWATCH = 14.0
 
 

@@ -12,7 +12,6 @@ import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
-    QFontMetricsF,
     QImage,
     QKeyEvent,
     QMouseEvent,
@@ -288,47 +287,17 @@ class HeatMap(QWidget):
             return
         colors = theme.palette()
         painter.setFont(theme.font("mono_small"))
-        metrics = QFontMetricsF(painter.font())
-        if self._row is not None and self._row < frame.rows:
-            self._mark(painter, frame, False, self._row, QColor(colors.accent), metrics)
-        if self._column is not None and self._column < frame.columns:
-            self._mark(painter, frame, True, self._column, QColor(colors.accent), metrics)
+        marks = [(False, self._row, colors.accent), (True, self._column, colors.accent)]
         if self._cursor is not None:
-            row, column = self._cursor
-            self._mark(painter, frame, False, row, QColor(colors.text), metrics)
-            self._mark(painter, frame, True, column, QColor(colors.text), metrics)
+            marks += [(False, self._cursor[0], colors.text), (True, self._cursor[1], colors.text)]
+        for across, place, color in marks:
+            names = self._columns if across else self._rows
+            if place is not None and place < len(names):
+                paint.paint_mark(painter, frame, across, place, names, self._room, QColor(color), QColor(colors.surface))
         if self.hasFocus():
             painter.setPen(QPen(QColor(colors.accent), 1))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRect(frame.shown.adjusted(-1, -1, 0, 0))
-
-    def _mark(self, painter: QPainter, frame: Frame, across: bool, place: int, color: QColor, metrics: QFontMetricsF) -> None:
-        """Lines along a row or a column, and its name over those of others."""
-        shown = frame.shown
-        rect = frame.rect(0, place, frame.rows, 1) if across else frame.rect(place, 0, 1, frame.columns)
-        middle = rect.center().x() if across else rect.center().y()
-        low, high = (shown.left(), shown.right()) if across else (shown.top(), shown.bottom())
-        if not low <= middle <= high:
-            return
-        painter.save()
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(QPen(color, 1))
-        painter.setClipRect(shown.adjusted(-1, -1, 1, 1))
-        painter.drawRect(rect.intersected(shown).adjusted(-0.5, -0.5, 0.5, 0.5))
-        painter.setClipping(False)
-        names = self._columns if across else self._rows
-        text = paint.label(names, place, paint.label_step(frame.cell, metrics.height()))
-        text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, self._room)
-        wide, tall = metrics.horizontalAdvance(text) + 4, metrics.height()
-        if across:
-            cover = QRectF(middle - tall / 2, frame.area.top() - paint.GAP - self._room, tall, self._room + 2)
-        else:
-            cover = QRectF(frame.area.left() - paint.GAP - wide, middle - tall / 2, wide + 2, tall)
-            cover.setLeft(frame.area.left() - paint.GAP - self._room)
-        painter.fillRect(cover, QColor(theme.palette().surface))
-        painter.setPen(color)
-        paint.paint_name(painter, frame, across, place, text, metrics, self._room)
-        painter.restore()
 
     # -- mouse and keys
 

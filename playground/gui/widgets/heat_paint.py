@@ -206,22 +206,60 @@ def paint_axes(
 
 def paint_name(
     painter: QPainter, frame: Frame, across: bool, place: int, text: str, metrics: QFontMetricsF, room: float
-) -> QRectF:
-    """One name beside its row or above its column, in the painter's font and colour. Returns its place."""
+) -> None:
+    """One name beside its row or above its column, in the painter's font and colour."""
     text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, room)
     high = metrics.height()
     if not across:
         middle = frame.top + (place + 0.5) * frame.cell
         rect = QRectF(frame.area.left() - GAP - room, middle - high / 2, room, high)
         painter.drawText(rect, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), text)
-        return rect
+        return
     middle = frame.left + (place + 0.5) * frame.cell
     painter.save()
     painter.translate(middle, frame.area.top() - GAP)
     painter.rotate(-90)
     painter.drawText(QRectF(0, -high / 2, room, high), int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter), text)
     painter.restore()
-    return QRectF(middle - high / 2, frame.area.top() - GAP - room, high, room)
+
+
+def paint_mark(
+    painter: QPainter,
+    frame: Frame,
+    across: bool,
+    place: int,
+    names: Sequence[str],
+    room: float,
+    color: QColor,
+    surface: QColor,
+) -> None:
+    """Lines around a row or a column, and its name over those of others, in the painter's font. Nothing where it is out of sight."""
+    shown = frame.shown
+    rect = frame.rect(0, place, frame.rows, 1) if across else frame.rect(place, 0, 1, frame.columns)
+    middle = rect.center().x() if across else rect.center().y()
+    low, high = (shown.left(), shown.right()) if across else (shown.top(), shown.bottom())
+    if not low <= middle <= high:
+        return
+    painter.save()
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.setClipRect(shown.adjusted(-2, -2, 2, 2))
+    around = QColor(surface)
+    around.setAlpha(150)
+    for pen in (QPen(around, 3), QPen(color, 1)):  # told apart from every colour of a map
+        painter.setPen(pen)
+        painter.drawRect(rect.intersected(shown).adjusted(-0.5, -0.5, 0.5, 0.5))
+    painter.setClipping(False)
+    metrics = QFontMetricsF(painter.font())
+    tall = metrics.height()
+    text = metrics.elidedText(label(names, place, label_step(frame.cell, tall)), Qt.TextElideMode.ElideRight, room)
+    if across:
+        cover = QRectF(middle - tall / 2, frame.area.top() - GAP - room, tall, room + 2)
+    else:
+        cover = QRectF(frame.area.left() - GAP - room, middle - tall / 2, room + 2, tall)
+    painter.fillRect(cover, surface)
+    painter.setPen(color)
+    paint_name(painter, frame, across, place, text, metrics, room)
+    painter.restore()
 
 
 # -- the legend
@@ -239,10 +277,16 @@ def paint_legend(
     painter.setFont(font)
     painter.setPen(color)
     metrics = QFontMetricsF(font)
-    for place, text in marks:
+    ends = bar.right() - metrics.horizontalAdvance(marks[-1][1]) if marks else bar.right()
+    free = bar.left()
+    for number, (place, text) in enumerate(marks):
         x = bar.left() + place * bar.width()
         wide = metrics.horizontalAdvance(text)
         painter.drawLine(QPointF(x, bar.bottom()), QPointF(x, bar.bottom() + 3))
         start = min(max(x - wide / 2, bar.left()), bar.right() - wide)
+        last = number == len(marks) - 1
+        if not last and (start < free or start + wide + 4 > ends):
+            continue  # a mark without its number is better than two numbers in one place
+        free = start + wide + 4
         painter.drawText(QPointF(start, bar.bottom() + 4 + metrics.ascent()), text)
     painter.restore()

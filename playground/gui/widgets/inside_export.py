@@ -115,7 +115,8 @@ class InsideExport:
         side = max(12, min(64, 1600 // max(1, len(header.heads))))
         picture = self._grid.picture(side, 4, LIGHT)
         spread, view = self._view.shared_spread(), self._view
-        title = f"{header.model}: all heads, {header.length:,} tokens"
+        which = ", difference of their maxima" if self._state.signed else ""
+        title = f"{header.model}: all heads, {header.length:,} tokens{which}"
         ticks = view.ticks(spread) if self._state.scale.shared else [(0.0, "least"), (1.0, "each head's greatest")]
         base = view.shades.base(LIGHT)
         return heat_figure.grid_figure(title, picture, side, side + 4, header.layers, header.heads, base, ticks, form)

@@ -304,8 +304,9 @@ class MapView(QFrame):
         """Places on the table of colours, from 0 to 1, with their weights."""
         found = scales.ticks(self._state.scale.kind, spread)
         if self._state.signed:
-            low = [(0.5 - place / 2, f"−{scales.said(value)}") for place, value in reversed(found) if place in (0.5, 1.0)]
-            high = [(0.5 + place / 2, f"+{scales.said(value)}") for place, value in found if place in (0.5, 1.0)]
+            kept = [*[each for each in found if 0.35 <= each[0] <= 0.7][-1:], found[-1]]
+            low = [(0.5 - place / 2, f"−{scales.said(value)}") for place, value in reversed(kept)]
+            high = [(0.5 + place / 2, f"+{scales.said(value)}") for place, value in kept]
             return [*low, (0.5, "0"), *high]
         said = [(place, scales.said(value)) for place, value in found]
         if spread.beyond:
@@ -325,12 +326,11 @@ class MapView(QFrame):
 
     def _tell_factor(self) -> None:
         factor = self.map.factor
-        what = "the greatest difference" if self._state.signed else "maxima"
         if self._state.header is None:
             self.legend.show_text("")
         elif factor > 1:
-            verb = "is" if self._state.signed else "are"
-            self.legend.show_text(f"{what.capitalize()} of {factor} × {factor} cells {verb} shown: zoom in for each")
+            what = "Greatest differences" if self._state.signed else "Maxima"
+            self.legend.show_text(f"{what} of {factor} × {factor} cells are shown")
         elif factor == 0 and self._state.look.mode == "head":
             self.legend.show_text("Maxima of a thumbnail are shown while the head is computed…")
         else:
