@@ -99,7 +99,6 @@ class MapView(QFrame):
 
     def _captures_changed(self) -> None:
         self._kept.clear()
-        self.shades.forget()
         self._look_changed()
 
     def _look_changed(self) -> None:

@@ -37,7 +37,7 @@ _TIP = Qt.ItemDataRole.ToolTipRole
 
 
 class InsideNew(QFrame):
-    """Object names: `inside.new_text`, `inside.new_model`, `inside.new_layers`, `inside.new_heads`, `inside.new_template`,
+    """Object names: `inside.new_text`, `inside.new_second`, `inside.new_model`, `inside.new_layers`, `inside.new_heads`, `inside.new_template`,
     `inside.new_exact`, `inside.new_size`, `inside.capture`, and those of its head, `inside.new_part`.
     """
 
@@ -68,6 +68,10 @@ class InsideNew(QFrame):
         self.model.setObjectName("inside.new_model")
         self.model.setAccessibleName("Model")
         self.model.setToolTip("The loaded model, or another one, which is loaded beside it for this; encoders too")
+        self.second = QLineEdit()
+        self.second.setObjectName("inside.new_second")
+        self.second.setAccessibleName("Second text")
+        self._second_heading = _heading("Second text", self.second)
         self.layers = self._line("inside.new_layers", "Layers")
         self.heads = self._line("inside.new_heads", "Heads")
         self.template = QCheckBox("As the first message of a chat")
@@ -94,6 +98,7 @@ class InsideNew(QFrame):
         self.model.activated.connect(self._model_chosen)
         for line in (self.layers, self.heads):
             line.textChanged.connect(self._changed)
+        self.second.textChanged.connect(self._changed)
         for check in (self.template, self.exact):
             check.toggled.connect(self._changed)
         self.show_models()
@@ -114,6 +119,8 @@ class InsideNew(QFrame):
         column.setSpacing(8)
         column.addWidget(_heading("Text", self.text))
         column.addWidget(self.text, 1)
+        column.addWidget(self._second_heading)
+        column.addWidget(self.second)
         column.addWidget(self.template)
         column.addSpacing(8)
         grid = QGridLayout()
@@ -198,13 +205,32 @@ class InsideNew(QFrame):
             heads=numbers(self.heads.text(), "heads"),
             exact=self.exact.isChecked(),
             model=self.model.currentData() or "",
+            target_text=self.second.text() if not self.second.isHidden() else "",
         )
 
     def _changed(self) -> None:
         self._refused = ""
         self._counted = 0
         self._timer.start()
+        self._show_second()
         self._show_can_go()
+
+    def _show_second(self) -> None:
+        """A model that reads may be given a second text: an encoder to compare, one that also writes what it is to have written."""
+        from playground.session.reading_models import is_encoder, writes_another
+
+        path = Path(self.model.currentData() or "")
+        reads = path.is_dir() and bool(self.model.currentData()) and is_encoder(path)
+        writes = reads and writes_another(path)
+        self._second_heading.setVisible(reads)
+        self.second.setVisible(reads)
+        self.second.setPlaceholderText("what the model writes, word for word; empty: what it likes best" if writes else "none")
+        self.second.setToolTip(
+            "The text that the first is turned into" if writes else "Read after the first, as a pair of texts"
+        )
+        self.template.setVisible(not reads)
+        if reads:
+            self.template.setChecked(False)
 
     def _measure(self) -> None:
         """Counts the tokens where the loaded model is to read them, then asks what the capture will take."""

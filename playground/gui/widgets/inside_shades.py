@@ -23,6 +23,7 @@ class Shades:
     def __init__(self, state: InsideState) -> None:
         self._state = state
         self._kept: dict[tuple[Any, ...], Any] = {}
+        state.captures_changed.connect(self.forget)  # made before the views: this is the first to know
 
     def forget(self) -> None:
         """Other captures are shown."""

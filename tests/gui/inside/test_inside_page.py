@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attention_made
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
@@ -293,3 +294,38 @@ def test_a_generation_is_captured_once_and_its_token_is_chosen(page: Any, window
     window.open("inside", generation_id="g1", token=1)
     qtbot.waitUntil(lambda: page.state.id_a == made and page.state.token == 1)
     assert calls == ["g1"]
+
+
+def test_a_model_that_reads_may_be_given_a_second_text(page: Any, window: Any, qtbot: Any, tmp_path: Path) -> None:
+    page.new_capture("one two three")
+    second = find(page, "inside.new_second")
+    assert not second.isVisible() and find(page, "inside.new_template").isVisible()
+    (tmp_path / "t5").mkdir()
+    (tmp_path / "t5" / "config.json").write_text('{"model_type": "t5", "is_encoder_decoder": true}')
+    page.new.set_model(str(tmp_path / "t5"))
+    assert second.isVisible() and not find(page, "inside.new_template").isVisible()
+    second.setText("four five")
+    qtbot.mouseClick(find(page, "inside.capture", QPushButton), Qt.MouseButton.LeftButton)
+    asked = window.session.inside.asked[-1]
+    assert (asked.text, asked.target_text, asked.model) == ("one two three", "four five", str(tmp_path / "t5"))
+
+
+def test_cross_attention_has_the_tokens_of_one_text_as_rows_and_of_another_as_columns(
+    page: Any, window: Any, qtbot: Any
+) -> None:
+    columns = attention_made.tokens([f"c{each}" for each in range(31)])
+    made = window.session.inside.made(["eins", "zwei", "drei"], part="cross", causal=False, columns=columns)
+    page.refresh()
+    qtbot.waitUntil(lambda: made.id in page._entries)
+    page.show_capture(made.id)
+    qtbot.waitUntil(lambda: page.state.id_a == made.id)
+    frame = page.map.map.frame()
+    assert (frame.rows, frame.columns) == (4, 31)
+    assert f"·zwei (2) → c29 (29)  {page.state.a.map(0, 0)[2, 29]:.4f}" in point_at(page, 2, 29)
+    assert not page.map.notes()
+    qtbot.mouseClick(page.grid.viewport(), Qt.MouseButton.LeftButton, pos=page.grid.rect_of(2, 1).center())
+    assert f"{page.state.a.map(2, 1)[3, 8]:.4f}" in point_at(page, 3, 8)
+    page.state.set_look("rollout")
+    qtbot.waitUntil(lambda: "cross attention goes from one text to another" in notices(page))
+    page.state.set_look("layer")
+    qtbot.waitUntil(lambda: page.map.ready)
