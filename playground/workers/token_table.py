@@ -16,7 +16,7 @@ import numpy as np
 
 from playground.errors import ModelFileError, NotFoundError, SettingError
 from playground.inside import embeddings
-from playground.inside.token_table import TokenTable, open_table
+from playground.models.token_table import TokenTable, open_table
 from playground.protocol import Embed, Embedded, EmbeddedPoint, EmbeddedWord, Neighbour, Progress
 from playground.workers.base import Link
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from playground.errors import Cancelled, ModelFileError, SettingError
-from playground.inside import embeddings, token_table
-from playground.inside.token_table import open_table
+from playground.inside import embeddings
+from playground.models import token_table
+from playground.models.token_table import open_table
 from tests.models_made import random_model
 
 RNG = np.random.default_rng(5)

@@ -10,7 +10,7 @@ import pytest
 
 from playground import protocol
 from playground.errors import NotFoundError, PlaygroundError, SettingError, from_kind
-from playground.inside.token_table import open_table
+from playground.models.token_table import open_table
 from playground.paths import starter
 from tests.workers.talk import Talk
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from playground.errors import ModelFileError, SettingError
-from playground.models.ggml_types import row_bytes
+from playground.models.ggml_types import BY_NAME, row_bytes
 from playground.models.gguf_header import read_gguf, split_names
 from playground.models.safetensors_header import INDEX_NAME, open_safetensors, shard_names
 
@@ -64,8 +64,6 @@ class TokenTable:
 
     def _raw(self) -> Any:
         if self.ggml:
-            from playground.models.ggml_types import BY_NAME
-
             size = row_bytes(BY_NAME[self.kind.lower()], self.width)
             return self._mapped("|u1", (self.rows, size))
         return self._mapped(_FLOATS[self.kind], (self.rows, self.width))
@@ -90,7 +88,7 @@ class TokenTable:
                     "Take another quantization of this model.",
                 ) from None
         if self.kind == "BF16":
-            return (raw.astype(np.uint32) << 16).view(np.float32)
+            return np.asarray((raw.astype(np.uint32) << 16).view(np.float32))
         return np.ascontiguousarray(raw, np.float32)
 
 
@@ -158,7 +156,8 @@ def _of_folder(path: Path) -> dict[str, _Place]:
                 fitting = [each for each in fitting if "input" in found and each[0].shape == found["input"][1:3]]
             if fitting and which not in found:
                 tensor, file = max(fitting, key=lambda each: each[0].shape[0])
-                found[which] = (tensor.name, *tensor.shape[:2], tensor.dtype, file, tensor.offset)
+                rows, width = tensor.shape
+                found[which] = (tensor.name, rows, width, tensor.dtype, file, tensor.offset)
     if _tied(path):
         found.pop("output", None)
     return found
