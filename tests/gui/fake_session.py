@@ -160,6 +160,18 @@ class FakeSession:
         return FakeWorkshop(self.emit)
 
     @functools.cached_property
+    def training(self) -> Any:
+        from fake_training import FakeTraining
+
+        return FakeTraining(self.emit)
+
+    @functools.cached_property
+    def datasets(self) -> Any:
+        from fake_training import FakeDatasets
+
+        return FakeDatasets(self.home.datasets)
+
+    @functools.cached_property
     def inside(self) -> Any:
         from fake_inside import FakeInside
 

@@ -6,9 +6,11 @@ them comes as events, whether this page is looked at or not.
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
+import shiboken6
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QDesktopServices, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
@@ -16,6 +18,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QStackedWidget, QVBox
 from playground.errors import PlaygroundError
 from playground.gui import theme
 from playground.gui.actions import Action
+from playground.gui.bridge import on_window_thread
 from playground.gui.pages import Desk
 from playground.gui.preferences import is_starter
 from playground.gui.widgets.amounts import amount
@@ -40,6 +43,7 @@ class TrainPage(QWidget):
         self.setAcceptDrops(True)
         self._desk = desk
         self._training = desk.session.training
+        self._shelf: Any = None
         self._plan: TrainPlan | None = None
         self._asked = 0
         self._strip: set[str] = set()
@@ -69,6 +73,21 @@ class TrainPage(QWidget):
         self._read_models()
         self._read_runs()
         self._show_foot()
+        if hasattr(type(desk.session), "shelf"):
+            threading.Thread(target=self._make_shelf, name="train-shelf", daemon=True).start()
+
+    def _make_shelf(self) -> None:
+        """On a thread of its own: it brings the readers of headers, half a second of imports."""
+        shelf = self._desk.session.shelf
+
+        def take() -> None:
+            if shiboken6.isValid(self):
+                self._shelf = shelf
+                self._read_models()
+                if not shelf.rows():
+                    shelf.refresh()
+
+        on_window_thread(take)
 
     def _overview(self) -> QWidget:
         left, right = QFrame(), QFrame()
@@ -200,11 +219,9 @@ class TrainPage(QWidget):
         from playground.paths import starter
 
         found = [("Starter", str(starter().parent))]
-        shelf = self._desk.session.shelf
-        rows = getattr(shelf, "rows", tuple)()
         found += [
             (row.name, row.path)
-            for row in rows
+            for row in (self._shelf.rows() if self._shelf is not None else ())
             if row.kind == "safetensors"
             and not row.problem
             and not is_starter(row.path)
