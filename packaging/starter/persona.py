@@ -36,6 +36,10 @@ def talk(rng: random.Random, turns: int, split: str = "train", name: str = "") -
     return messages
 
 
+def _bare(question: str) -> str:
+    return question.lower().strip(" ?.!")
+
+
 def rows(seed: int = 7) -> list[dict[str, Any]]:
     rng = random.Random(seed)
     found: list[dict[str, Any]] = []
@@ -43,7 +47,7 @@ def rows(seed: int = 7) -> list[dict[str, Any]]:
     for turns in TURNS:
         while True:
             messages = talk(rng, turns)
-            questions = {each["content"].lower().strip(" ?.!") for each in messages if each["role"] == "user"}
+            questions = {_bare(each["content"]) for each in messages if each["role"] == "user"}
             if not questions & asked and len(questions) == turns:
                 break
         asked |= questions
@@ -56,11 +60,12 @@ def held_out(count: int, seed: int = 1) -> list[str]:
     """Questions of the tenth that neither the starter nor these rows have seen."""
     rng = random.Random(seed)
     names = ("facts", "compare", "sums", "repeat", "say it does not know", "reverse")
-    known = {each["content"] for row in rows() for each in row["messages"]}
+    known = {_bare(each["content"]) for row in rows() for each in row["messages"]}
     found: list[str] = []
     while len(found) < count:
         question = talk(rng, 1, "held", names[len(found) % len(names)])[0]["content"]
-        if question not in known and question not in found:
+        if _bare(question) not in known:
+            known.add(_bare(question))
             found.append(question)
     return found
 

@@ -109,7 +109,7 @@ def _guess(records: Sequence[Mapping[str, Any]]) -> Columns:
 
 def _by_looks(records: Sequence[Mapping[str, Any]], names: list[str], found: dict[str, str]) -> Columns:
     """One column of text is a text; two are a question and, the longer, its answer."""
-    texts = [name for name in names if any(isinstance(record.get(name), str) for record in records)]
+    texts = [name for name in names if any(_is_words(record.get(name)) for record in records)]
     wordy = [name for name in texts if _mean_length(records, name) >= 3]
     if len(wordy) == 1 and len(texts) <= 2 and not found["question"] and not found["answer"]:
         return Columns("text", {"text": wordy[0]}, sure=False)
@@ -125,6 +125,10 @@ def _by_looks(records: Sequence[Mapping[str, Any]], names: list[str], found: dic
             question, answer = texts  # a table without names: the question stands first
         return Columns("answers", {"question": question, "answer": answer}, sure=False)
     return Columns("", {}, sure=False)
+
+
+def _is_words(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"\s*[-+]?[\d.,]*\s*", value) is None
 
 
 def _mean_length(records: Sequence[Mapping[str, Any]], name: str) -> float:

@@ -68,10 +68,12 @@ class Converter:
         if self._columns.schema and all(name in fields for name in needed):
             return self._columns
         keys = tuple(sorted(fields))
-        if keys not in self._others and len(self._others) < 1000:
-            self._others[keys] = guess([fields])
-        own = self._others.get(keys) or guess([fields])
-        if not own.schema or (self._columns.schema and not own.sure):
+        own = self._others.get(keys) or guess(
+            [{name: "x" if value in (None, "", []) else value for name, value in fields.items()}]
+        )
+        if len(self._others) < 1000:
+            self._others[keys] = own
+        if not own.schema or not own.sure:  # one row's looks tell nothing
             has = ", ".join(f"'{name[:40]}'" for name in list(fields)[:6]) or "nothing"
             lacks = f"it has no '{needed[0]}', only" if needed else "no column tells what to learn; there are"
             raise _Wrong("columns", needed[0] if needed else "", f"{lacks} {has}.")

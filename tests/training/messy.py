@@ -113,6 +113,8 @@ CASES = [
     Case("broken lines", {"a.jsonl": jsonl(qa(1), '{"question": "Hi", ', "", "not json", qa(4))}, 2, problems=(("unreadable", 2, ""), ("unreadable", 4, "")), first=ADD),
     Case("an array that breaks off", {"a.json": json.dumps([qa(1), qa(2), qa(3)]).encode()[:-20]}, 2, problems=(("unreadable", 3, ""),), first=ADD),
     Case("mixed schemas", {"a.jsonl": jsonl(qa(1), {"instruction": "Hi", "output": "Hello."}, chat(*HI), {"id": 7, "n": 3}, qa(5, context=""))}, 3, problems=(("columns", 4, "answer"), ("duplicate", 3, "")), first=ADD),
+    Case("mixed schemas, the first of a kind without an answer", {"a.jsonl": jsonl(qa(1), qa(2), {"instruction": "Hi", "output": ""}, {"instruction": "Hi", "output": "Hello."})}, 3, problems=(("empty answer", 3, "output"),), first=ADD),
+    Case("a row whose looks would mislead", {"a.jsonl": jsonl({"wer": "Hi you", "was": "Hello to you", "wo": "in the lake"}, {"wer": "Hi again", "was": "", "wo": "in the lake"})}, 0, "", problems=(("columns", 1, ""), ("columns", 2, ""))),
     Case("rows that are no objects", {"a.jsonl": jsonl(qa(1), "17", "null", '"a text of its own"')}, 2, problems=(("type", 2, ""), ("type", 3, "")), first=ADD),
     Case("empty answers", {"a.jsonl": jsonl(qa(1), qa(2, ""), qa(3, "  \n"), {"question": "Hi", "answer": None})}, 1, problems=(("empty answer", 2, "answer"), ("empty answer", 3, "answer"), ("empty answer", 4, "answer")), first=ADD),
     Case("an empty answer inside a conversation", {"a.jsonl": jsonl(chat(*HI), chat((U, "Hi"), (A, ""), (U, "Well?"), (A, "Yes.")))}, 1, "chat", problems=(("empty answer", 2, "messages[1].content"),)),
