@@ -21,7 +21,7 @@ from playground.inside.recompute import Rule
 from playground.inside.writer import Writer, cannot_recompute
 from playground.workers.attention import Shape
 
-CHUNK_BYTES = 32 << 20
+CHUNK_BYTES = 8 << 20
 """of a layer's rows that are computed at a time"""
 
 Seen = Callable[[int, Any, Any, Any, Any, Any, dict[str, Any]], Any]

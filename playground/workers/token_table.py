@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -191,14 +190,11 @@ class GgufWords:
         if not self._handle:
             raise ModelFileError(f"The tokenizer of {path.name} cannot be read.", "Download the file again.")
         self._vocab = C.llama_model_get_vocab(self._handle)
+        self.n_vocab = int(C.llama_vocab_n_tokens(self._vocab))
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None):
             self._c.llama_model_free(self._handle)
-
-    @cached_property
-    def n_vocab(self) -> int:
-        return int(self._c.llama_vocab_n_tokens(self._vocab))
 
     def tokenize(self, text: str) -> list[int]:
         data = text.encode("utf-8", "replace")
