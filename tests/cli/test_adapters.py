@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +22,21 @@ from tests.workers.adapters_made import random_adapter
 from .test_cli import run
 
 STARTER = resources() / "starter"
+Replies = tuple[dict[str, list[int]], dict[str, list[int]]]
 PROMPTS = ("Repeat: red green blue", "Tell me a story about a fox.")
 SAYING = """
 import json, sys, warnings
 warnings.simplefilter("ignore")
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from peft import PeftModel
+from peft.tuners.lora import LoraLayer
 torch.set_num_threads(1)
-made = []
-for job in json.loads(sys.argv[1]):
+for line in sys.stdin:
+    job = json.loads(line)
     model = AutoModelForCausalLM.from_pretrained(job["model"], dtype="auto")
     words = AutoTokenizer.from_pretrained(job["model"])
     if job["adapter"]:
-        from peft import PeftModel
-        from peft.tuners.lora import LoraLayer
         model = PeftModel.from_pretrained(model, job["adapter"])
         for each in model.modules():
             if isinstance(each, LoraLayer):
@@ -42,18 +44,28 @@ for job in json.loads(sys.argv[1]):
     asked = [{"role": "user", "content": job["prompt"]}]
     ids = words.apply_chat_template(asked, add_generation_prompt=True, return_tensors="pt", return_dict=True)
     said = model.generate(**ids, max_new_tokens=24, do_sample=False, pad_token_id=0)[0, ids["input_ids"].shape[1] :].tolist()
-    made.append(said[:-1] if said[-1] == model.generation_config.eos_token_id else said)
-print(json.dumps(made))
+    print(json.dumps(said[:-1] if said[-1] == model.generation_config.eos_token_id else said), flush=True)
 """
 
 
-def said_by_transformers(*jobs: dict[str, Any]) -> list[list[int]]:
-    """Token ids of greedy replies, one for each job."""
-    given = [{"adapter": "", "scale": 1.0, **job} for job in jobs]
-    done = subprocess.run([sys.executable, "-c", SAYING, json.dumps(given)], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    found: list[list[int]] = json.loads(done.stdout.splitlines()[-1])
-    return found
+class Transformers:
+    """Greedy replies of transformers' own `generate`, as token ids. Another process, which has its libraries by the time it is asked."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", SAYING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def said(self, *jobs: dict[str, Any]) -> list[list[int]]:
+        """One reply for each job; the process ends with them."""
+        lines = [json.dumps({"adapter": "", "scale": 1.0, **job}) for job in jobs]
+        out, err = self._process.communicate("\n".join(lines), timeout=300)
+        assert self._process.returncode == 0, err
+        return [json.loads(line) for line in out.splitlines()[-len(jobs) :]]
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
 
 
 def said(home: Path, model: Path | str, prompt: str, *options: str) -> list[int]:
@@ -95,36 +107,42 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def nf4(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The starter in NF4, by the program."""
-    home = tmp_path_factory.mktemp("home")
-    code, _, err = run(home, "quantize", str(STARTER), "--to", "nf4", "-o", str(home / "nf4"), "--json")
-    assert code == 0, err
-    return home / "nf4"
+def replies(whole: Path, adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Replies:
+    """What the program says and what transformers says, by the model's name.
+
+    Each of it is a process that imports torch first, so two of them run at a time.
+    """
+    homes = tmp_path_factory.mktemp("homes")
+    theirs = Transformers()
+    bent, exact = ("--adapter", str(adapter)), ("--flash-attention", "off", "--kv-type-k", "f32", "--kv-type-v", "f32")
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            code, _, err = run(homes, "quantize", str(STARTER), "--to", "nf4", "-o", str(homes / "nf4"), "--json")
+            assert code == 0, err
+            asked = {
+                "f32 bent": pool.submit(said, homes / "a", whole, PROMPTS[1], *bent, "--adapter-scale", "0.6"),
+                "nf4": pool.submit(said, homes / "b", homes / "nf4", PROMPTS[0]),
+                "nf4 bent": pool.submit(said, homes / "c", homes / "nf4", PROMPTS[1], *bent),
+                "f32 bent in llama.cpp": pool.submit(
+                    said, homes / "d", whole.with_name("starter-f32.gguf"), PROMPTS[1], *bent, "--adapter-scale", "0.6", *exact
+                ),
+            }
+            jobs: dict[str, dict[str, Any]] = {
+                "f32 bent": {"model": str(whole), "adapter": str(adapter), "scale": 0.6, "prompt": PROMPTS[1]},
+                "nf4": {"model": str(homes / "nf4"), "prompt": PROMPTS[0]},
+                "nf4 bent": {"model": str(homes / "nf4"), "adapter": str(adapter), "prompt": PROMPTS[1]},
+            }
+            others = dict(zip(jobs, theirs.said(*jobs.values()), strict=True))
+            return {name: each.result() for name, each in asked.items()}, others
+    finally:
+        theirs.close()
 
 
-@pytest.fixture(scope="module")
-def theirs(whole: Path, nf4: Path, adapter: Path) -> dict[str, list[int]]:
-    """What transformers' own generate says, by the model's name: all in one process."""
-    jobs: dict[str, dict[str, Any]] = {
-        "f32 bent": {"model": str(whole), "adapter": str(adapter), "scale": 0.6, "prompt": PROMPTS[1]},
-        "nf4": {"model": str(nf4), "prompt": PROMPTS[0]},
-        "nf4 bent": {"model": str(nf4), "adapter": str(adapter), "prompt": PROMPTS[1]},
-    }
-    return dict(zip(jobs, said_by_transformers(*jobs.values()), strict=True))
+def test_one_adapter_in_both_engines_says_what_transformers_says(replies: Replies) -> None:
+    mine, theirs = replies
+    assert mine["f32 bent"] == mine["f32 bent in llama.cpp"] == theirs["f32 bent"]
 
 
-def test_one_adapter_in_both_engines_says_what_transformers_says(
-    whole: Path, adapter: Path, theirs: dict[str, list[int]], tmp_path: Path
-) -> None:
-    exact = ("--flash-attention", "off", "--kv-type-k", "f32", "--kv-type-v", "f32")
-    options = ("--adapter", str(adapter), "--adapter-scale", "0.6")
-    assert said(tmp_path, whole, PROMPTS[1], *options) == theirs["f32 bent"]
-    assert said(tmp_path, whole.with_name("starter-f32.gguf"), PROMPTS[1], *options, *exact) == theirs["f32 bent"]
-
-
-def test_the_starter_in_nf4_says_what_transformers_says(
-    nf4: Path, adapter: Path, theirs: dict[str, list[int]], tmp_path: Path
-) -> None:
-    assert said(tmp_path, nf4, PROMPTS[0]) == theirs["nf4"]
-    assert said(tmp_path, nf4, PROMPTS[1], "--adapter", str(adapter)) == theirs["nf4 bent"]
+def test_the_starter_in_nf4_says_what_transformers_says(replies: Replies) -> None:
+    mine, theirs = replies
+    assert (mine["nf4"], mine["nf4 bent"]) == (theirs["nf4"], theirs["nf4 bent"])

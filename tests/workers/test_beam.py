@@ -34,19 +34,17 @@ STOPPING = {False: "off", True: "on", "never": "never"}
 
 
 @pytest.fixture(scope="module")
-def independent() -> list[dict[str, Any]]:
+def independent(engines: Engines) -> list[dict[str, Any]]:
     """transformers' own, in f32: each search with what it found."""
     pytest.importorskip("transformers", reason="the engine is not installed")
     searches = [{"prompt": prompt, "options": each} for prompt in PROMPTS for each in OPTIONS]
     script = Path(__file__).with_name("independent_beam.py")
-    done = subprocess.run(
-        [sys.executable, str(script), str(starter().parent)],
-        input=json.dumps(searches),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [{**search, **found} for search, found in zip(searches, json.loads(done.stdout), strict=True)]
+    command = [sys.executable, str(script), str(starter().parent)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as done:
+        engines.talk("transformers", starter().parent, precision="f32")  # imports its libraries meanwhile
+        out, _ = done.communicate(json.dumps(searches))
+    assert done.returncode == 0
+    return [{**search, **found} for search, found in zip(searches, json.loads(out), strict=True)]
 
 
 def beams(talk: Talk, settings: BeamSettings, cancel_at: int = 0, **more: Any) -> tuple[protocol.BeamsFound, list[Any]]:

@@ -40,17 +40,20 @@ class Reference:
 
 
 @pytest.fixture(scope="session")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+def reference(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Reference:
     folder = tmp_path_factory.mktemp("reference")
     script = Path(__file__).with_name("independent_generate.py")
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, str(script), str(FOLDER), str(folder)],
-        input=json.dumps(PROMPTS), capture_output=True, text=True, check=True, timeout=280,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )  # fmt: skip
+    ) as done:  # fmt: skip
+        engines.talk(ENGINE, FOLDER, precision="f32")  # imports its libraries meanwhile
+        out, err = done.communicate(json.dumps(PROMPTS), timeout=280)
+    assert done.returncode == 0, err
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         shutil.copy(FOLDER / name, folder / "nf4")
-    return Reference(folder, json.loads(done.stdout))
+    return Reference(folder, json.loads(out))
 
 
 @pytest.fixture
