@@ -206,11 +206,11 @@ class Capture:
             raise DataError(f"{self.path.name} was changed by another program.", "Capture it again.")
 
     def _remembered(self, key: tuple[Any, ...], make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        self._there()
         with self._lock:
             if key in self._cache:
                 self._cache.move_to_end(key)
                 return self._cache[key]
-        self._there()
         found = make()
         found.setflags(write=False)
         with self._lock:

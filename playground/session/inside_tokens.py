@@ -60,7 +60,7 @@ def made_before(folder: Path, ids: Sequence[int], info: ModelInfo | None) -> Ent
         header = entry.header
         if (
             (header.model_path, header.engine, header.adapter) == (info.path, info.engine, "")
-            and header.model_sha256 in ("", info.sha256)
+            and not (header.model_sha256 and info.sha256 and header.model_sha256 != info.sha256)  # each may not be known yet
             and (len(header.layers), len(header.heads)) == (header.model_layers, header.model_heads)
             and header.length == len(wanted)
             and tuple(each.id for each in header.tokens) == wanted
