@@ -6,7 +6,7 @@
     library, walk, details, places   the models on this machine, one row each, from their headers
     token                     the hub's token, kept where it cannot leak
     commands                  what `playground models ...` does
-    gguf_header, safetensors_header, config_shape   reading headers
+    gguf_header, safetensors_header   reading headers (`gguf_cursor`: a window at a time, `gguf_scan`: long stretches at once)
 
 Nothing here loads a model, and nothing here asks the network by itself. huggingface_hub is imported at the first question.
 """
