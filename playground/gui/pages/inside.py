@@ -40,7 +40,7 @@ class InsidePage(InsideLayout):
         super().__init__(desk, parent)
         self._entries: dict[str, Entry] = {}
         self._made: dict[str, str] = {}
-        """generation or message -> the capture that was made of it"""
+        """generation -> the capture that was made of it"""
         self._listed = False
         self._running: Future[Entry] | None = None
         self._wanted: tuple[str, int | None] = ("", None)
@@ -142,6 +142,9 @@ class InsidePage(InsideLayout):
         def opened(capture: Capture) -> None:
             state.set_captures(state.a, state.id_a, capture, capture_id)
             state.set_view("b" if state.no_difference else "difference")
+            self._desk.notify(
+                state.no_difference, "They can be seen one after the other." * bool(state.no_difference), key="inside.compare"
+            )
 
         self._open(capture_id, opened, "b")
 
@@ -300,7 +303,8 @@ class InsidePage(InsideLayout):
             self.show_tab(tab)
         inside = self._desk.session.inside
         made_of = generation_id or message_id
-        known = self._made.get(made_of, "")
+        # A message can have grown since: what is still the same of it, the session knows.
+        known = self._made.get(generation_id, "")
         if made_of and not (known and known in self._entries):
             if generation_id:
                 self._begin(lambda tell: inside.capture_generation(generation_id, None, tell), made_of, token)

@@ -313,12 +313,22 @@ class InsideText(QWidget):
 
     def _summary(self, values: NDArray[np.float32]) -> str:
         if self.state.signed:
-            return f"B minus A; together {float(np.abs(values).sum()) / 2:.1%} of the attention moved".replace("%", " %")
+            moved = f"B minus A; together {float(np.abs(values).sum()) / 2:.1%} of the attention moved".replace("%", " %")
+            return f"{moved}. {self._different()}".strip(" .")
         if self.state.direction == "to":
             return f"Together {float(values.sum()):.2f}: a column need not sum to 1"
         first = float(values[0])
         part = "" if self._of == 0 or self._offset else f", {first:.1%} of it on the first token".replace("%", " %")
         return f"Together {float(values.sum()):.3f}{part}"
+
+    def _different(self) -> str:
+        """Where the two texts of a difference are no longer the same."""
+        a, b = self.state.a, self.state.b
+        assert a is not None
+        assert b is not None
+        pairs = zip(a.header.column_tokens, b.header.column_tokens, strict=False)
+        first = next((place for place, (one, other) in enumerate(pairs) if one.text != other.text), None)
+        return "" if first is None else f"The texts differ from token {first:,} on: other words are compared there"
 
     def _say(self) -> None:
         of, state = self._of, self.state

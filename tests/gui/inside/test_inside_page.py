@@ -178,6 +178,7 @@ def test_two_captures_and_their_difference(page: Any, window: Any, qtbot: Any) -
     qtbot.waitUntil(lambda: page.state.id_b == shorter.id)
     difference = find(page, "inside.view.difference", QToolButton)
     assert not difference.isEnabled() and "14 and 3 tokens" in difference.toolTip()
+    assert any("14 and 3 tokens" in each for each in window.notices())
     assert page.state.view == "b" and page.map.map.frame().rows == 3
 
 
@@ -329,3 +330,25 @@ def test_cross_attention_has_the_tokens_of_one_text_as_rows_and_of_another_as_co
     qtbot.waitUntil(lambda: "cross attention goes from one text to another" in notices(page))
     page.state.set_look("layer")
     qtbot.waitUntil(lambda: page.map.ready)
+
+
+def test_the_parts_of_a_model_that_reads_and_writes_are_a_choice(page: Any, window: Any, qtbot: Any) -> None:
+    inside = window.session.inside
+    columns = attention_made.tokens(["one", "two", "three"])
+    for part, more in (
+        ("encoder", {"causal": False, "maps": attention_made.random_maps(3, width=3)}),
+        ("decoder", {}),
+        ("cross", {"causal": False, "columns": columns}),
+    ):
+        made = inside.made(["a", "b"], part=part, **more)
+        made.path.rename(inside.folder / f"pair-{part}.attention")
+    page.refresh()
+    qtbot.waitUntil(lambda: "pair-cross" in page._entries)
+    box = find(page, "inside.parts", QComboBox)
+    assert not box.isVisible()
+    page.show_capture("pair-cross")
+    qtbot.waitUntil(box.isVisible)
+    for part in ("decoder", "encoder", "cross"):
+        choose(box, part)
+        qtbot.waitUntil(lambda it=part: page.state.id_a == f"pair-{it}")
+        assert box.currentData() == part == page.state.header.part

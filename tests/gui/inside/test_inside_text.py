@@ -177,6 +177,10 @@ def test_a_difference_has_a_sign(state: Any, view: Any, tmp_path: Path) -> None:
     assert np.allclose(view.weights(), expected, atol=1e-7)
     assert np.array_equal(np.sign(view.flow.levels()), np.sign(expected))
     assert {arc.level > 0 for arc in view.flow.arcs()} == {True, False}
+    assert "differ" not in view._sum.text()
+    written(tmp_path / "c.attention", [*TEXTS[:4], " once", *TEXTS[5:]], random_maps(len(TEXTS), seed=1))
+    state.set_captures(state.a, "a", Capture(tmp_path / "c.attention"), "c")
+    assert "differ from token 4 on" in view._sum.text()
 
 
 def test_two_texts_of_a_cross_attention(state: Any, view: Any, qtbot: Any, tmp_path: Path) -> None:
