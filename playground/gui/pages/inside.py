@@ -51,6 +51,8 @@ class InsidePage(InsideLayout):
         self.pickers.export_wanted.connect(lambda button: self.export().open_below(button))
         self.pickers.new_wanted.connect(lambda: self.new_capture())
         self.new.wanted.connect(self.capture)
+        self.parts.activated.connect(lambda place: self.show_part(self.parts.itemData(place)))
+        self.state.captures_changed.connect(self._show_parts)
         self.state.failed.connect(self._view_failed)
         self.state.scale_changed.connect(lambda: desk.preferences.set(SCALE, asdict(self.state.scale)))
         self.refresh()
@@ -89,6 +91,7 @@ class InsidePage(InsideLayout):
         self._listed = True
         self._entries = {each.id: each for each in entries}
         self.pickers.show_entries(entries)
+        self._show_parts()
         wanted, token = self._wanted
         if wanted:
             self._wanted = ("", None)
@@ -131,6 +134,21 @@ class InsidePage(InsideLayout):
                 self.state.set_token(min(max(0, place), capture.header.length - 1), "from")
 
         self._open(capture_id, opened)
+
+    def show_part(self, part: str) -> None:
+        """Another part of the same pair of texts: `encoder`, `decoder` or `cross`."""
+        self.show_capture(self._part_of(part))
+        self._show_parts()  # until it is there, the part that is seen is the one before
+
+    def _part_of(self, part: str) -> str:
+        found = f"{self.state.id_a.rpartition('-')[0]}-{part}"
+        return found if found in self._entries else ""
+
+    def _show_parts(self) -> None:
+        header = self.state.a.header if self.state.a is not None else None
+        self.parts.setVisible(header is not None and bool(header.part))
+        if header is not None:
+            self.parts.setCurrentIndex(self.parts.findData(header.part))
 
     def compare_with(self, capture_id: str) -> None:
         """Puts a second capture beside the first; an empty id takes it away."""

@@ -9,7 +9,7 @@ import importlib
 from typing import Any, NamedTuple
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QStackedWidget, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QSplitter, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
 from playground.gui import theme
 from playground.gui.pages import Desk
@@ -24,6 +24,7 @@ from playground.gui.widgets.segments import Segments
 from playground.gui.widgets.state_view import StateView
 
 EXPLAIN = "inside.explain"
+PARTS = (("encoder", "Encoder"), ("decoder", "Decoder"), ("cross", "Decoder at encoder"))
 
 
 class Part(NamedTuple):
@@ -105,6 +106,14 @@ class InsideLayout(QWidget):
         theme.mark(left, surface="window")
         column = QVBoxLayout(left)
         column.setContentsMargins(8, 8, 0, 0)
+        self.parts = QComboBox()
+        self.parts.setObjectName("inside.parts")
+        self.parts.setAccessibleName("Part of the model")
+        self.parts.setToolTip("Of a model that reads one text and writes another: whose tokens look at whose")
+        for part, text in PARTS:
+            self.parts.addItem(text, part)
+        self.parts.hide()
+        column.addWidget(self.parts)
         column.addWidget(self.grid)
         self.splitter.addWidget(left)
         self.splitter.addWidget(middle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
@@ -25,6 +26,7 @@ from playground.gui.widgets.amounts import size
 from playground.gui.widgets.inside_state import InsideState
 from playground.gui.widgets.log_model import when_text
 from playground.gui.widgets.segments import Segments
+from playground.inside.spelling import lines
 from playground.inside.store import Entry
 
 HIGH = 56
@@ -122,12 +124,9 @@ class InsidePickers(QFrame):
 def name_of(entry: Entry) -> str:
     """A capture in a list: its text, what was captured, when."""
     header = entry.header
-    text = ""
-    for token in header.tokens:
-        if not token.special:
-            text += token.text
-        if len(text) > TEXT_AT_MOST:
-            break
+    # The beginning is enough: each token has a character at least, and control tokens are left out.
+    beginning = lines(replace(header, tokens=header.tokens[: 2 * TEXT_AT_MOST], columns=()))
+    text = " ".join("".join(piece.text for piece in line if not piece.kind) for line in beginning)
     text = " ".join(text.split())
     text = text[: TEXT_AT_MOST - 1] + "…" if len(text) >= TEXT_AT_MOST else text
     what = f"{header.model} {part}" if (part := header.part) else header.model
