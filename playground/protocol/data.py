@@ -10,7 +10,8 @@ from typing import Any
 class LookAtData:
     """Go through a file or folder of examples; answered by `DataLooked` and `Finished`.
 
-    `guess`: fields of `training.scan.Guess`, as somebody corrected it; none for our own. `fixes`: by kind of problem. `edits`: rows, as
+    `guess`: fields of `training.scan.Guess`, as somebody corrected it; none for our own. One without schema and columns is recognised
+    anew under its reading. `fixes`: by kind of problem. `edits`: rows, as
     `rows.to_json` writes them, by the number of the row they replace. `sample`: how many rows come with the answer.
     """
 
@@ -85,6 +86,9 @@ class PreviewData:
     start: int = 0
     count: int = 20
     limit: int = 2000
+    share: float = 0.0
+    seed: int = 0
+    """which of the rows a run with these settings holds out is told too, where there are no more than `limit` of them"""
 
 
 @dataclass(frozen=True)
@@ -117,3 +121,32 @@ class DataPreviewed:
     packed: int
     problems: tuple[dict[str, Any], ...]
     template: str = ""
+    whole: tuple[int, ...] = ()
+    """`lengths` before anything was cut"""
+    held_out: tuple[int, ...] = ()
+    """numbers of the rows shown that are held out for validation"""
+    held: int = -1
+    """how many are held out in all; -1 where that was not asked, or there are too many rows to tell"""
+
+
+@dataclass(frozen=True)
+class ReadRow:
+    """One row as its file has it; answered by `RowRead` and `Finished`. `file`: its file's name where the data is a folder."""
+
+    request: int
+    path: str
+    number: int
+    guess: dict[str, Any] = field(default_factory=dict)
+    file: str = ""
+
+
+@dataclass(frozen=True)
+class RowRead:
+    """Answer to `ReadRow`: the record as JSON, cut at some length, and the row (`rows.to_json`) where one can be made of it.
+
+    Both are empty where the file has no such record, or one that cannot be read.
+    """
+
+    request: int
+    raw: str
+    row: dict[str, Any] = field(default_factory=dict)

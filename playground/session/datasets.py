@@ -15,7 +15,7 @@ from typing import Any
 from playground.errors import DataError, NotFoundError
 from playground.models import beside
 from playground.paths import Home, existing
-from playground.protocol import DataImported, DataLooked, DataPreviewed, ImportData, LookAtData, PreviewData
+from playground.protocol import DataImported, DataLooked, DataPreviewed, ImportData, LookAtData, PreviewData, ReadRow, RowRead
 from playground.session.ledger import Ledger
 from playground.session.logged_rows import LogFilter, logged_rows
 from playground.session.shelf_lane import Lane
@@ -74,6 +74,8 @@ class Datasets:
         self._lane, self._quick = Lane("datasets"), Lane("datasets-look")
         self._stop = Stop()
         self._looking = Stop()
+        self._known: dict[tuple[str, int, int], Dataset] = {}
+        """files that were imported in passing, as they were then"""
 
     # -- intents
 
@@ -102,8 +104,13 @@ class Datasets:
         start: int = 0,
         count: int = 20,
         limit: int = 2000,
+        share: float = 0.0,
+        seed: int = 0,
     ) -> Future[DataPreviewed]:
-        """Rows as the tokens that the model is trained on. `data`: a look, or a dataset or its name; `encode`: fields of `EncodeSettings`."""
+        """Rows as the tokens that the model is trained on. `data`: a look, or a dataset or its name; `encode`: fields of `EncodeSettings`.
+
+        With a `share` it is also told which of them a run of this `seed` holds out. A newer preview drops one that still waits.
+        """
         stop = self._stop
 
         def work() -> DataPreviewed:
@@ -113,11 +120,19 @@ class Datasets:
             else:
                 found = data if isinstance(data, Dataset) else datasets.find(self._home.datasets, data)
                 where = _data(found.file)
-            command = PreviewData(REQUEST, model_folder, *where, dict(encode or {}), start, count, limit)
+            command = PreviewData(REQUEST, model_folder, *where, dict(encode or {}), start, count, limit, share, seed)
             answer: DataPreviewed = self._ask(command, stop, DataPreviewed)
             return answer
 
+            return answer
+
         return self._quick.submit(work, "preview")
+
+    def row(self, look: Look, number: int, file: str = "") -> Future[RowRead]:
+        """A row of a look as its file has it, for somebody who wants to mend it."""
+        stop = self._stop
+        command = ReadRow(REQUEST, look.guess.path, number, look.guess.to_dict(), file)
+        return self._quick.submit(lambda: self._ask(command, stop, RowRead))
 
     def import_(
         self,
@@ -183,10 +198,21 @@ class Datasets:
                     f"There is no dataset and no file '{data}'.",
                     "Name a file or folder of examples, or a dataset that was imported.",
                 ) from None
-            found = self._import(path, "", None, None, None, None)
+            found = self._imported(path)
         return DataRef(str(found.file), found.name, found.sha256, found.source)
 
     # -- inside
+
+    def _imported(self, path: Path) -> Dataset:
+        """A file as a dataset; one that has not changed since is not read again for every plan."""
+        stat = path.stat()
+        key = (str(path), stat.st_mtime_ns, stat.st_size)
+        known = self._known.get(key)
+        if known is None or not known.file.exists():
+            known = self._import(path, "", None, None, None, None)
+            if path.is_file():
+                self._known[key] = known
+        return known
 
     def _import(
         self,

@@ -21,6 +21,8 @@ class Previewed:
     shown: list[tuple[Row, list[Encoded], str]] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     learned: list[int] = field(default_factory=list)
+    whole: list[int] = field(default_factory=list)
+    """lengths before anything was cut"""
     cut: int = 0
     problems: list[Problem] = field(default_factory=list)
 
@@ -50,6 +52,7 @@ def previewed(
             found.shown.append((row, encoded, why))
         for each in encoded:
             found.lengths.append(len(each))
+            found.whole.append(len(each) + each.cut)
             found.learned.append(each.learned)
         if control is not None:
             _find_control(row, control, found)

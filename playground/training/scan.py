@@ -141,6 +141,19 @@ class Scan:
             self._told(unread, -1)
             self.mixed += converter.mixed
 
+    def find(self, number: int, name: str = "") -> tuple[Record | None, Row | None]:
+        """The record with a number (in the file `name` of a folder), and the row that comes of it as it stands, unedited."""
+        path = Path(self.guess.path)
+        files = sources(path)
+        for file in files:
+            if name and str(file.relative_to(path)) != name:
+                continue
+            reading = self.guess.reading if file == files[0] or len(files) == 1 else self._reading(file)
+            for record in records(file, reading, []):
+                if record.number == number:
+                    return record, Converter(Columns(self.guess.schema, self.guess.names), {}).convert(record)[0]  # type: ignore[arg-type]
+        return None, None
+
     def _reading(self, file: Path) -> Reading:
         """Of a further file of a folder: its own, in the encoding that was chosen for all."""
         try:

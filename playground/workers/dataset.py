@@ -5,6 +5,7 @@ Previews need a model's tokenizer, not the model; transformers is imported only 
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -22,16 +23,22 @@ from playground.protocol import (
     LookAtData,
     PreviewData,
     Progress,
+    ReadRow,
+    RowRead,
     RowTokens,
 )
 from playground.training import datasets
 from playground.training.encode import EncodeSettings, pack
 from playground.training.preview import previewed
+from playground.training.problems import Fix
 from playground.training.rows import Row, to_json
 from playground.training.scan import Guess, Scan, recognised
+from playground.training.split import split
 from playground.workers.base import Link
 from playground.workers.folder_tokenizer import FolderTokenizer
 
+RAW = 20_000
+"""characters of a record that are shown"""
 TELL_S = 0.2
 NAMED = 20
 
@@ -44,7 +51,7 @@ class Data:
         self._tokenizers: dict[str, FolderTokenizer] = {}
 
     def commands(self) -> Mapping[type, Callable[[Any], None]]:
-        return {LookAtData: self.look, ImportData: self.bring, PreviewData: self.preview}
+        return {LookAtData: self.look, ImportData: self.bring, PreviewData: self.preview, ReadRow: self.read}
 
     def close(self) -> None:
         pass
@@ -114,6 +121,9 @@ class Data:
         settings = from_dict(EncodeSettings, command.encode)
         rows: Iterable[Row] = _scan(command) if command.guess else datasets.rows_of(Path(command.path))
         going = _Going(self._link, command.request)
+        kept: list[Row] = []
+        if command.share > 0:
+            rows = _kept(rows, kept, max(command.limit, command.start + command.count))
         try:
             found = previewed(rows, tokenizer, tokenizer.template, settings, command.start, command.count, command.limit, going)
         except Cancelled:
@@ -141,9 +151,34 @@ class Data:
                 packed_count(found.lengths, settings.max_tokens),
                 tuple(each.to_dict() for each in found.problems),
                 source,
+                tuple(found.whole),
+                *_held_out(kept, command, [row.number for row, _, _ in found.shown]),
             )
         )
         self._link.send(Finished(command.request))
+
+    def read(self, command: ReadRow) -> None:
+        record, row = _scan(command).find(command.number, command.file)
+        raw = json.dumps(record.value, ensure_ascii=False, indent=1, default=str)[:RAW] if record is not None else ""
+        self._link.send(RowRead(command.request, raw, to_json(row) if row is not None else {}))
+        self._link.send(Finished(command.request))
+
+
+def _kept(rows: Iterable[Row], kept: list[Row], most: int) -> Iterable[Row]:
+    """The rows, of which the first `most` and one are put into `kept` on their way."""
+    for row in rows:
+        if len(kept) <= most:
+            kept.append(row)
+        yield row
+
+
+def _held_out(kept: list[Row], command: PreviewData, shown: list[int]) -> tuple[tuple[int, ...], int]:
+    """Which of the shown rows are held out, and how many in all: what `split` says of all rows, so not known of the first ones alone."""
+    if not command.share or len(kept) > command.limit:
+        return (), -1
+    _, held = split(kept, command.share, command.seed)
+    numbers = {kept[place].number for place in held}
+    return tuple(each for each in shown if each in numbers), len(held)
 
 
 def packed_count(lengths: list[int], room: int) -> int:
@@ -156,9 +191,17 @@ def packed_count(lengths: list[int], room: int) -> int:
 def _scan(command: Any) -> Scan:
     path = Path(command.path)
     looked = Guess.from_dict(command.guess) if command.guess else recognised(path)
+    if command.guess and not looked.schema and not looked.columns:
+        reading = looked.reading
+        return Scan(recognised(path, reading.form, reading.encoding, reading.delimiter, reading.header), *_mended(command))
     if not looked.schema and command.guess:
         raise DataError("No column says what is to be learned.", "Choose which column holds the question and which the answer.")
-    return Scan(replace(looked, path=str(path)), command.fixes, {int(number): row for number, row in command.edits.items()})
+    return Scan(replace(looked, path=str(path)), *_mended(command))
+
+
+def _mended(command: Any) -> tuple[dict[str, Fix], dict[int, Any]]:
+    edits = getattr(command, "edits", {})
+    return dict(getattr(command, "fixes", {})), {int(number): row for number, row in edits.items()}
 
 
 class _Going:

@@ -23,8 +23,8 @@ from playground.params import from_pairs, to_dict
 from playground.protocol import DataPreviewed, RowTokens
 from playground.session.datasets import Look
 from playground.session.training_jobs import DataRef, RunChanged, RunNoted, TrainPlan
-from playground.training.datasets import Dataset
 from playground.training import datasets
+from playground.training.datasets import Dataset
 from playground.training.encode import EncodeSettings
 from playground.training.layout import Marks
 from playground.training.preview import previewed

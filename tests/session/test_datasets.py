@@ -38,7 +38,10 @@ def test_from_a_file_to_a_dataset(listening: Listening, tmp_path: Path) -> None:
     look = datasets.look(file, guess, {"e-mail address": "keep"}).result(PATIENCE)
     assert (look.read, look.kept) == (3, 2) and dict(look.counts) == {"empty answer": 1, "e-mail address": 1}
     assert look.problems[0].place == "row 2, antwort" and sum(look.lengths) == 2
-    shown = datasets.preview(look, "starter").result(PATIENCE)
+    shown = datasets.preview(look, "starter", share=0.5, seed=1).result(PATIENCE)
+    assert shown.held == 1 and set(shown.held_out) < {1, 3} and shown.whole == shown.lengths
+    read = datasets.row(look, 2).result(PATIENCE)
+    assert json.loads(read.raw) == LINES[1] and not read.row
     made = datasets.import_look(look).result(PATIENCE)
     assert (made.name, made.rows, made.title) == ("talk", 2, "Questions and answers")
     # what was shown is what the collator gives for the imported rows
