@@ -88,6 +88,11 @@ class LensView(QWidget):
             self._say_state(
                 "Nothing comes next here", f"{header.model} reads a text and does not go on with it, layer by layer."
             )
+        elif header.adapter and not self._worn(header):
+            self._say_state(
+                "This text was read with an adapter on",
+                f"Load {header.model} with {Path(header.adapter).name}, as it was captured; the layers are read with it then.",
+            )
         elif (found := self._readings.get(_key(header))) is not None:
             if self.grid.reading is not found:
                 self.grid.show_reading(found)
@@ -153,6 +158,11 @@ class LensView(QWidget):
         if header.engine != "llama.cpp":
             return path
         return path.parent if (path.parent / "config.json").is_file() else None
+
+    def _worn(self, header: Header) -> bool:
+        """Whether the model that would be read is the loaded one, with the adapter of the capture on."""
+        info = self._desk.session.model.info
+        return info is not None and info.path == header.model_path and info.adapter == header.adapter
 
     def _say_state(self, title: str, text: str, button: str = "", way_out: Any = None, busy: bool = False) -> None:
         self.empty.say(title, text, button, way_out, busy=busy)

@@ -72,7 +72,7 @@ def view(qtbot: QtBot, tmp_path: Path, inside: Inside) -> Iterator[LensView]:
     attention_made.written(tmp_path / "a.attention", TEXTS, engine="transformers", model_path=str(path))
     state = InsideState()
     state.set_captures(Capture(tmp_path / "a.attention"), "a")
-    view = LensView(state, SimpleNamespace(session=SimpleNamespace(inside=inside)))
+    view = LensView(state, SimpleNamespace(session=SimpleNamespace(inside=inside, model=SimpleNamespace(info=None))))
     qtbot.addWidget(view)
     view.resize(700, 300)
     view.show()
@@ -135,6 +135,12 @@ def test_what_cannot_be_read_is_said(qtbot: QtBot, view: LensView, inside: Insid
         attention_made.written(tmp_path / f"{name}.attention", TEXTS, **more)
         view.state.set_captures(Capture(tmp_path / f"{name}.attention"), name)
         assert sentence in view.empty.text.text() and view.stack.currentIndex() == 0
+    attention_made.written(tmp_path / "w.attention", TEXTS, engine="transformers", model_path="/m", adapter="/lora")
+    view.state.set_captures(Capture(tmp_path / "w.attention"), "w")
+    assert "with lora" in view.empty.text.text()
+    view._desk.session.model = SimpleNamespace(info=SimpleNamespace(path="/m", adapter="/lora"))
+    view.show_all()
+    assert view.empty.button.text() == "Read the layers"
     gguf.parent.mkdir()
     (gguf.parent / "config.json").write_text("{}")
     view.state.set_captures(Capture(tmp_path / "g.attention"), "g")
