@@ -167,3 +167,35 @@ def test_what_does_not_fit_is_refused_with_its_size_and_what_is_stopped_leaves_n
         engine.resume()
     driver.until(lambda: "inside" not in driver.window.jobs.jobs())
     assert not os.listdir(inside.folder)
+
+
+def test_a_text_of_ones_own_is_captured_seen_and_saved(driver: Driver) -> None:
+    from PySide6.QtCore import Qt
+
+    driver.until(lambda: driver.find("rail.inside").isVisible())
+    driver.click("rail.inside")
+    driver.until(lambda: driver.find("inside.way_out").isVisible() and driver.find("inside.way_out").text() == "New capture")
+    driver.click("inside.way_out")
+    driver.find("inside.new_text").setPlainText("The small fox ran home. The small fox ran")
+    driver.until(lambda: "tokens" in driver.find("inside.new_size").text())
+    said = driver.find("inside.new_size").text()
+    driver.click("inside.capture")
+    driver.until(lambda: captures(driver) and driver.find("inside.grid").isVisible())
+    (file,) = captures(driver)
+    capture = Capture(file)
+    assert said.startswith(f"{capture.header.length} tokens"), "what was said beforehand is what it took"
+    grid, heat, readout = (driver.find(f"inside.{name}") for name in ("grid", "map", "readout"))
+    driver.until(lambda: heat.frame().rows == capture.header.length)
+    driver.qtbot.mouseClick(grid.viewport(), Qt.MouseButton.LeftButton, pos=grid.rect_of(3, 5).center())
+    weights = capture.map(3, 5)
+    row = capture.header.length - 2
+    for column in (0, row // 2, row):
+        driver.qtbot.mouseMove(heat, heat.frame().rect(row, column).center().toPoint())
+        driver.until(lambda at=column: f"({at})" in readout.text())
+        weight = float(weights[row, column])
+        assert (f"{weight:.4f}" if weight >= 0.001 or weight == 0 else f"{weight:.1e}") in readout.text()
+    target = driver.home.cache / "head.npy"
+    driver.find("page.inside").export().write("npy", target)
+    driver.until(target.exists)
+    assert np.array_equal(np.load(target), weights)
+    capture.close()

@@ -105,7 +105,7 @@ class InsideLayout(QWidget):
         left = QFrame()
         theme.mark(left, surface="window")
         column = QVBoxLayout(left)
-        column.setContentsMargins(8, 8, 0, 0)
+        column.setContentsMargins(8, 8, 8, 0)
         self.parts = QComboBox()
         self.parts.setObjectName("inside.parts")
         self.parts.setAccessibleName("Part of the model")

@@ -19,7 +19,7 @@ from playground.gui.widgets.inside_shades import Shades
 from playground.gui.widgets.inside_state import InsideState
 from playground.inside import atlas
 
-LEFT, TOP, MARGIN = 28, 20, 8
+LEFT, TOP, MARGIN = 28, 20, 4
 LEAST, MOST = 8, 72
 """pixels of a thumbnail's side"""
 
