@@ -162,10 +162,13 @@ def _whole(
     row: Row, tokenizer: Tokenizer, template: str | None, settings: EncodeSettings, pieces: bool
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
     laid = lay_out(row, template, tokenizer.marks, settings.loss, settings.prompt_template)
-    ids, offsets = tokenizer.encode(laid.text)
+    text = laid.text.encode("utf-8", "replace").decode(
+        "utf-8"
+    )  # half a character, as JSON may hold one, becomes a question mark
+    ids, offsets = tokenizer.encode(text)
     ranges = _ranges(offsets)
     labels = tuple(label if carries else IGNORED for label, carries in zip(ids, _carrying(ranges, laid.spans), strict=True))
-    return tuple(ids), labels, _pieces(laid.text, ranges)
+    return tuple(ids), labels, _pieces(text, ranges)
 
 
 def _ranges(offsets: Sequence[Span]) -> list[Span]:

@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+_sorted = json.JSONEncoder(sort_keys=True)
+
 ROLES = ("system", "user", "assistant", "tool")
 
 
@@ -44,7 +46,7 @@ class Row:
     def digest(self) -> str:
         """SHA-256 of what it says, in hexadecimal: the same for the same row wherever it stands."""
         said = {name: value for name, value in to_json(self).items() if name != "row"}
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
+        return hashlib.sha256(_sorted.encode(said).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def conversation(*turns: str, system: str = "", **more: Any) -> Row:

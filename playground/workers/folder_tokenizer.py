@@ -37,7 +37,6 @@ class FolderTokenizer:
 
     def encode(self, text: str) -> tuple[Sequence[int], Sequence[tuple[int, int]]]:
         """Ids and their stretches of the text, as an engine of ours tokenizes a prompt."""
-        text = text.encode("utf-8", "replace").decode("utf-8")  # half a character, as JSON may hold one, becomes a question mark
         bos = self.marks.bos
         plain = bool(bos) and text.startswith(bos)
         found = self._tokenizer.encode(text, add_special_tokens=not plain)

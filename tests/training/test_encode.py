@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playground.errors import DataError, SettingError
@@ -250,3 +250,27 @@ def test_a_batch_is_the_rows_filled_up(rows: list[Encoded], multiple: int) -> No
         assert np.all(arrays["labels"][place][~shown] == IGNORED) and np.all(arrays["input_ids"][place][~shown] == 0)
     packed = collate(pack(rows, 40), pad_id=0)
     assert np.all((packed["position_ids"] == 0).sum(axis=1) >= 1)
+
+
+said = st.text(max_size=12) | st.sampled_from(
+    ["<|im_end|>", " a ", "\n\nb", "</think>", "[/INST]", "{input}", "\ud800", "e\u0301", "\u200d"]
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(said, min_size=2, max_size=6).filter(lambda turns: any(turn.strip() for turn in turns[1::2])), said)
+def test_whatever_is_said_the_pieces_are_the_rendering_and_every_answer_is_in_them(
+    starter_tokenizer: FolderTokenizer, turns: list[str], system: str
+) -> None:
+    row = conversation(*turns[: len(turns) // 2 * 2], system=system)
+    for template in (STARTER, plain(CHATML), plain(LLAMA3), MISTRAL, None):
+        try:
+            encoded = encode_row(row, starter_tokenizer, template, EncodeSettings(max_tokens=4096))
+        except DataError:
+            assert not all(answer.strip() for answer in row.answers)
+            continue
+        text = "".join(encoded.pieces)
+        assert len(encoded.pieces) == len(encoded.ids) == len(encoded.labels)
+        for answer in row.answers:
+            assert answer.strip().encode("utf-8", "replace").decode("utf-8") in text or not answer.strip()
+            assert answer.strip().encode("utf-8", "replace").decode("utf-8") in learned(encoded)

@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from playground.errors import DataError
 from playground.training import json_stream
 from playground.training.encode import IGNORED, collate, encode_all, encode_text
-from playground.training.rows import Row
+from playground.training.rows import Row, from_json, to_json
 from playground.training.scan import Scan, recognised
 from playground.workers.folder_tokenizer import FolderTokenizer
 from tests.training.messy import CASES, PARQUET_CHATS, PARQUET_ROWS, Case, jsonl, parquet, qa
@@ -135,3 +137,69 @@ def test_a_large_file_takes_no_more_memory_than_a_small_one(tmp_path: Path, monk
         tracemalloc.stop()
         assert count == 1250 if name != "a.txt" else count > 250
         assert peak < 3 << 19
+
+
+SUFFIXES = [".jsonl", ".json", ".csv", ".tsv", ".txt", ".parquet", ".data"]
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["user", "assistant", "gpt", "human"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "role",
+                    "content",
+                    "from",
+                    "value",
+                    "messages",
+                    "conversations",
+                    "prompt",
+                    "answer",
+                    "text",
+                    "chosen",
+                    "rejected",
+                ]
+            )
+            | st.text(max_size=4),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+def gone_through(file: Path) -> None:
+    """Rows that can be learned from and problems with a place, or one sentence; nothing else may happen."""
+    try:
+        scan = Scan(recognised(file))
+        rows = list(scan)
+    except DataError as error:
+        sentence = str(error)
+        assert sentence
+        return
+    assert all(row.answers or row.text for row in rows) and all(each.row > 0 and str(each) for each in scan.problems)
+    assert all(from_json(to_json(row)) == row for row in rows)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.binary(max_size=200) | st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass")),
+    st.sampled_from(SUFFIXES),
+)
+def test_any_bytes_are_rows_or_problems(tmp_path: Path, data: bytes, suffix: str) -> None:
+    (tmp_path / f"a{suffix}").write_bytes(data)
+    gone_through(tmp_path / f"a{suffix}")
+
+
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(VALUES, max_size=5), st.booleans())
+def test_any_json_is_rows_or_problems(tmp_path: Path, values: list[object], lines: bool) -> None:
+    text = "\n".join(map(json.dumps, values)) if lines else json.dumps(values)
+    (tmp_path / "a.json").write_text(text, encoding="utf-8")
+    gone_through(tmp_path / "a.json")
