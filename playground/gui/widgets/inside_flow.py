@@ -30,6 +30,8 @@ SETTLE_MS = 60
 """after which a new width is wrapped to, while a window is being resized"""
 MORE, LESS = ("#b35806", "#f0a35c"), ("#2166ac", "#6fa8dc")
 """what a difference is shaded in, in light and in dark: more and less"""
+FAR = 400
+"""pixels off the screen beyond which an arc is not followed"""
 _BAR = 4.0
 
 
@@ -247,7 +249,7 @@ class InsideFlow(QAbstractScrollArea):
             if arc.level < 0:
                 pen.setStyle(Qt.PenStyle.DashLine)
             painter.setPen(pen)
-            painter.drawPath(_bow(start, end))
+            painter.drawPath(_bow(*_nearer(start, end, view)))
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(ink)
             painter.drawEllipse(QPointF(end.center().x(), end.top() + 1), 2.5, 2.5)
@@ -308,6 +310,21 @@ class InsideFlow(QAbstractScrollArea):
         x, y = boxes[0].rect.center().x(), boxes[0].rect.center().y() + step * self._flow.pitch
         on = list(self._flow.boxes(y, y))
         return min(on, key=lambda each: abs(each.rect.center().x() - x)).token if on else token
+
+
+def _nearer(start: QRectF, end: QRectF, view: QRectF) -> tuple[QRectF, QRectF]:
+    """The same bow with its ends no farther off the screen than can be told: a stroke of ten thousand pixels takes its time."""
+    one, other = start.center(), end.center()
+    low, high = view.top() - FAR, view.bottom() + FAR
+    if low <= min(one.y(), other.y()) and max(one.y(), other.y()) <= high:
+        return start, end
+
+    def drawn_in(rect: QRectF, here: QPointF, there: QPointF) -> QRectF:
+        y = max(low, min(high, here.y()))
+        part = (y - here.y()) / (there.y() - here.y()) if y != here.y() else 0.0
+        return rect.translated((there.x() - here.x()) * part, y - here.y())
+
+    return drawn_in(start, one, other), drawn_in(end, other, one)
 
 
 def _bow(start: QRectF, end: QRectF) -> QPainterPath:
