@@ -16,7 +16,7 @@ from playground.training.json_stream import TURNS
 Schema = Literal["chat", "answers", "pairs", "text", ""]
 """conversations; a question and an answer each; an answer with one that was liked less; plain text; not recognised"""
 
-PARTS = ("messages", "system", "question", "input", "answer", "rejected", "text")
+PARTS = ("messages", "system", "question", "input", "answer", "rejected", "liked", "text")
 """what a column can hold"""
 
 TITLES: dict[str, str] = {
@@ -98,10 +98,11 @@ def _guess(records: Sequence[Mapping[str, Any]]) -> Columns:
         return Columns("chat", system | {"messages": turns})
     if found["question"] and found["answer"]:
         rest = [each for each in filled if each not in (found["question"], found["answer"])]
-        given = _named(rest, _NAMES["input"])
-        return Columns(
-            "answers", system | {"question": found["question"], "answer": found["answer"]} | ({"input": given} if given else {})
-        )
+        more = {"input": _named(rest, _NAMES["input"]), "liked": _named(rest, ("label", "liked"))}
+        if not any(isinstance(record.get(more["liked"]), bool) for record in records):
+            more["liked"] = ""
+        more = {part: name for part, name in more.items() if name}
+        return Columns("answers", system | {"question": found["question"], "answer": found["answer"]} | more)
     if found["text"] and not found["question"]:
         return Columns("text", {"text": found["text"]})
     return _by_looks(records, filled, found)

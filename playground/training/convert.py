@@ -93,6 +93,9 @@ class Converter:
             return _in_order(before + said if said is not None else None, columns["messages"], number, tell)
         if columns.schema == "pairs":
             return self._pair(fields, columns, before, number, tell)
+        disliked = columns["liked"] and fields.get(columns["liked"]) is False
+        if disliked and tell("disliked", columns["liked"], "the answer is marked as a bad one.") == "skip":
+            return None
         parts = [fields.get(columns[part]) for part in ("question", "answer")]
         if any(isinstance(part, list) and part and isinstance(part[0], Mapping) and _speaks(part[0]) for part in parts):
             return self._pair(fields, columns, before, number, tell)

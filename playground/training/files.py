@@ -141,7 +141,10 @@ def _json_form(text: str) -> Form | None:
     rest = begin.partition("\n")[2].strip()
     if not rest and isinstance(value, dict) and any(_rows(name, each) for name, each in value.items()):
         return "json"
-    return "json" if isinstance(value, list) and not rest and value and isinstance(value[0], dict | str) else "jsonl"
+    if not isinstance(value, list) or rest or not value:
+        return "jsonl"
+    inner = value[0][0] if isinstance(value[0], list) and value[0] else value[0]
+    return "jsonl" if value[0] is inner and isinstance(inner, dict) and is_turn("", inner) else "json"
 
 
 def _rows(name: str, value: Any) -> bool:

@@ -34,6 +34,7 @@ KINDS: dict[str, Kind] = {
     "starts with an answer": Kind("Starts with an answer", ("trim", "skip"), "The answer is left away, or the row is."),
     "ends with a question": Kind("Ends with a question", ("trim", "skip"), "What nobody answers is left away, or the row is."),
     "same role twice": Kind("Same speaker twice", ("trim", "skip"), "The messages are joined, or the row is left out."),
+    "disliked": Kind("Marked as a bad answer", ("skip", "keep"), "Training would teach it: leave it out, unless the mark means something else."),
     "near-empty": Kind("Hardly anything", ("skip", "keep"), "Leave it out, or keep it if it is meant."),
     "duplicate": Kind("Duplicate", ("skip", "keep"), "The first is kept. Keep all to give it more weight."),
     "near duplicate": Kind("Almost a duplicate", ("keep", "skip"), "Both are kept, on one side of the split; leave it out if you like.", True),

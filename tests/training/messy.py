@@ -102,6 +102,13 @@ CASES = [
     Case("conversations written into cells", {"a.csv": b'id,conversation\n1,"[{""role"": ""user"", ""content"": ""Hi""}, {""role"": ""assistant"", ""content"": ""Hello.""}]"\n'}, 1, "chat", first=HI),
     Case("turns as pairs of keys", {"a.jsonl": jsonl({"conversation": [{"human": "Hi", "assistant": "Hello."}]})}, 1, "chat", first=HI),
     Case("odd names told by their looks", {"a.jsonl": jsonl({"Frage": "Hi you", "Antwort": "Hello to you, my friend."})}, 1, first=[(U, "Hi you"), (A, "Hello to you, my friend.")]),
+    Case("an array of conversations", {"a.json": json.dumps([chat(*HI)["messages"], chat(*ADD)["messages"]]).encode()}, 2, "chat", first=HI),
+    Case("a conversation a line", {"a.jsonl": jsonl(chat(*HI)["messages"])}, 1, "chat", first=HI),
+    Case("conversations as lists of texts", {"a.jsonl": jsonl({"conversations": ["Hi", "Hello."], "source": "x"})}, 1, "chat", first=HI),
+    Case("a passage with questions", {"a.jsonl": jsonl({"id": "1", "title": "T", "context": "A frog sat.", "question": "Who sat?", "answers": {"text": ["A frog", "frog"], "answer_start": [0, 2]}})}, 1, first=[(U, "Who sat?\n\nA frog sat."), (A, "A frog")]),
+    Case("instruction, context, response, category", {"a.jsonl": jsonl({"instruction": "Hi", "context": "", "response": "Hello.", "category": "chat"})}, 1, first=HI),
+    Case("answers marked as good and bad", {"a.jsonl": jsonl({"prompt": "Hi", "completion": "Hello.", "label": True}, {"prompt": "Hi", "completion": "Go away.", "label": False})}, 1, problems=(("disliked", 2, "label"),), first=HI),
+    Case("system prompts in a column", {"a.jsonl": jsonl({"id": 1, "system_prompt": "Be kind.", "question": "Hi", "response": "Hello."})}, 1, first=[(S, "Be kind."), *HI]),
     # -- bytes
     Case("byte order mark and CRLF", {"a.jsonl": b"\xef\xbb\xbf" + jsonl(qa(1), qa(2), end="\r\n")}, 2, first=ADD),
     Case("byte order mark in a csv", {"a.csv": b"\xef\xbb\xbfquestion,answer\r\nHi,Hello.\r\n"}, 1, first=HI),
