@@ -13,17 +13,18 @@ from PySide6.QtWidgets import QWidget
 FIRST_MS, PAUSE_MS = 400, 60
 
 
-def make_ahead(owner: QObject, steps: Sequence[Callable[[], object]]) -> None:
-    """Takes the steps one by one, the first after a moment; ends with the owner."""
+def make_ahead(owner: QObject, steps: Sequence[Callable[[], object]], first_ms: int = FIRST_MS) -> None:
+    """Takes the steps one by one, the first after a moment, and one that returns True again; ends with the owner."""
     rest = list(steps)
 
     def step() -> None:
-        rest.pop(0)()
+        if rest[0]() is not True:
+            del rest[0]
         if rest:
             QTimer.singleShot(PAUSE_MS, owner, step)
 
     if rest:
-        QTimer.singleShot(FIRST_MS, owner, step)
+        QTimer.singleShot(first_ms, owner, step)
 
 
 def polish(part: Callable[[], QWidget], steps: int) -> list[Callable[[], object]]:

@@ -155,8 +155,13 @@ class ModelsPage(QWidget):
         from playground.gui.ahead import make_ahead, polish
 
         detail, hub, place = (lambda: self.library.detail), (lambda: self.hub), (lambda: self.hub.page)
-        steps = [detail, lambda: detail().fit.prepare(), *polish(detail, 3), hub, *polish(hub, 2)]
-        make_ahead(self, [*steps, place, lambda: place().fit.prepare(), *polish(place, 3)])
+        steps: list[Any] = []
+        for part, pieces in ((detail, 4), (place, 4)):
+            if part is place:
+                steps += [hub, *polish(hub, 3)]
+            steps += [part, lambda part=part: part().fit.prepare(), lambda part=part: part().fit.prepare_training()]
+            steps += polish(part, pieces)
+        make_ahead(self, steps)
 
     def _bar(self) -> QWidget:
         bar = QFrame()

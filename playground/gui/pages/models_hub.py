@@ -44,7 +44,7 @@ class HubView(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
         row.addWidget(self._left())
-        self._right = QStackedWidget()
+        self._right = QStackedWidget(self)
         self.blank = StateView("models.blank")
         self.blank.say("Choose a model", "Its files, what fits this computer, and its card appear here.", icon="file-text")
         self._page: HubModel | None = None
@@ -57,7 +57,7 @@ class HubView(QWidget):
     def page(self) -> HubModel:
         """The place of one model, made when it is first wanted."""
         if self._page is None:
-            made = self._page = HubModel(self._shelf.fits if self._shelf is not None else None)
+            made = self._page = HubModel(self._shelf.fits if self._shelf is not None else None, self._right)
             made.get_wanted.connect(self._get)
             made.open_wanted.connect(self._open)
             made.picked.connect(self._pick)
@@ -75,23 +75,24 @@ class HubView(QWidget):
             self._page.fit.set_fits(shelf.fits)
 
     def _left(self) -> QWidget:
-        holder = QFrame()
+        # Each widget is made inside the one it belongs to: given away with all that is in it, it would be styled anew each time.
+        holder = QFrame(self)
         holder.setFixedWidth(LIST_WIDTH)
         theme.mark(holder, surface="surface", line="right")
         column = QVBoxLayout(holder)
         column.setContentsMargins(16, 8, 12, 0)
         column.setSpacing(12)
-        self.filters = HubFilters()
+        self.filters = HubFilters(holder)
         self.filters.typed.connect(self._typed)
         self.filters.changed.connect(self._changed)
         self.filters.entered.connect(self.search)
         column.addWidget(self.filters)
         self.model = ResultsModel(self)
         self.model.more_wanted.connect(self._more)
-        self.results = HubResults(self.model)
+        self._list = QStackedWidget(holder)
+        self.results = HubResults(self.model, self._list)
         self.results.chosen.connect(self.show_model)
         self.state = StateView("models.results")
-        self._list = QStackedWidget()
         self._list.addWidget(self.results)
         self._list.addWidget(self.state)
         column.addWidget(self._list, 1)

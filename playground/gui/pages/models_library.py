@@ -47,11 +47,12 @@ class LibraryView(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        self._stack = QStackedWidget()
-        self._stack.addWidget(self._content())
-        self.state = StateView("models.library")
-        self._stack.addWidget(self.state)
+        # Each widget is made inside the one it belongs to: given away with all that is in it, it would be styled anew each time.
+        self._stack = QStackedWidget(self)
         column.addWidget(self._stack)
+        self._stack.addWidget(self._content())
+        self.state = StateView("models.library", self._stack)
+        self._stack.addWidget(self.state)
         self._filter_timer = QTimer(self)
         self._filter_timer.setSingleShot(True)
         self._filter_timer.setInterval(120)
@@ -62,25 +63,24 @@ class LibraryView(QWidget):
         self._stack.setCurrentWidget(self.state)
 
     def _content(self) -> QWidget:
-        self.table = LibraryTable(self.model)
+        self._splitter = QSplitter(Qt.Orientation.Horizontal, self._stack)
+        self._splitter.setChildrenCollapsible(False)
+        holder = QFrame(self._splitter)
+        theme.mark(holder, surface="surface")
+        self.table = LibraryTable(self.model, holder)
         self.table.chosen.connect(self._choose)
         self.table.opened.connect(lambda row: self._chat(row))
         self.table.rows_seen.connect(self._ask_verdicts)
-        self.notices = QLabel()
+        self.notices = QLabel(holder)
         self.notices.setObjectName("models.notices")
         self.notices.setWordWrap(True)
         theme.mark(self.notices, role="muted")
         self.notices.hide()
-        holder = QFrame()
-        theme.mark(holder, surface="surface")
         inner = QVBoxLayout(holder)
         inner.setContentsMargins(16, 0, 8, 0)
         inner.setSpacing(0)
         inner.addWidget(self.table, 1)
         inner.addWidget(self.notices)
-        self._splitter = QSplitter(Qt.Orientation.Horizontal)
-        self._splitter.setChildrenCollapsible(False)
-        self._splitter.addWidget(holder)
         return self._splitter
 
     @property
@@ -89,8 +89,9 @@ class LibraryView(QWidget):
         if self._detail is None:
             from playground.gui.widgets.library_detail import LibraryDetail
 
-            made = self._detail = LibraryDetail(self._shelf.fits if self._shelf is not None else None)
+            made = LibraryDetail(self._shelf.fits if self._shelf is not None else None, self._splitter)
             made.hide()
+            self._detail = made
             made.closed.connect(self.table.clearSelection)
             made.chat_wanted.connect(self._chat)
             made.quantize_wanted.connect(self.quantize_wanted)

@@ -5,13 +5,13 @@ Knows page, workshop and library rows; how a part looks is the part's own busine
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject
 
 from playground.errors import PlaygroundError
-from playground.gui.ahead import polish
+from playground.gui.ahead import make_ahead, polish
 from playground.gui.pages import Desk
 from playground.gui.widgets.amounts import duration, size
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from playground.gui.widgets.report_table import ReportTable
     from playground.models.library import Row
 
-FIRST_MS, PAUSE_MS = 600, 60
+FIRST_MS = 600
 
 
 class ModelsMaking(QObject):
@@ -42,7 +42,7 @@ class ModelsMaking(QObject):
         self._types: TypesTable | None = None
         self._form: ReportForm | None = None
         self._table: ReportTable | None = None
-        self._ahead: list[Callable[[], object]] | None = None
+        self._ahead = False
 
     def set_workshop(self, workshop: Any) -> None:
         """Who does the work; None where there is nobody."""
@@ -83,27 +83,22 @@ class ModelsMaking(QObject):
 
     def prepare(self) -> None:
         """Makes the parts once a model has been chosen, in short steps with pauses, so that opening one is no long one."""
-        if self._ahead is None:
+        if not self._ahead:
             quantize, report, add = lambda: self.quantize_panel, lambda: self.report_panel, self._page.add_part
-            self._ahead = [
+            self._ahead = True
+            steps = [
                 self._make_options,
                 self._make_types,
                 quantize,
-                *polish(quantize, 2),
+                *polish(quantize, 3),
                 lambda: add(quantize()),
                 self._make_form,
                 self._make_table,
                 report,
-                *polish(report, 2),
+                *polish(report, 3),
                 lambda: add(report()),
             ]
-            QTimer.singleShot(FIRST_MS, self, self._step)
-
-    def _step(self) -> None:
-        assert self._ahead is not None
-        self._ahead.pop(0)()
-        if self._ahead:
-            QTimer.singleShot(PAUSE_MS, self, self._step)
+            make_ahead(self, steps, FIRST_MS)
 
     def _make_options(self) -> None:
         from playground.gui.widgets.quantize_options import QuantizeOptions

@@ -11,34 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtWidgets import (
-    QButtonGroup,
     QFrame,
-    QHBoxLayout,
     QLabel,
-    QPushButton,
     QStackedWidget,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from playground.gui import theme
 from playground.gui.bridge import when_done
-from playground.gui.form import line
 from playground.gui.widgets.amounts import amount
 from playground.gui.widgets.fit_bar import FitBar
-from playground.gui.widgets.fit_chip import FitChip
-from playground.gui.widgets.fit_engine import FitEngine
-from playground.gui.widgets.fit_rows import RunRows, TrainRows
-from playground.gui.widgets.fit_sharing import FitSharing
-from playground.gui.widgets.fit_terms import FitTerms
+from playground.gui.widgets.fit_layout import FitLayout
+from playground.gui.widgets.fit_rows import TrainRows
 from playground.params import ContextSettings
 
 if TYPE_CHECKING:
     from playground.memory.training_fit import TrainingFit, TrainingPlan
 
 
-class FitPanel(QWidget):
+class FitPanel(FitLayout, QWidget):
     """`show_subject` sets what is estimated, `show_message` says why there is nothing; `settings()` and `plan()` are what the sliders say."""
 
     def __init__(self, fits: Any, name: str = "models.fit", parent: QWidget | None = None) -> None:
@@ -61,128 +53,27 @@ class FitPanel(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        self._stack = QStackedWidget()
+        self._stack = QStackedWidget(self)
         column.addWidget(self._stack)
-        self._message = QLabel()
+        self._message = QLabel(self._stack)
         self._message.setWordWrap(True)
         self._message.setAlignment(Qt.AlignmentFlag.AlignTop)
         theme.mark(self._message, role="muted")
         self._stack.addWidget(self._message)
         self.show_message("")
 
-    def prepare(self) -> None:
-        """Makes the controls before there is a model to estimate."""
-        self._build()
+    def prepare(self) -> bool:
+        """Makes a few of the controls before there is a model to estimate; whether there are more to make."""
+        return self.make_next()
+
+    def prepare_training(self) -> None:
+        """The same for the controls of training."""
+        _ = self.train
 
     def _build(self) -> None:
         """The controls come with the first model to estimate: a panel that only says a sentence is there at once."""
-        if self._stack.count() == 1:
-            self._stack.addWidget(self._content())
-
-    # -- parts
-
-    def _content(self) -> QWidget:
-        holder = QWidget()
-        column = QVBoxLayout(holder)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(12)
-        column.addLayout(self._head())
-        self.why = QLabel()
-        self.why.setObjectName(f"{self._name}.why")
-        self.why.setWordWrap(True)
-        self.why.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.why.setMinimumHeight(2 * theme.pixels("small") + 10)  # two lines are reserved: what is below does not jump
-        theme.mark(self.why, role="small")
-        column.addWidget(self.why)
-        self._devices = QVBoxLayout()
-        self._devices.setSpacing(8)
-        column.addLayout(self._devices)
-        self._sliders = QStackedWidget()
-        self.run = RunRows(self._name)
-        self.run.changed.connect(self._ask)
-        self._sliders.addWidget(self.run)
-        column.addWidget(self._sliders)
-        self.terms = FitTerms()
-        self.terms.setObjectName(f"{self._name}.terms")
-        column.addWidget(self.terms)
-        self.sharing = FitSharing(f"{self._name}.sharing")
-        self.sharing.hide()
-        column.addWidget(self.sharing)
-        column.addLayout(self._notes())
-        column.addStretch(1)
-        column.addLayout(self._foot())
-        return holder
-
-    def _head(self) -> QHBoxLayout:
-        self._modes = QButtonGroup(self)
-        row = line(spacing=4)
-        for place, (text, role, tip) in enumerate(
-            (("Run", "run", "What it takes to talk to it"), ("Train", "train", "What it takes to fine-tune it"))
-        ):
-            button = QToolButton()
-            button.setObjectName(f"{self._name}.{role}")
-            button.setText(text)
-            button.setAccessibleName(text)
-            button.setToolTip(tip)
-            button.setCheckable(True)
-            theme.mark(button, role="segment")
-            self._modes.addButton(button, place)
-            row.addWidget(button)
-        self._modes.button(0).setChecked(True)
-        self._modes.idClicked.connect(self._set_mode)
-        row.addStretch(1)
-        self.chip = FitChip()
-        self.chip.setObjectName(f"{self._name}.verdict")
-        row.addWidget(self.chip)
-        return row
-
-    def _notes(self) -> QVBoxLayout:
-        notes = QVBoxLayout()
-        notes.setSpacing(4)
-        self.largest = QLabel()
-        self.largest.setObjectName(f"{self._name}.largest")
-        self.take_largest = QPushButton("Take it")
-        self.take_largest.setObjectName(f"{self._name}.take_largest")
-        self.take_largest.setToolTip("Sets the context window to the largest that fits")
-        theme.mark(self.take_largest, role="link")
-        self.take_largest.clicked.connect(self._take_largest)
-        self.take_largest.hide()
-        self.thumb = QLabel()
-        self.thumb.setObjectName(f"{self._name}.thumb")
-        self.thumb.setToolTip("(parameters × 4 bytes) / (32 / bits) × 1.2: it knows no context, no cache and no architecture")
-        self.measured = QLabel()
-        self.measured.setObjectName(f"{self._name}.measured")
-        self.measured.setWordWrap(True)
-        for label in (self.largest, self.thumb, self.measured):
-            theme.mark(label, role="muted")
-        self.measured_terms = FitTerms()
-        self.measured_terms.setObjectName(f"{self._name}.measured.terms")
-        notes.addLayout(line(self.largest, self.take_largest, 1, spacing=4))
-        notes.addWidget(self.thumb)
-        self.engine = FitEngine(f"{self._name}.engine")
-        self.engine.wanted.connect(self._ask_engine)
-        notes.addWidget(self.engine)
-        notes.addSpacing(4)
-        notes.addWidget(self.measured)
-        notes.addWidget(self.measured_terms)
-        self.measured.hide()
-        self.measured_terms.hide()
-        return notes
-
-    def _foot(self) -> QHBoxLayout:
-        formats = QPushButton("Number formats")
-        formats.setObjectName(f"{self._name}.formats")
-        formats.setToolTip("FP32 to NF4: bits, bytes, range, and what pi becomes")
-        planner = QPushButton("Training compute")
-        planner.setObjectName(f"{self._name}.planner")
-        planner.setToolTip("Operations and days that training a model of this size takes")
-        formats.clicked.connect(lambda: self.open_formats(formats))
-        planner.clicked.connect(lambda: self.open_planner(planner))
-        theme.bind_icon(formats, "table-2", "accent", 14)
-        theme.bind_icon(planner, "calculator", "accent", 14)
-        for each in (formats, planner):
-            theme.mark(each, role="link")
-        return line(formats, planner, 1, spacing=8)
+        while self.make_next():
+            pass
 
     # -- what is shown
 
@@ -224,7 +115,7 @@ class FitPanel(QWidget):
     def show_measured(self, row: Any) -> None:
         """What the loaded model was predicted to take, and took (`FitRow`); None for nothing."""
         visible = row is not None and bool(row.measured)
-        if not visible and self._stack.count() == 1:
+        if not visible and not self._made:
             return
         self._build()
         self.measured.setVisible(visible)
@@ -248,7 +139,8 @@ class FitPanel(QWidget):
     def train(self) -> TrainRows:
         """The controls of training, made when they are first wanted."""
         if self._train is None:
-            self._train = TrainRows(self._name)
+            self._build()
+            self._train = TrainRows(self._name, self._sliders)
             self._train.set_model(self._longest)
             self._train.changed.connect(self._ask)
             self._sliders.addWidget(self._train)
@@ -355,7 +247,7 @@ class FitPanel(QWidget):
             devices = [(one.device, one.terms) for one in found.devices]
             total = found.terms.to_dict()
         while len(self._bars) < len(devices):
-            bar = FitBar()
+            bar = FitBar(self._holder)
             bar.setObjectName(f"{self._name}.bar.{len(self._bars)}")
             self._bars.append(bar)
             self._devices.addWidget(bar)

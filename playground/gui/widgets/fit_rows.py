@@ -28,7 +28,7 @@ class ChoiceField(QWidget):
 
     def __init__(self, name: str, title: str, help: str, items: tuple[str, ...], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.combo = QComboBox()
+        self.combo = QComboBox(self)
         self.combo.addItems(items)
         self.combo.setObjectName(name)
         self.combo.setAccessibleName(title)
@@ -36,7 +36,7 @@ class ChoiceField(QWidget):
         self.combo.setFixedWidth(88)
         theme.mark(self.combo, compact=True)
         self.combo.currentTextChanged.connect(lambda _text: self.changed.emit())
-        term = Term(name.rpartition(".")[2], title, help)
+        term = Term(name.rpartition(".")[2], title, help, self)
         term.setBuddy(self.combo)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -76,8 +76,11 @@ class RunRows(_Rows):
             "How many tokens the model can look back on; the cache of keys and values grows with it.",
             Travel(256, 4096, 256, log=True),
             4096,
+            parent=self,
         )
-        self.kv_type = ChoiceField(f"{name}.kv_type", "KV cache type", "The number format of cached keys and values.", KV_TYPES)
+        self.kv_type = ChoiceField(
+            f"{name}.kv_type", "KV cache type", "The number format of cached keys and values.", KV_TYPES, self
+        )
         self.gpu_layers = AmountRow(
             f"{name}.gpu_layers",
             "GPU layers",
@@ -85,6 +88,7 @@ class RunRows(_Rows):
             Travel(-1, 1, 1),
             -1,
             {-1: "auto"},
+            self,
         )
         self.sequences = AmountRow(
             f"{name}.sequences",
@@ -92,6 +96,7 @@ class RunRows(_Rows):
             "How many replies can be decoded at the same time; they share the context window.",
             Travel(1, 64, 1, log=True),
             ContextSettings().sequences,
+            parent=self,
         )
         self._add(self.context, self.kv_type, self.gpu_layers, self.sequences)
 
@@ -123,12 +128,18 @@ class TrainRows(_Rows):
             "Method",
             "LoRA trains a small adapter, QLoRA the same on a 4-bit model, Full every weight.",
             tuple(METHODS),
+            self,
         )
         self.batch = AmountRow(
-            f"{name}.batch", "Batch", "How many examples go through the model at once.", Travel(1, 64, 1, log=True), 1
+            f"{name}.batch",
+            "Batch",
+            "How many examples go through the model at once.",
+            Travel(1, 64, 1, log=True),
+            1,
+            parent=self,
         )
         self.sequence = AmountRow(
-            f"{name}.sequence", "Sequence length", "Tokens of one example.", Travel(64, 8192, 64, log=True), 512
+            f"{name}.sequence", "Sequence length", "Tokens of one example.", Travel(64, 8192, 64, log=True), 512, parent=self
         )
         self.rank = AmountRow(
             f"{name}.rank",
@@ -136,8 +147,9 @@ class TrainRows(_Rows):
             "The width of the adapter: more can learn more, and takes more.",
             Travel(1, 256, 1, log=True),
             16,
+            parent=self,
         )
-        self.checkpointing = QCheckBox("Gradient checkpointing")
+        self.checkpointing = QCheckBox("Gradient checkpointing", self)
         self.checkpointing.setObjectName(f"{name}.checkpointing")
         self.checkpointing.setToolTip(
             "Computes activations again instead of keeping them: less memory, about a third more time"
@@ -149,6 +161,7 @@ class TrainRows(_Rows):
             "How many devices like this one the run could be shared over: what each would hold is listed below.",
             Travel(1, 64, 1, log=True),
             1,
+            parent=self,
         )
         self._add(self.method, self.batch, self.sequence, self.rank, self.checkpointing, self.devices)
         self.method.changed.connect(lambda: self.rank.setEnabled(self.method.text() != "Full"))

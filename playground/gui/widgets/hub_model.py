@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
     QFrame,
     QLabel,
-    QScrollArea,
     QStackedWidget,
     QToolButton,
     QVBoxLayout,
@@ -27,6 +26,7 @@ from playground.gui.widgets.card_view import CardView
 from playground.gui.widgets.choice_row import ChoiceRow
 from playground.gui.widgets.elided_label import ElidedLabel
 from playground.gui.widgets.fit_panel import FitPanel
+from playground.gui.widgets.part_head import scroll_column
 from playground.gui.widgets.state_view import StateView
 from playground.gui.widgets.token_field import TokenField
 
@@ -74,14 +74,15 @@ class HubModel(QFrame):
         self.gate.entered.connect(self.token_entered)
         column.addWidget(self.gate)
         column.addLayout(self._tab_row())
-        self._stack = QStackedWidget()
+        # Each widget is made inside the one it belongs to: given away with all that is in it, it would be styled anew each time.
+        self._stack = QStackedWidget(self)
+        column.addWidget(self._stack, 1)
         self._stack.addWidget(self._files())
         self._stack.addWidget(self._fit(fits))
-        self.card = CardView()
+        self.card = CardView(self._stack)
         self._stack.addWidget(self.card)
         self.state = StateView("models.page")
         self._stack.addWidget(self.state)
-        column.addWidget(self._stack, 1)
 
     # -- parts
 
@@ -104,7 +105,7 @@ class HubModel(QFrame):
         return row
 
     def _files(self) -> QWidget:
-        holder = QWidget()
+        holder = QWidget(self._stack)
         column = QVBoxLayout(holder)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -113,41 +114,25 @@ class HubModel(QFrame):
         self.why.setWordWrap(True)
         theme.mark(self.why, role="small")
         column.addWidget(self.why)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        inside = QWidget()
-        theme.mark(inside, scrolled=True)
-        self._list = QVBoxLayout(inside)
-        self._list.setContentsMargins(0, 0, 4, 8)
+        area, self._list = scroll_column(holder, 4)
         self._list.setSpacing(0)
         self._list.addStretch(1)
-        area.setWidget(inside)
         column.addWidget(area, 1)
         return holder
 
     def _fit(self, fits: Any) -> QWidget:
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        inside = QWidget()
-        theme.mark(inside, scrolled=True)
-        column = QVBoxLayout(inside)
-        column.setContentsMargins(0, 0, 16, 8)
+        area, column = scroll_column(self._stack, 16)
         column.setSpacing(12)
-        self.choice = QComboBox()
+        self.choice = QComboBox(area.widget())
         self.choice.setObjectName("models.hub.fit.choice")
         self.choice.setAccessibleName("File")
         self.choice.setToolTip("The file that the estimate is for")
         self.choice.setMaximumWidth(280)
         self.choice.activated.connect(lambda place: self.pick(self.choice.itemData(place)))
         column.addWidget(self.choice)
-        self.fit = FitPanel(fits, "models.hub.fit")
+        self.fit = FitPanel(fits, "models.hub.fit", area.widget())
         self.fit.setMaximumWidth(560)
         column.addWidget(self.fit, 1)
-        area.setWidget(inside)
         return area
 
     # -- content

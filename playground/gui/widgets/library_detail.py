@@ -16,7 +16,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QPlainTextEdit,
     QPushButton,
-    QScrollArea,
     QStackedWidget,
     QTableWidget,
     QTableWidgetItem,
@@ -30,6 +29,7 @@ from playground.gui.form import line
 from playground.gui.widgets.amounts import count, size
 from playground.gui.widgets.elided_label import ElidedLabel
 from playground.gui.widgets.fit_panel import FitPanel
+from playground.gui.widgets.part_head import scroll_column
 from playground.models.places import NAMES
 
 if TYPE_CHECKING:
@@ -75,9 +75,13 @@ class LibraryDetail(QFrame):
         theme.mark(self.problem, role="bad")
         column.addWidget(self.problem)
         column.addLayout(self._tab_row())
-        self._stack = QStackedWidget()
-        self.fit = FitPanel(fits)
-        self._stack.addWidget(_scrolled(self.fit))
+        # Each widget is made inside the one it belongs to: given away with all that is in it, it would be styled anew each time.
+        self._stack = QStackedWidget(self)
+        column.addWidget(self._stack, 1)
+        area, inside = scroll_column(self._stack, 16)
+        self.fit = FitPanel(fits, parent=area.widget())
+        inside.addWidget(self.fit)
+        self._stack.addWidget(area)
         self.metadata = _table(("Key", "Value"), "models.detail.metadata.table", "Metadata")
         self.tensors = _table(("Tensor", "Shape", "Format", "Size"), "models.detail.tensors.table", "Tensors")
         self.template = QPlainTextEdit()
@@ -88,7 +92,6 @@ class LibraryDetail(QFrame):
         theme.mark(self.template, mono=True)
         for each in (self.metadata, self.tensors, self.template):
             self._stack.addWidget(each)
-        column.addWidget(self._stack, 1)
 
     # -- parts
 
@@ -254,20 +257,6 @@ class LibraryDetail(QFrame):
 
 def _why_not(row: Row) -> str:
     return row.problem or "An image projector is loaded beside its model"
-
-
-def _scrolled(widget: QWidget) -> QScrollArea:
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    holder = QWidget()
-    theme.mark(holder, scrolled=True)
-    column = QVBoxLayout(holder)
-    column.setContentsMargins(0, 0, 16, 8)
-    column.addWidget(widget)
-    area.setWidget(holder)
-    return area
 
 
 def _table(heads: tuple[str, ...], name: str, said: str) -> QTableWidget:

@@ -6,15 +6,15 @@ insertion and one rearrangement.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, Qt
 from PySide6.QtGui import QColor
 
 from playground.gui import theme
 from playground.gui.widgets.amounts import count, size, tokens
+from playground.gui.widgets.table_columns import Column, ColumnsModel, side
 from playground.models.places import NAMES
 
 if TYPE_CHECKING:
@@ -27,17 +27,7 @@ RANK = {"fits": 0, "tight": 1, "partly on CPU": 2, "does not fit": 3, "": 4, "â€
 KINDS = {"adapter": "adapter", "mmproj": "projector"}
 
 
-@dataclass(frozen=True)
-class Column:
-    title: str
-    help: str
-    text: Callable[[Row], str]
-    sort: Callable[[Row], Any]
-    width: int
-    number: bool = False
-
-
-COLUMNS: tuple[Column, ...] = (
+COLUMNS: tuple[Column[Row], ...] = (
     Column("Name", "The file's or the repository's name", lambda r: r.name, lambda r: r.name.lower(), 280),
     Column("Architecture", "The model's family", lambda r: r.architecture, lambda r: r.architecture.lower(), 104),
     Column("Parameters", "How many numbers it has learned", lambda r: count(r.parameters), lambda r: r.parameters, 88, True),
@@ -59,8 +49,10 @@ STRONG = (NAME, SIZE)
 """columns that are read first"""
 
 
-class LibraryModel(QAbstractTableModel):
+class LibraryModel(ColumnsModel):
     """`merge` takes rows as they are found, `settle` the whole; `set_verdicts` the chips."""
+
+    columns = COLUMNS
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -217,22 +209,6 @@ class LibraryModel(QAbstractTableModel):
     def rowCount(self, parent: Index | None = None) -> int:
         return 0 if parent is not None and parent.isValid() else len(self._shown)
 
-    def columnCount(self, parent: Index | None = None) -> int:
-        return len(COLUMNS)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        column = COLUMNS[section]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return column.title
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return column.help
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            side = Qt.AlignmentFlag.AlignRight if column.number else Qt.AlignmentFlag.AlignLeft
-            return side | Qt.AlignmentFlag.AlignVCenter
-        return None
-
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         row, column = self._shown[index.row()], index.column()
         if role == Qt.ItemDataRole.DisplayRole:
@@ -242,8 +218,7 @@ class LibraryModel(QAbstractTableModel):
         if role == VERDICT:
             return self.word(row) if column == FIT else None
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            side = Qt.AlignmentFlag.AlignRight if COLUMNS[column].number else Qt.AlignmentFlag.AlignLeft
-            return side | Qt.AlignmentFlag.AlignVCenter
+            return side(COLUMNS[column].number)
         if role == Qt.ItemDataRole.ForegroundRole:
             colors = theme.palette()
             return QColor(colors.text if column in STRONG else colors.muted)

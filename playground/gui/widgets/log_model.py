@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, QSortFilterProxyModel, Qt, Signal
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QSortFilterProxyModel, Qt, Signal
 
 from playground.gui import theme
+from playground.gui.widgets.table_columns import Column, ColumnsModel, side
 from playground.history.records import GenerationRow
 from playground.params import SamplingSettings
 
@@ -99,17 +99,7 @@ def when_text(moment: float, now: float | None = None) -> str:
     return time.strftime("%d %b %Y", local)
 
 
-@dataclass(frozen=True)
-class Column:
-    title: str
-    help: str
-    text: Callable[[GenerationRow], str]
-    sort: Callable[[GenerationRow], Any]
-    width: int
-    number: bool = False
-
-
-COLUMNS: tuple[Column, ...] = (
+COLUMNS: tuple[Column[GenerationRow], ...] = (
     Column("When", "When it was asked for", lambda g: when_text(g.started), lambda g: g.started, 136),
     Column("Prompt", "What was asked", asked, lambda g: asked(g).lower(), 240),
     Column("Model", "Which model answered", lambda g: g.model_name, lambda g: g.model_name.lower(), 112),
@@ -125,8 +115,10 @@ COLUMNS: tuple[Column, ...] = (
 WHEN, PROMPT, MODEL, SETTINGS, TOKENS, RATE, PREFILL, ENDED, SEED = range(len(COLUMNS))
 
 
-class LogModel(QAbstractTableModel):
+class LogModel(ColumnsModel):
     """`more_wanted(limit, offset)` when the next page is to be fetched; `add_page` takes it."""
+
+    columns = COLUMNS
 
     more_wanted = Signal(int, int)
 
@@ -192,9 +184,6 @@ class LogModel(QAbstractTableModel):
     def rowCount(self, parent: Index | None = None) -> int:
         return 0 if parent is not None and parent.isValid() else len(self._rows)
 
-    def columnCount(self, parent: Index | None = None) -> int:
-        return len(COLUMNS)
-
     def canFetchMore(self, parent: Index) -> bool:
         return not parent.isValid() and not self._complete and not self._waiting
 
@@ -202,19 +191,6 @@ class LogModel(QAbstractTableModel):
         if self.canFetchMore(parent):
             self._waiting = True
             self.more_wanted.emit(PAGE, self._fetched)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        column = COLUMNS[section]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return column.title
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return column.help
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            side = Qt.AlignmentFlag.AlignRight if column.number else Qt.AlignmentFlag.AlignLeft
-            return side | Qt.AlignmentFlag.AlignVCenter
-        return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         row, column = self._rows[index.row()], index.column()
@@ -225,8 +201,7 @@ class LogModel(QAbstractTableModel):
         if role == ROW:
             return row
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            side = Qt.AlignmentFlag.AlignRight if COLUMNS[column].number else Qt.AlignmentFlag.AlignLeft
-            return side | Qt.AlignmentFlag.AlignVCenter
+            return side(COLUMNS[column].number)
         if role == Qt.ItemDataRole.ToolTipRole:
             return self._text(index.row())[column] if column in (PROMPT, SETTINGS, MODEL) else None
         if role == Qt.ItemDataRole.ForegroundRole:

@@ -60,14 +60,20 @@ class PartHead(QFrame):
 
 def scrolled(widget: QWidget, right: int = 20) -> QScrollArea:
     """A widget that scrolls up and down, with room for the bar."""
-    area = QScrollArea()
+    area, column = scroll_column(None, right)
+    column.addWidget(widget)
+    return area
+
+
+def scroll_column(parent: QWidget | None, right: int = 20) -> tuple[QScrollArea, QVBoxLayout]:
+    """A place that scrolls up and down, with room for the bar, and the column of what stands in it."""
+    area = QScrollArea(parent)
     area.setWidgetResizable(True)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     holder = QWidget()
+    area.setWidget(holder)
     theme.mark(holder, scrolled=True)
     column = QVBoxLayout(holder)
     column.setContentsMargins(0, 0, right, 8)
-    column.addWidget(widget)
-    area.setWidget(holder)
-    return area
+    return area, column

@@ -20,7 +20,7 @@ from playground.gui.pages import Desk
 from playground.gui.widgets.amounts import duration, size
 from playground.gui.widgets.glossary import known
 from playground.gui.widgets.job_foot import JobFoot, Press
-from playground.gui.widgets.part_head import PartHead, scrolled
+from playground.gui.widgets.part_head import PartHead, scroll_column
 from playground.gui.widgets.quantize_options import QuantizeOptions
 from playground.gui.widgets.quantize_types import TypesModel, TypesTable
 from playground.gui.widgets.state_view import StateView
@@ -83,9 +83,9 @@ class QuantizePanel(QWidget):
         column.addWidget(self.head)
         across = QHBoxLayout()
         across.setSpacing(0)
+        column.addLayout(across, 1)
         across.addWidget(self._left(), 1)
         across.addWidget(self._right())
-        column.addLayout(across, 1)
         self.foot = JobFoot("quantize")
         column.addWidget(self.foot)
         self.setFocusProxy(self.types)
@@ -93,7 +93,9 @@ class QuantizePanel(QWidget):
     # -- parts
 
     def _left(self) -> QWidget:
-        holder = QFrame()
+        # Each widget is made inside the one it belongs to: given away with all that is in it, it would be styled anew each time.
+        self._stack = QStackedWidget(self)
+        holder = QFrame(self._stack)
         theme.mark(holder, surface="surface")
         column = QVBoxLayout(holder)
         column.setContentsMargins(16, 0, 8, 8)
@@ -114,14 +116,13 @@ class QuantizePanel(QWidget):
         foot.setStretch(0, 1)
         foot.setContentsMargins(11, 0, 8, 0)
         column.addLayout(foot)
-        self._stack = QStackedWidget()
         self._stack.addWidget(holder)
         self.state = StateView("quantize")
         self._stack.addWidget(self.state)
         return self._stack
 
     def _right(self) -> QWidget:
-        holder = QFrame()
+        holder = QFrame(self)
         theme.mark(holder, surface="window", line="left")
         holder.setFixedWidth(SIDE)
         column = QVBoxLayout(holder)
@@ -131,7 +132,9 @@ class QuantizePanel(QWidget):
         column.addLayout(terms)
         self.options.changed.connect(self._show_chosen)
         self.options.adapter_changed.connect(lambda: self._adapter_timer.start())
-        column.addWidget(scrolled(self.options), 1)
+        area, inside = scroll_column(holder)
+        column.addWidget(area, 1)
+        inside.addWidget(self.options)
         return holder
 
     # -- the model

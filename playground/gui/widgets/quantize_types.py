@@ -6,15 +6,16 @@ A newcomer sees the few that are usually right; `show_all` brings the rest. Know
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, QRect, QRectF, Qt, Signal
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QKeyEvent, QPainter, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStyledItemDelegate, QStyleOptionViewItem, QTableView, QWidget
 
 from playground.gui import theme
 from playground.gui.widgets import fit_chip
 from playground.gui.widgets.amounts import size
+from playground.gui.widgets.table_columns import ColumnsModel, side
 from playground.gui.widgets.table_head import TableHead
 
 if TYPE_CHECKING:
@@ -25,17 +26,25 @@ FIRST = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M")
 """what is shown of a GGUF file before all types are asked for, with the recommended one"""
 FIRST_OF_FOLDER = "NF4"
 """and of a folder, beside the plain conversion: the type for transformers and QLoRA"""
+
+
+class _Head(NamedTuple):
+    title: str
+    help: str
+    number: bool
+
+
 HEADS = (
-    ("Type", "The number format: the digit says about how many bits a weight takes", False),
-    ("Size", "Of the file that will be made", True),
-    ("Bits", "Bits a weight, scales and unquantized tensors included", True),
-    ("Fit", "Whether it fits this machine's free memory", False),
-    (
+    _Head("Type", "The number format: the digit says about how many bits a weight takes", False),
+    _Head("Size", "Of the file that will be made", True),
+    _Head("Bits", "Bits a weight, scales and unquantized tensors included", True),
+    _Head("Fit", "Whether it fits this machine's free memory", False),
+    _Head(
         "Perplexity",
         "How much more a text surprises it than the original, as measured elsewhere on a model of 8 billion weights",
         True,
     ),
-    ("What to expect", "In words; the quality report measures it for this model", False),
+    _Head("What to expect", "In words; the quality report measures it for this model", False),
 )
 TYPE, SIZE, BITS, FIT, LOSS, QUALITY = range(len(HEADS))
 WRITTEN = {"nf4": "NF4"}
@@ -43,8 +52,10 @@ _WIDTHS = (136, 92, 68, 112, 108, 200)
 _NEEDED = ((LOSS, 780), (BITS, 480))
 
 
-class TypesModel(QAbstractTableModel):
+class TypesModel(ColumnsModel):
     """`show_rows` sets all types; `show_all` says whether all are shown."""
+
+    columns = HEADS
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -113,21 +124,6 @@ class TypesModel(QAbstractTableModel):
     def rowCount(self, parent: Index | None = None) -> int:
         return 0 if parent is not None and parent.isValid() else len(self._shown)
 
-    def columnCount(self, parent: Index | None = None) -> int:
-        return len(HEADS)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        title, tip, number = HEADS[section]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return title
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return tip
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _side(number)
-        return None
-
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         row, column = self._shown[index.row()], index.column()
         if role == Qt.ItemDataRole.DisplayRole:
@@ -140,12 +136,8 @@ class TypesModel(QAbstractTableModel):
             loss = f"Perplexity {self.text(row, LOSS)} on a model of 8 billion weights." if row.loss >= 0 else ""
             return "\n".join(each for each in (f"{row.quality}.", loss, *row.notes) if each)
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _side(HEADS[column][2])
+            return side(HEADS[column].number)
         return None
-
-
-def _side(number: bool) -> Qt.AlignmentFlag:
-    return (Qt.AlignmentFlag.AlignRight if number else Qt.AlignmentFlag.AlignLeft) | Qt.AlignmentFlag.AlignVCenter
 
 
 class _Cells(QStyledItemDelegate):
@@ -177,7 +169,7 @@ class _Cells(QStyledItemDelegate):
         text = self._model.text(row, column)
         if column == QUALITY:
             text = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, rect.width())
-        painter.drawText(rect, _side(HEADS[column][2]).value, text)
+        painter.drawText(rect, side(HEADS[column].number).value, text)
         painter.restore()
 
 

@@ -74,9 +74,9 @@ class ReportPanel(QWidget):
         column.addWidget(self._make_head())
         across = QHBoxLayout()
         across.setSpacing(0)
+        column.addLayout(across, 1)
         across.addWidget(self._left())
         across.addWidget(self._right(), 1)
-        column.addLayout(across, 1)
         self.foot = JobFoot("report")
         column.addWidget(self.foot)
         self.setFocusProxy(self.form.models)
@@ -118,7 +118,7 @@ class ReportPanel(QWidget):
         return self.head
 
     def _left(self) -> QWidget:
-        holder = QFrame()
+        holder = QFrame(self)
         theme.mark(holder, surface="window", line="right")
         holder.setFixedWidth(SIDE)
         column = QVBoxLayout(holder)
@@ -132,13 +132,15 @@ class ReportPanel(QWidget):
         self.plot.picked.connect(self._pick)
         self.table.picked.connect(self._pick)
         self.table.doubleClicked.connect(lambda index: self.library_wanted.emit(self.model.row(index.row()).path))
-        above, below = QFrame(), QFrame()
+        # Each widget is made inside the one it belongs to: given away with all that is in it, it would be styled anew each time.
+        self._stack = QStackedWidget(self)
+        splitter = QSplitter(Qt.Orientation.Vertical, self._stack)
+        above, below = QFrame(splitter), QFrame(splitter)
         for frame, widget, margins in ((above, self.plot, (12, 8, 12, 4)), (below, self.table, (16, 0, 8, 4))):
             theme.mark(frame, surface="surface")
             inner = QVBoxLayout(frame)
             inner.setContentsMargins(*margins)
             inner.addWidget(widget)
-        splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.setChildrenCollapsible(False)
         splitter.addWidget(above)
         splitter.addWidget(below)
@@ -146,7 +148,6 @@ class ReportPanel(QWidget):
         for place in (0, 1):
             splitter.setStretchFactor(place, 1)
         below.setMinimumHeight(112)
-        self._stack = QStackedWidget()
         self._stack.addWidget(splitter)
         self.state = StateView("report")
         self._stack.addWidget(self.state)

@@ -6,34 +6,27 @@ the picture.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPen
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStyledItemDelegate, QStyleOptionViewItem, QTableView, QWidget
 
 from playground.gui import theme
 from playground.gui.widgets.amounts import amount, size
+from playground.gui.widgets.table_columns import Column, ColumnsModel, side
 from playground.gui.widgets.table_head import TableHead
 from playground.protocol import QualityRow
 
 Index = QModelIndex | QPersistentModelIndex
 
 
-@dataclass(frozen=True)
-class Column:
-    title: str
-    help: str
-    text: Callable[[QualityRow], str]
-    sort: Callable[[QualityRow], Any]
-    width: int
-    number: bool = True
+_figure = partial(Column[QualityRow], number=True)
 
-
-COLUMNS: tuple[Column, ...] = (
+COLUMNS: tuple[Column[QualityRow], ...] = (
     Column(
         "Model",
         "Its file or folder; a full disc: nothing here is both smaller and nearer to the original",
@@ -43,57 +36,57 @@ COLUMNS: tuple[Column, ...] = (
         False,
     ),
     Column("Type", "The number format of its weights", lambda r: r.quantization, lambda r: r.quantization.lower(), 92, False),
-    Column("Size", "On disk", lambda r: size(r.size), lambda r: r.size, 88),
-    Column(
+    _figure("Size", "On disk", lambda r: size(r.size), lambda r: r.size, 88),
+    _figure(
         "Bits",
         "Bits a weight, scales and unquantized tensors included",
         lambda r: f"{r.bits_per_weight:.2f}" if r.bits_per_weight else "",
         lambda r: r.bits_per_weight,
         68,
     ),
-    Column(
+    _figure(
         "Perplexity",
         "How surprised it is by the text, and the standard error: 1 would be a model that knows every next token",
         lambda r: _pair(r.perplexity, r.perplexity_error),
         lambda r: r.perplexity,
         132,
     ),
-    Column(
+    _figure(
         "KL divergence",
         "How far its next-token distribution is from the original's, in nats, mean over the text: the loss to go by",
         lambda r: _nats(r.kl_divergence),
         lambda r: r.kl_divergence,
         124,
     ),
-    Column(
+    _figure(
         "Worst 1 %",
         "The KL divergence that one position in a hundred exceeds, in nats",
         lambda r: _nats(r.kl_p99),
         lambda r: r.kl_p99,
         96,
     ),
-    Column(
+    _figure(
         "Same top-1",
         "How often both find the same token likeliest",
         lambda r: f"{r.top1_agreement * 100:.1f} %",
         lambda r: r.top1_agreement,
         108,
     ),
-    Column(
+    _figure(
         "Writing",
         "Tokens a second while writing, on this machine",
         lambda r: _rate(r.decode_tokens_per_s),
         lambda r: r.decode_tokens_per_s,
         96,
     ),
-    Column(
+    _figure(
         "Reading",
         "Tokens a second while reading a prompt, on this machine",
         lambda r: _rate(r.prompt_tokens_per_s),
         lambda r: r.prompt_tokens_per_s,
         96,
     ),
-    Column("Memory", "Main memory that it took", lambda r: amount(r.resident) if r.resident else "", lambda r: r.resident, 96),
+    _figure("Memory", "Main memory that it took", lambda r: amount(r.resident) if r.resident else "", lambda r: r.resident, 96),
 )
 MODEL, TYPE, SIZE, BITS, PERPLEXITY, KL, WORST, TOP1, DECODE, PROMPT, MEMORY = range(len(COLUMNS))
 _NEEDED = ((WORST, 1160), (PROMPT, 1060), (MEMORY, 960), (BITS, 860), (DECODE, 760))
@@ -120,8 +113,10 @@ def _rate(value: float) -> str:
     return "" if value <= 0 else f"{value:.0f} tok/s" if value >= 10 else f"{value:.1f} tok/s"
 
 
-class ReportModel(QAbstractTableModel):
+class ReportModel(ColumnsModel):
     """`show_rows` sets the rows; the first is the original's."""
+
+    columns = COLUMNS
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -170,37 +165,18 @@ class ReportModel(QAbstractTableModel):
     def rowCount(self, parent: Index | None = None) -> int:
         return 0 if parent is not None and parent.isValid() else len(self._rows)
 
-    def columnCount(self, parent: Index | None = None) -> int:
-        return len(COLUMNS)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        column = COLUMNS[section]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return column.title
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return column.help
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _side(column)
-        return None
-
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         row, column = self._rows[index.row()], COLUMNS[index.column()]
         if role == Qt.ItemDataRole.DisplayRole:
             return column.text(row)
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _side(column)
+            return side(column.number)
         if role == Qt.ItemDataRole.ToolTipRole:
             return row.path if index.column() == MODEL else None
         if role == Qt.ItemDataRole.AccessibleTextRole:
             mark = {"original": "original, ", "front": "on the Pareto front, "}.get(self.mark_of(index.row()), "")
             return f"{mark}{column.text(row)}" if index.column() == MODEL else column.text(row)
         return None
-
-
-def _side(column: Column) -> Qt.AlignmentFlag:
-    return (Qt.AlignmentFlag.AlignRight if column.number else Qt.AlignmentFlag.AlignLeft) | Qt.AlignmentFlag.AlignVCenter
 
 
 class _Cells(QStyledItemDelegate):
@@ -224,7 +200,7 @@ class _Cells(QStyledItemDelegate):
         text = COLUMNS[column].text(self._model.row(index.row()))
         if column == MODEL:
             text = option.fontMetrics.elidedText(text, Qt.TextElideMode.ElideMiddle, rect.width())
-        painter.drawText(rect, _side(COLUMNS[column]).value, text)
+        painter.drawText(rect, side(COLUMNS[column].number).value, text)
 
     def _mark(self, painter: QPainter, box: QRectF, mark: str) -> None:
         colors = theme.palette()

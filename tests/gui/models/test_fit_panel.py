@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from PySide6.QtWidgets import QAbstractButton, QLabel
+from PySide6.QtWidgets import QAbstractButton, QLabel, QWidget
 
 from playground.errors import ModelFileError
 from playground.gui.widgets.amounts import amount
@@ -253,3 +253,24 @@ def test_compute_planner(panel: FitPanel, qtbot: Any) -> None:
     assert card.findChild(QLabel, "models.planner.best").text() == "140B tokens"
     card.rows["devices"].slider.setValue(64)
     assert card.plan().devices == 64
+
+
+def test_the_controls_can_be_made_in_steps_ahead_of_the_first_model(
+    dressed: Any, qtbot: Any, fits: FakeFits, subject: Any
+) -> None:
+    ready, half, asked = FitPanel(fits), FitPanel(fits), FitPanel(fits)
+    steps = 1
+    while ready.prepare():
+        steps += 1
+    assert steps > 2
+    assert not ready.prepare()  # and nothing is made twice
+    half.prepare()
+    for panel in (ready, half, asked):
+        qtbot.addWidget(panel)
+        panel.show_subject(subject.subject, {})
+    assert controls(ready) == controls(half) == controls(asked)
+    assert len(controls(asked)) > 20
+
+
+def controls(panel: FitPanel) -> list[str]:
+    return [each.objectName() for each in panel.findChildren(QWidget) if each.objectName().startswith("models.fit")]

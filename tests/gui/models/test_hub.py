@@ -142,7 +142,7 @@ def test_a_page_that_comes_too_late_is_dropped(bench: Bench, hub: Any) -> None:
 def test_a_hundred_choices_come_a_few_at_a_time(bench: Bench, hub: Any) -> None:
     opened(bench, hub, *(choice(f"Q{number}") for number in range(100)))
     assert len(hub.page.rows) < 20
-    bench.qtbot.waitUntil(lambda: len(hub.page.rows) == 100)
+    bench.qtbot.waitUntil(lambda: len(hub.page.rows) == 100, timeout=20_000)
 
 
 def test_a_card_is_read_when_it_is_wanted_and_loads_nothing(bench: Bench, hub: Any) -> None:
