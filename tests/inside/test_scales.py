@@ -57,7 +57,7 @@ def test_percentiles_have_as_many_cells_on_both_sides_of_the_middle() -> None:
     assert 0.4 < (places[seen] < 128).mean() < 0.6
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(-1, 1, width=32), min_size=4, max_size=64))
 def test_a_difference_survives_its_8_bits(values: list[float]) -> None:
     given_ = np.array(values, np.float32)

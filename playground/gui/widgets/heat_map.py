@@ -360,24 +360,15 @@ class HeatMap(QWidget):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         key, rows, columns = event.key(), len(self._rows), len(self._columns)
-        moves: dict[int, tuple[int, int]] = {
-            Qt.Key.Key_Left: (0, -1),
-            Qt.Key.Key_Right: (0, 1),
-            Qt.Key.Key_Up: (-1, 0),
-            Qt.Key.Key_Down: (1, 0),
-            Qt.Key.Key_PageUp: (-10, 0),
-            Qt.Key.Key_PageDown: (10, 0),
-            Qt.Key.Key_Home: (0, -columns),
-            Qt.Key.Key_End: (0, columns),
-        }
+        step = paint.step_of(key, 10, columns)
         if key in (Qt.Key.Key_Plus, Qt.Key.Key_Equal, Qt.Key.Key_Minus):
             middle = None if self._cursor is None else self.frame().rect(*self._cursor).center()
             self.zoom(1 / ZOOM if key == Qt.Key.Key_Minus else ZOOM, middle)
         elif key == Qt.Key.Key_0:
             self.fit()
-        elif key in moves and rows and columns:
+        elif step is not None and rows and columns:
             row, column = self._cursor or (self._row or 0, self._column or 0)
-            row, column = row + moves[key][0], column + moves[key][1]
+            row, column = row + step[0], column + step[1]
             cell = min(max(0, row), rows - 1), min(max(0, column), columns - 1)
             self.show_cell(*cell)
             self.point(cell)

@@ -159,6 +159,21 @@ def paint_hidden_column(painter: QPainter, frame: Frame, brush: QBrush) -> None:
     painter.restore()
 
 
+def step_of(key: int, page: int, across: int) -> tuple[int, int] | None:
+    """What a key moves by in a table of `across` columns, as (rows, columns): arrows, a `page` of rows, the ends of a row. None for others."""
+    steps: dict[int, tuple[int, int]] = {
+        Qt.Key.Key_Left: (0, -1),
+        Qt.Key.Key_Right: (0, 1),
+        Qt.Key.Key_Up: (-1, 0),
+        Qt.Key.Key_Down: (1, 0),
+        Qt.Key.Key_PageUp: (-page, 0),
+        Qt.Key.Key_PageDown: (page, 0),
+        Qt.Key.Key_Home: (0, -across),
+        Qt.Key.Key_End: (0, across),
+    }
+    return steps.get(key)
+
+
 # -- tokens along the axes
 
 

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QAbstractScrollArea, QToolTip, QWidget
 
 from playground.gui import theme
 from playground.gui.palette import Palette
+from playground.gui.widgets.heat_paint import step_of
 from playground.gui.widgets.inside_shades import Shades
 from playground.gui.widgets.inside_state import InsideState
 from playground.inside import atlas
@@ -293,20 +294,11 @@ class HeadGrid(QAbstractScrollArea):
             return
         layer, head = header.layers.index(look.layer), header.heads.index(look.head)
         layers, heads = self.shape_of
-        moves: dict[int, tuple[int, int]] = {
-            Qt.Key.Key_Left: (0, -1),
-            Qt.Key.Key_Right: (0, 1),
-            Qt.Key.Key_Up: (-1, 0),
-            Qt.Key.Key_Down: (1, 0),
-            Qt.Key.Key_PageUp: (-8, 0),
-            Qt.Key.Key_PageDown: (8, 0),
-            Qt.Key.Key_Home: (0, -heads),
-            Qt.Key.Key_End: (0, heads),
-        }
-        if event.key() not in moves:
+        step = step_of(event.key(), 8, heads)
+        if step is None:
             super().keyPressEvent(event)
             return
-        down, across = moves[event.key()]
+        down, across = step
         self.choose(min(max(0, layer + down), layers - 1), min(max(0, head + across), heads - 1))
 
     # -- Qt
