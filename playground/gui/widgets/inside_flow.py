@@ -30,7 +30,7 @@ SETTLE_MS = 60
 """after which a new width is wrapped to, while a window is being resized"""
 MORE, LESS = ("#b35806", "#f0a35c"), ("#2166ac", "#6fa8dc")
 """what a difference is shaded in, in light and in dark: more and less"""
-FAR = 400
+FAR = 48
 """pixels off the screen beyond which an arc is not followed"""
 _BAR = 4.0
 
