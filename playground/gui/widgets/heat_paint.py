@@ -15,11 +15,14 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QFont, QFontMetricsF, QImage, QPainter, QPen, QPixmap, QPolygonF
 
 from playground.gui.palette import Palette
+from playground.gui.widgets.beam_tree import shown_text
 from playground.inside.pooling import level_for
 
 GAP = 6
 """pixels between an axis and its tokens"""
 STEPS = (1, 2, 5)
+_CONTROLS = {code: chr(0x2400 + code) for code in range(32)}
+_CONTROLS |= dict.fromkeys((0x7F, 0x85, 0x2028, 0x2029, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), "�")
 
 
 @dataclass(frozen=True)
@@ -175,6 +178,11 @@ def step_of(key: int, page: int, across: int) -> tuple[int, int] | None:
 
 
 # -- tokens along the axes
+
+
+def token_name(text: str) -> str:
+    """A token on one line: white space and control characters are seen, and none of them turns or breaks what stands beside it."""
+    return shown_text(text).translate(_CONTROLS)
 
 
 def label_step(cell: float, room: float) -> int:

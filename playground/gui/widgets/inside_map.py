@@ -12,11 +12,11 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from playground.gui import theme
 from playground.gui.palette import LIGHT
-from playground.gui.widgets.beam_tree import shown_text
 from playground.gui.widgets.elided_label import ElidedLabel
 from playground.gui.widgets.heat_figure import Figure
 from playground.gui.widgets.heat_legend import HeatLegend
 from playground.gui.widgets.heat_map import HeatMap
+from playground.gui.widgets.heat_paint import token_name
 from playground.gui.widgets.inside_shades import Shades
 from playground.gui.widgets.inside_state import InsideState, stopped
 from playground.inside import look as looks
@@ -64,6 +64,8 @@ class MapView(QFrame):
         self.readout.setAccessibleName("Under the pointer")
         self.readout.setAlignment(Qt.AlignmentFlag.AlignRight)
         theme.mark(self.readout, role="mono_small")
+        for label in (self.title, self.readout):  # tokens are anybody's text
+            label.setTextFormat(Qt.TextFormat.PlainText)
         self.legend = HeatLegend()
         head = QHBoxLayout()
         head.setSpacing(16)
@@ -143,8 +145,8 @@ class MapView(QFrame):
         capture = self._state.capture
         assert capture is not None
         if self._named is None or self._named[0] is not capture:
-            rows = tuple(shown_text(each.text) for each in capture.header.tokens)
-            columns = tuple(shown_text(each.text) for each in capture.header.columns) or rows
+            rows = tuple(token_name(each.text) for each in capture.header.tokens)
+            columns = tuple(token_name(each.text) for each in capture.header.columns) or rows
             self._named = capture, rows, columns
         return self._named[1:]
 
@@ -373,7 +375,7 @@ class MapView(QFrame):
         header = self._state.header
         assert header is not None
         row, column = cell
-        names = f"{shown_text(header.tokens[row].text)} ({row}) → {shown_text(header.column_tokens[column].text)} ({column})"
+        names = f"{token_name(header.tokens[row].text)} ({row}) → {token_name(header.column_tokens[column].text)} ({column})"
         if header.causal and column > row:
             return f"{names}  comes later: masked"
         if weight is None:

@@ -178,3 +178,9 @@ def test_another_text_shows_all_of_it_and_another_head_stays_where_one_was(heat:
     assert heat.frame() == frame
     show(heat, np.ones((90, 120), np.uint8))
     assert heat.frame().shown == heat.frame().rect(0, 0, 90, 120)
+
+
+@pytest.mark.parametrize("text", ["\r\n", "a\u2028b", "\x00", "\u202etxt", "", " ", "\t", "\x85", "<b>bold</b>", "\u2067x"])
+def test_any_token_is_one_line_that_leaves_its_neighbours_alone(text: str) -> None:
+    name = heat_paint.token_name(text)
+    assert name and name.isprintable() and len(name.splitlines()) == 1
