@@ -73,6 +73,10 @@ def test_size_said_beforehand_deleting_and_what_went_behind_our_back(starter: Li
     entry = inside.capture(CaptureRequest(TEXT), told.append).result(PATIENCE)
     assert inside.size(entry.header.length) == pytest.approx(entry.bytes, rel=0.1)
     assert inside.size(1024) > inside.size(1024, layers=1) > 0 and told and told[-1] == 1
+    assert inside.size(1024, model=starter.session.model.path) == inside.size(1024), (
+        "a model that is not loaded is told by its header"
+    )
+    assert inside.size(1024, model=str(entry.path)) == 0, "what is no model has no size"
     found = inside.open(entry.id)
     entry.path.unlink()
     for look in (lambda: found.codes(0, 0), lambda: inside.open(entry.id), lambda: inside.delete(entry.id)):
