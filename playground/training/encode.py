@@ -168,7 +168,8 @@ def _whole(
     ids, offsets = tokenizer.encode(text)
     ranges = _ranges(offsets)
     labels = tuple(label if carries else IGNORED for label, carries in zip(ids, _carrying(ranges, laid.spans), strict=True))
-    return tuple(ids), labels, _pieces(text, ranges)
+    wanted = pieces or settings.truncation == "start"  # which looks at the first
+    return tuple(ids), labels, _pieces(text, ranges) if wanted else ()
 
 
 def _ranges(offsets: Sequence[Span]) -> list[Span]:
