@@ -274,11 +274,17 @@ def paint_mark(
     painter.setClipping(False)
     metrics = QFontMetricsF(painter.font())
     tall = metrics.height()
-    text = metrics.elidedText(label(names, place, label_step(frame.cell, tall)), Qt.TextElideMode.ElideRight, room)
+    step = label_step(frame.cell, tall)
+    text = metrics.elidedText(label(names, place, step), Qt.TextElideMode.ElideRight, room)
+    # A name that this one would cover in part goes as a whole.
+    before = place // step * step
+    apart = [(each - place) * frame.cell for each in (before, before + step)]
+    up, down = min(0.0, *(each for each in apart if -tall < each)), max(0.0, *(each for each in apart if each < tall))
+    low, size = middle - tall / 2 + up, tall + down - up
     if across:
-        cover = QRectF(middle - tall / 2, frame.area.top() - GAP - room, tall, room + 2)
+        cover = QRectF(low, frame.area.top() - GAP - room, size, room + 2)
     else:
-        cover = QRectF(frame.area.left() - GAP - room, middle - tall / 2, room + 2, tall)
+        cover = QRectF(frame.area.left() - GAP - room, low, room + 2, size)
     painter.fillRect(cover, surface)
     painter.setPen(color)
     paint_name(painter, frame, across, place, text, metrics, room)
