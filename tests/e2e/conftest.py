@@ -33,8 +33,8 @@ class Driver:
         assert found is not None, f"nothing is called {name}"
         return found
 
-    def until(self, condition: Callable[[], object]) -> None:
-        self.qtbot.waitUntil(lambda: bool(condition()), timeout=PATIENCE_MS)
+    def until(self, condition: Callable[[], object], patience_ms: int = PATIENCE_MS) -> None:
+        self.qtbot.waitUntil(lambda: bool(condition()), timeout=patience_ms)
 
     def click(self, name: str) -> None:
         from PySide6.QtCore import Qt
