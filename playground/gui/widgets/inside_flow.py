@@ -23,7 +23,8 @@ from playground.gui import theme
 from playground.gui.widgets.flow_lines import FlowLines
 from playground.inside.spelling import Piece
 
-MARGIN = 24
+MARGIN, TOP = 24, 40
+"""around the text, and above it, where bows over the first line need room"""
 SEEN = 0.02
 """shades below it are not drawn"""
 SETTLE_MS = 60
@@ -158,7 +159,7 @@ class InsideFlow(QAbstractScrollArea):
     # -- laying out
 
     def _corner(self) -> QPointF:
-        return QPointF(MARGIN, MARGIN - self.verticalScrollBar().value())
+        return QPointF(MARGIN, TOP - self.verticalScrollBar().value())
 
     def _restyle(self) -> None:
         self._flow.set_lines(self._lines, theme.font("body"), QColor(theme.palette().muted))
@@ -168,7 +169,7 @@ class InsideFlow(QAbstractScrollArea):
         self._settle.stop()
         self._flow.wrap(max(120, self.viewport().width() - 2 * MARGIN))
         bar = self.verticalScrollBar()
-        bar.setRange(0, max(0, round(self._flow.height + 2 * MARGIN) - self.viewport().height()))
+        bar.setRange(0, max(0, round(self._flow.height + TOP + MARGIN) - self.viewport().height()))
         bar.setPageStep(self.viewport().height())
         bar.setSingleStep(round(self._flow.pitch))
         self.viewport().update()
