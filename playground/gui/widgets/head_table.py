@@ -49,6 +49,8 @@ def score_text(value: float, signed: bool = False) -> str:
     """Two digits for all; a dash where the text cannot tell."""
     if math.isnan(value):
         return "–"
+    if abs(value) < 0.005:
+        return "0.00"
     return (f"{value:+.2f}" if signed else f"{value:.2f}").replace("-", "−")
 
 
