@@ -93,6 +93,7 @@ class LensHead:
     def logits(self, state: Any) -> Any:
         """[1, positions, vocabulary], with the model's own scales and caps."""
         filled = type(self._kept)(**{**self._kept, "last_hidden_state": self.finished(state)})
+        before = self._body.__dict__.get("forward")  # a network spread over devices has one of its own
         self._body.forward = lambda *args, **named: filled
         try:
             return self._net(
@@ -100,6 +101,8 @@ class LensHead:
             ).logits
         finally:
             del self._body.forward
+            if before is not None:
+                self._body.forward = before
 
     # -- finding it
 

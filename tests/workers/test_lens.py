@@ -131,7 +131,7 @@ def test_a_model_whose_head_is_elsewhere_is_refused() -> None:
     from playground.workers.lens_torch import LensHead
 
     animal = next(each for each in ANIMALS if each.name == "llama")
-    config = LlamaConfig(vocab_size=97, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4)
+    config = LlamaConfig(vocab_size=300, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4)
     torch.manual_seed(0)
     net = LlamaForCausalLM(config).eval()
     assert LensHead(net, animal.name, IDS[:5]).gap == 0

@@ -119,7 +119,7 @@ class LensView(QWidget):
 
         header = self.state.header
         folder = self._folder(header) if header is not None else None
-        if header is None or folder is None:
+        if header is None or folder is None or header.part or not header.causal:
             return
         key = _key(header)
         request = LensRequest(prompt_ids=tuple(each.id for each in header.tokens), model=str(folder))
