@@ -30,6 +30,8 @@ import psutil
 LENGTHS, QUICK_LENGTHS = (512, 1024, 2048), (128, 640)
 DRAWN, QUICK_DRAWN = (128, 256, 512), (64,)
 """tokens of the texts that BertViz draws"""
+BOTH_VIEWS = 256
+"""tokens up to which both of its views are drawn"""
 LAYERS = HEADS = 12
 WIDTH = 768
 MIB = 1 << 20
@@ -248,7 +250,7 @@ def _drawn(found: dict[str, object], folder: str, lengths: tuple[int, ...]) -> N
         capture = _child("picture", "capture", str(length), folder)
         found[f"{length}: capture, s to the grid of heads"] = capture["wall_s"]
         found[f"{length}: capture, bytes"] = capture["bytes"]
-        for view in ("head_view", "model_view"):
+        for view in ("head_view", "model_view") if length <= BOTH_VIEWS else ("head_view",):  # a minute and a gigabyte each
             if got.returncode:
                 found[f"{length}: BertViz {view}"] = "not to be had: " + got.stderr.decode().strip().splitlines()[-1][:80]
                 continue
