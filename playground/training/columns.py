@@ -84,7 +84,7 @@ def _core(columns: Columns) -> tuple[str, ...]:
 
 def _guess(records: Sequence[Mapping[str, Any]]) -> Columns:
     names = list(dict.fromkeys(name for record in records for name in record))
-    filled = [name for name in names if any(record.get(name) not in (None, "", []) for record in records)]
+    filled = [name for name in names if name.strip() and any(record.get(name) not in (None, "", []) for record in records)]
     found = {part: _named(filled, known) for part, known in _NAMES.items()}
     turns = found["messages"] if found["messages"] and _holds_turns(records, found["messages"]) else ""
     turns = turns or next((name for name in filled if _holds_turns(records, name)), "")

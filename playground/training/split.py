@@ -38,8 +38,7 @@ def split(rows: Sequence[Row], share: float, seed: int) -> tuple[list[int], list
             if len(held) == wanted:
                 break
         if not held:  # every group is larger than the share: the smallest goes
-            smallest = min(groups.values(), key=len)
-            held.update(smallest)
+            held.update(groups[min(_drawn(groups, seed), key=lambda key: len(groups[key]))])
     return [place for place in range(len(rows)) if place not in held], sorted(held)
 
 

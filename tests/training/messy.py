@@ -109,6 +109,7 @@ CASES = [
     Case("instruction, context, response, category", {"a.jsonl": jsonl({"instruction": "Hi", "context": "", "response": "Hello.", "category": "chat"})}, 1, first=HI),
     Case("answers marked as good and bad", {"a.jsonl": jsonl({"prompt": "Hi", "completion": "Hello.", "label": True}, {"prompt": "Hi", "completion": "Go away.", "label": False})}, 1, problems=(("disliked", 2, "label"),), first=HI),
     Case("system prompts in a column", {"a.jsonl": jsonl({"id": 1, "system_prompt": "Be kind.", "question": "Hi", "response": "Hello."})}, 1, first=[(S, "Be kind."), *HI]),
+    Case("a column without a name", {"a.jsonl": jsonl({"": "a frog sat by the lake"}, {"x": ""}, {"question": "Hi", "answer": "Hello."})}, 1, problems=(("columns", 1, "answer"), ("columns", 2, "answer")), first=HI),
     # -- bytes
     Case("byte order mark and CRLF", {"a.jsonl": b"\xef\xbb\xbf" + jsonl(qa(1), qa(2), end="\r\n")}, 2, first=ADD),
     Case("byte order mark in a csv", {"a.csv": b"\xef\xbb\xbfquestion,answer\r\nHi,Hello.\r\n"}, 1, first=HI),

@@ -103,6 +103,9 @@ def test_a_split_is_as_large_as_wanted_and_another_seed_another() -> None:
     learned, held = split(rows, 0.1, 1)
     assert (len(learned), len(held)) == (180, 20)
     assert split(rows, 0.1, 1) == (learned, held) != split(rows, 0.1, 2)
+    twice = [rows[at % 2] for at in range(4)]  # each pair is more than the share: one goes, the same in any order
+    turned = twice[1:] + twice[:1]
+    assert {twice[at] for at in split(twice, 0.25, 0)[1]} == {turned[at] for at in split(turned, 0.25, 0)[1]}
     assert split(rows, 0.0, 1)[1] == [] and split(rows[:1], 0.5, 1)[1] == []
 
 
