@@ -7,6 +7,10 @@ is chosen from the model, the data and the memory that is free. Ctrl+C ends the 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from playground.cli.common import (
@@ -70,25 +74,37 @@ def run_train(args: argparse.Namespace) -> int:
 def _follow(conversation: Conversation, run_id: str, args: argparse.Namespace) -> int:
     from playground.session.training_jobs import RunChanged, RunNoted
 
-    stopping = False
-    while True:
-        try:
+    with _ending_on_interrupt(conversation, run_id):
+        while True:
             event = conversation.next()
-        except KeyboardInterrupt:
-            if stopping:
-                raise
-            stopping = True
-            note("Ending with a checkpoint after this step ...")
+            if isinstance(event, RunNoted) and event.run_id == run_id:
+                for each in event.events:
+                    if args.json:
+                        emit(each)
+                    else:
+                        _say(each)
+            if isinstance(event, RunChanged) and event.run.id == run_id and event.run.ended:
+                return _ended(event.run, args)
+
+
+@contextlib.contextmanager
+def _ending_on_interrupt(conversation: Conversation, run_id: str) -> Iterator[None]:
+    """While it holds, Ctrl+C ends the run with a checkpoint; the second one ends this program."""
+
+    def stop() -> None:
+        with contextlib.suppress(PlaygroundError):  # it has ended meanwhile
             conversation.session.training.stop(run_id, keep=False)
-            continue
-        if isinstance(event, RunNoted) and event.run_id == run_id:
-            for each in event.events:
-                if args.json:
-                    emit(each)
-                else:
-                    _say(each)
-        if isinstance(event, RunChanged) and event.run.id == run_id and event.run.ended:
-            return _ended(event.run, args)
+
+    def interrupted(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        note("Ending with a checkpoint after this step ...")
+        threading.Thread(target=stop, daemon=True).start()  # whatever lock this thread may hold just now
+
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _ended(run: RunRow, args: argparse.Namespace) -> int:

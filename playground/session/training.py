@@ -28,6 +28,7 @@ from playground.session.shelf_lane import Lane
 from playground.session.training_jobs import DataRef, RunChanged, RunNoted, TrainPlan
 from playground.session.training_plan import Planner
 from playground.session.training_run import Job, Trainer
+from playground.session.training_suggest import factor_key, measured_factor
 from playground.training.runs import CHECKPOINTS, Progress, read_events, read_record, write_record
 from playground.training.settings import TrainSettings
 
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 GOES_ON_WITH = ("batch", "accumulation", "checkpointing", "evaluate_every", "keep", "probe_tokens", "steps", "epochs")
 """settings that a run may go on with others of; batch and accumulation only if a step stays the same rows"""
 CLOSE_S = 3.0
+LATEST = 5
+"""runs that what is learned of memory is the median of"""
 
 
 class Training:
@@ -54,7 +57,7 @@ class Training:
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
         self._lane, self._plans = Lane("training"), Lane("training-plan")
-        self._planner = Planner(find, dataset, self._runtime)
+        self._planner = Planner(find, dataset, self._learned)
         self._closed = False
 
     # -- before the start
@@ -253,14 +256,23 @@ class Training:
                 return self._jobs[run_id].row
         return self._ledger.read(lambda store: store.run(run_id)).result(5)
 
-    def _runtime(self) -> dict[str, int]:
-        """What the libraries take in main memory, as the last runs on this machine measured it."""
+    def _learned(self) -> tuple[dict[str, int], dict[str, float]]:
+        """What the last runs on this machine measured: the libraries' share of main memory, and activations against the formula."""
         try:
             rows = self._ledger.read(lambda store: store.runs(50)).result(2)
         except Exception:  # no database is no reason to give no estimate
-            return {}
-        seen = [int(row.summary["runtime_memory"]) for row in rows if row.summary.get("runtime_memory")]
-        return {"CPU": int(statistics.median(seen[:5]))} if seen else {}
+            return {}, {}
+        seen: list[int] = []
+        factors: dict[str, list[float]] = {}
+        for row in rows:
+            found = row.summary
+            if found.get("runtime_memory"):
+                seen.append(int(found["runtime_memory"]))
+            if row.state in ("finished", "stopped") and (factor := measured_factor(found)):
+                key = factor_key(row.settings["method"], row.settings["checkpointing"], found.get("device") != "CPU")
+                factors.setdefault(key, []).append(factor)
+        runtime = {"CPU": int(statistics.median(seen[:LATEST]))} if seen else {}
+        return runtime, {key: statistics.median(values[:LATEST]) for key, values in factors.items()}
 
 
 def _changed(settings: Mapping[str, Any], wishes: Mapping[str, Any]) -> dict[str, Any]:

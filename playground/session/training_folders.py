@@ -79,7 +79,7 @@ def write_run(
         },
         "settings": to_dict(plan.settings),
         "reasons": dict(plan.reasons),
-        "fit": plan.fit.to_dict(),
+        "fit": plan.fit.to_dict() | {"activation_factor": plan.fit.plan.activation_factor},
         "tokens": {"stop": list(prepared.stop)},
         "card": card(plan, prepared),
     }

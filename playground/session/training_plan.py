@@ -29,9 +29,12 @@ class Planner:
     """Makes plans. What was measured of the same rows is not measured again."""
 
     def __init__(
-        self, find: Callable[[str], Path], dataset: Callable[[str], DataRef], runtime: Callable[[], dict[str, int]]
+        self,
+        find: Callable[[str], Path],
+        dataset: Callable[[str], DataRef],
+        learned: Callable[[], tuple[dict[str, int], dict[str, float]]],
     ) -> None:
-        self._find, self._dataset, self._runtime = find, dataset, runtime
+        self._find, self._dataset, self._learned = find, dataset, learned
         self._measured: dict[tuple[Any, ...], RowsMeasured] = {}
         self._lock = threading.Lock()
         self._stop = Stop()
@@ -58,7 +61,7 @@ class Planner:
             _cores(),
             _has_bf16(),
             _is_quantized(folder),
-            self._runtime(),
+            *self._learned(),
         )
         made = suggest(given, wishes)
         settings = made.settings

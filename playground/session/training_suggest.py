@@ -13,12 +13,16 @@ from typing import Any
 
 from playground.memory.devices import Device
 from playground.memory.shape import ModelShape
-from playground.memory.training_fit import Method, Optimizer, TrainingFit, TrainingPlan, training_fit
+from playground.memory.training_fit import QLORA_ACTIVATIONS, Method, Optimizer, TrainingFit, TrainingPlan, training_fit
 from playground.params import from_pairs
 from playground.training.settings import TrainSettings
 
 Choose = Callable[[str, Any, str], None]
 """name, value, reason: does nothing where the name was wished for"""
+
+CPU_FACTOR = 2.8
+"""activations on a processor against the formula for bf16: twice the width, and what the C library's heap keeps between batches of other
+lengths (measured on the starter, 2026-11-22: 2.6 to 2.9)"""
 
 SHARE = 0.85
 """of the free memory that a suggestion may take: activations are an estimate"""
@@ -56,6 +60,8 @@ class Given:
     """the model's folder is in four bits already"""
     runtime: Mapping[str, int] = field(default_factory=dict)
     """bytes that the libraries take by themselves, by device, as measured here"""
+    factors: Mapping[str, float] = field(default_factory=dict)
+    """how much activations took of what the formula says, as measured here, by `factor_key`"""
 
 
 def suggest(given: Given, wishes: Mapping[str, Any] | None = None) -> Suggestion:
@@ -97,11 +103,22 @@ def suggest(given: Given, wishes: Mapping[str, Any] | None = None) -> Suggestion
 def fit_of(given: Given, settings: TrainSettings) -> TrainingFit:
     """What these settings take on the device that they would run on."""
     devices = [device for device in given.devices if not device.is_gpu] if settings.device == "cpu" else given.devices
-    return training_fit(given.shape, plan_of(settings, given.lengths), devices, runtime=given.runtime)
+    gpu = any(device.is_gpu for device in devices)
+    return training_fit(given.shape, plan_of(settings, given.lengths, given.factors, gpu), devices, runtime=given.runtime)
 
 
-def plan_of(settings: TrainSettings, lengths: Sequence[int] = ()) -> TrainingPlan:
+def factor_key(method: str, checkpointing: bool, gpu: bool) -> str:
+    """What runs have in common that take activations alike."""
+    return f"{method} {'recomputed ' if checkpointing else ''}on {'GPU' if gpu else 'CPU'}"
+
+
+def plan_of(
+    settings: TrainSettings, lengths: Sequence[int] = (), factors: Mapping[str, float] | None = None, gpu: bool = True
+) -> TrainingPlan:
     """The run as the memory estimate knows it. No sequence is longer than the longest row."""
+    kept = QLORA_ACTIVATIONS if settings.method == "qlora" and not settings.checkpointing else 1.0
+    usual = 1.0 if gpu else CPU_FACTOR / kept  # what four bits add on a graphics card they do not add here
+    factor = (factors or {}).get(factor_key(settings.method, settings.checkpointing, gpu), usual)
     sequence = settings.sequence_length
     if lengths and not settings.packing:
         sequence = min(sequence, max(lengths))
@@ -117,6 +134,7 @@ def plan_of(settings: TrainSettings, lengths: Sequence[int] = ()) -> TrainingPla
         optimizer=optimizer,
         weights_bytes=4.0 if wide else 2.0,
         trained_bytes=4.0,
+        activation_factor=factor,
     )
 
 
@@ -135,6 +153,17 @@ def lower(settings: TrainSettings) -> tuple[str, dict[str, Any], bool] | None:
     if settings.method != "qlora":
         return "Train with the model in four bits (qlora).", {"method": "qlora"}, False
     return None
+
+
+def measured_factor(summary: Mapping[str, Any]) -> float:
+    """Activations of a run that has ended against the formula; 0 where that cannot be said."""
+    try:
+        terms, used = summary["predicted"]["terms"], summary["predicted"]["activation_factor"]
+        beside = terms["gradients"] + terms["optimizer"]
+        took = summary["peak_memory"] - summary["loaded_memory"] - beside
+        return max(0.0, float(took) / (terms["activations"] / used)) if summary["loaded_memory"] else 0.0
+    except (KeyError, TypeError, ZeroDivisionError):
+        return 0.0
 
 
 # -- rules
