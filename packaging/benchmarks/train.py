@@ -115,7 +115,7 @@ class Plain:
         torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        return float(loss)
+        return float(loss.detach())
 
 
 def peak(method: str, steps: int) -> tuple[int, int]:

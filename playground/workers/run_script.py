@@ -30,6 +30,7 @@ import shutil
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,7 @@ def load_model(folder: Folder, path: str, device: torch.device) -> Any:
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning)  # what libraries say to each other
     settings, more = folder.settings, {}
     dtype = TYPES[settings["precision"]]
     if settings["method"] == "qlora":
@@ -283,6 +285,10 @@ def write_aside(target: Path, write: Callable[[Path], None]) -> None:
         os.replace(target, old)
     os.replace(part, target)
     shutil.rmtree(old, ignore_errors=True)
+    with contextlib.suppress(OSError):  # names are written to the disk as well, where the system can do that
+        parent = os.open(target.parent, os.O_RDONLY)
+        os.fsync(parent)
+        os.close(parent)
 
 
 class Checkpoints:

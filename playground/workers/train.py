@@ -102,8 +102,8 @@ class Training:
         )
         folder = Path(command.folder)
         (folder / "data").mkdir(parents=True, exist_ok=True)
-        for name, part in zip(("train", "validation"), packed, strict=True):
-            _write(folder / "data" / f"{name}.jsonl", (_line(each) for each in part))
+        for name, sequences in zip(("train", "validation"), packed, strict=True):
+            _write(folder / "data" / f"{name}.jsonl", (_line(each) for each in sequences))
         (folder / "probes.json").write_text(json.dumps(asked, ensure_ascii=False, indent=1), encoding="utf-8")
         self._link.send(
             RunPrepared(

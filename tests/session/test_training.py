@@ -1,0 +1,123 @@
+"""Training as a face sees it: settings with reasons, what is offered when memory is short, runs that die and are found again."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from playground.errors import PlaygroundError, SettingError
+from playground.memory.devices import Device
+from playground.memory.shape import ModelShape
+from playground.paths import Home, resources, starter
+from playground.session import Session, fitting
+from playground.session.training_jobs import RunChanged
+from playground.session.training_suggest import Given, lower, suggest
+from playground.training.settings import TrainSettings
+
+EXAMPLE = str(resources() / "examples" / "persona.jsonl")
+CPU = Device("CPU", "a processor", 16 << 30, 16 << 30)
+
+
+@pytest.fixture(scope="module")
+def shape() -> ModelShape:
+    return fitting.of_path(starter().parent).shape
+
+
+def given(shape: ModelShape, free: int = 16 << 30, gpu: bool = False, rows: int = 60, longest: int = 100) -> Given:
+    device = Device("CUDA0", "a card", free, free, True) if gpu else Device("CPU", "a processor", free, free)
+    return Given(shape, [longest // 2, longest], rows, [device] if not gpu else [CPU, device], cores=4)
+
+
+def test_everything_that_is_chosen_has_a_reason_and_a_wish_is_kept(shape: ModelShape) -> None:
+    free = suggest(given(shape))
+    assert all(free.reasons.values()) and free.fit.verdict == "fits"
+    assert {"method", "learning_rate", "batch", "epochs", "precision", "sequence_length"} <= set(free.reasons)
+    wished = suggest(given(shape), {"learning_rate": "0.01", "rank": 4, "batch": 2})
+    assert (wished.settings.learning_rate, wished.settings.rank, wished.settings.batch) == (0.01, 4, 2)
+    assert not {"learning_rate", "rank", "batch"} & set(wished.reasons)
+    assert wished.settings.alpha == 8 and wished.settings.group == free.settings.group
+    with pytest.raises(SettingError, match="rank"):
+        suggest(given(shape), {"rank": 0})
+
+
+def test_a_small_dataset_is_gone_through_more_often_than_a_large_one(shape: ModelShape) -> None:
+    small, large = suggest(given(shape)).settings, suggest(given(shape, rows=100_000)).settings
+    assert small.epochs > large.epochs and small.group < large.group
+    assert suggest(given(shape, longest=9000)).settings.sequence_length == shape.context_train
+
+
+def test_less_memory_gives_a_smaller_way(shape: ModelShape) -> None:
+    ways = [suggest(given(shape, free << 20, gpu=True)).settings for free in (2048, 590, 565, 540)]
+    assert ways[0].precision == "bf16" and ways[0].batch == 8 and not ways[0].checkpointing
+    takes = [(each.batch, each.checkpointing, each.method) for each in ways]
+    assert len(set(takes)) > 1 and all(each.group == 8 for each in ways)
+
+
+def test_what_to_lower_ends_with_nothing_left_to_lower() -> None:
+    settings, offers = TrainSettings(batch=4, accumulation=2, sequence_length=512), []
+    while (less := lower(settings)) is not None:
+        sentence, changes, goes_on = less
+        assert sentence.endswith(".")
+        offers.append((list(changes)[0], goes_on))
+        settings = replace(settings, **changes)
+    assert offers[:3] == [("batch", True), ("batch", True), ("checkpointing", True)]
+    assert offers[-1] == ("method", False) and settings.group == 8
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[tuple[Session, queue.Queue[Any]]]:
+    made, heard = Session(Home(tmp_path / "home")), queue.Queue[Any]()
+    made.subscribe(heard.put)
+    made.start()
+    yield made, heard
+    made.close()
+
+
+def until(heard: queue.Queue[Any], run_id: str, *states: str) -> RunChanged:
+    while True:
+        event = heard.get(timeout=120)
+        if isinstance(event, RunChanged) and event.run.id == run_id and (event.run.state in states or event.removed):
+            return event
+
+
+def test_a_run_whose_worker_is_killed_is_interrupted_and_can_be_gone_on_with_or_deleted(
+    session: tuple[Session, queue.Queue[Any]],
+) -> None:
+    made, heard = session
+    run_id = made.training.start("starter", EXAMPLE, {"steps": 1_000_000})
+    until(heard, run_id, "running")
+    worker = made.training._jobs[run_id].worker
+    assert worker is not None and worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    run = until(heard, run_id, "interrupted", "failed").run
+    assert run.state == "interrupted" and "killed" in run.error and run.resumable
+    assert run.summary["lower"]["changes"] == {"batch": 4, "accumulation": 2}, "most likely memory ran out"
+    with pytest.raises(SettingError, match="rank"):
+        made.training.continue_(run_id, {"rank": 2})
+    with pytest.raises(SettingError, match="8 rows"):
+        made.training.continue_(run_id, {"batch": 2})
+    (row,) = made.training.runs().result(10)
+    assert row == run and (made.home.runs / run_id / "settings.json").is_file()
+    made.training.delete(run_id)
+    assert until(heard, run_id, "gone").removed
+    assert made.training.runs().result(10) == [] and not (made.home.runs / run_id).exists()
+
+
+def test_a_run_that_waits_can_be_taken_back_and_a_bad_one_fails_with_a_sentence(
+    session: tuple[Session, queue.Queue[Any]],
+) -> None:
+    made, heard = session
+    bad = made.training.start("starter", "/nowhere/at/all.jsonl")
+    waiting = made.training.start("starter", EXAMPLE)
+    made.training.stop(waiting)
+    assert until(heard, bad, "failed").run.error
+    assert made.training.runs().result(10)[0].state in ("ended", "failed", "interrupted")
+    with pytest.raises(PlaygroundError):
+        made.training.pause(bad)
