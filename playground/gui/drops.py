@@ -1,7 +1,9 @@
-"""Models and adapters dropped on the window. Knows files, not what is done with them."""
+"""Models, adapters and training data dropped on the window. Knows files, not what is done with them."""
 
 from __future__ import annotations
 
+import itertools
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
     from PySide6.QtGui import QDropEvent
 
 
+LOOKED_AT = 500
+"""files of a folder that is held over the window"""
+
+
 class DropSign(QFrame):
     """What lies over the pages while a file is held above them."""
 
@@ -21,11 +27,12 @@ class DropSign(QFrame):
         super().__init__(over)
         theme.mark(self, drop=True)
         column = QVBoxLayout(self)
-        label = QLabel("Drop to load this model")
-        theme.mark(label, role="title")
-        column.addWidget(label, 0, Qt.AlignmentFlag.AlignCenter)
+        self.label = QLabel()
+        theme.mark(self.label, role="title")
+        column.addWidget(self.label, 0, Qt.AlignmentFlag.AlignCenter)
 
-    def appear(self) -> None:
+    def appear(self, words: str) -> None:
+        self.label.setText(words)
         over = self.parentWidget()
         assert over is not None
         self.setGeometry(over.rect().adjusted(16, 16, -16, -16))
@@ -45,6 +52,33 @@ def dropped(event: QDropEvent) -> Path | None:
         if (folder / "config.json").is_file() or is_adapter(folder):
             return folder
     return None
+
+
+def dropped_data(event: QDropEvent) -> Path | None:
+    """The training data among what is dropped: a file of a known kind, or a folder with such files; not what belongs to a model."""
+    from playground.training.files import SUFFIXES
+
+    if dropped(event) is not None:
+        return None
+    for url in event.mimeData().urls():
+        path = Path(url.toLocalFile()) if url.isLocalFile() else None
+        if path is None:
+            continue
+        if path.is_dir():
+            inner = itertools.islice(path.iterdir(), LOOKED_AT) if os.access(path, os.R_OK | os.X_OK) else ()
+            if any(each.suffix.lower() in SUFFIXES for each in inner):
+                return path
+        elif path.suffix.lower() in SUFFIXES:
+            return path
+    return None
+
+
+def words(event: QDropEvent) -> str:
+    """What would become of what is held, "" for nothing."""
+    file = dropped(event)
+    if file is not None:
+        return "Drop to put this adapter on" if is_adapter(file) else "Drop to load this model"
+    return "Drop to train on this data" if dropped_data(event) is not None else ""
 
 
 def is_adapter(path: Path) -> bool:

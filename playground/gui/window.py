@@ -354,27 +354,30 @@ class Window(WindowModels, QMainWindow):
         painter.end()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        from playground.gui.drops import DropSign, dropped
+        from playground.gui.drops import DropSign, words
 
-        if dropped(event) is not None:
+        if said := words(event):
             event.acceptProposedAction()
             if self._drop_sign is None:
                 self._drop_sign = DropSign(self.stack)
-            self._drop_sign.appear()
+            self._drop_sign.appear(said)
 
     def dragLeaveEvent(self, event: QEvent) -> None:
         if self._drop_sign is not None:
             self._drop_sign.hide()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        from playground.gui.drops import dropped, is_adapter
+        from playground.gui.drops import dropped, dropped_data, is_adapter
 
         if self._drop_sign is not None:
             self._drop_sign.hide()
-        file = dropped(event)
-        if file is None:
+        file, data = dropped(event), dropped_data(event)
+        if file is None and data is None:
             return
         event.acceptProposedAction()
+        if file is None:
+            self.open("train", data=str(data))
+            return
         if is_adapter(file):
             self.put_on_adapter(str(file))
         else:

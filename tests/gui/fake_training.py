@@ -8,6 +8,7 @@ Plans come at once, unless `hold_plans`; what happens is told through `tell`, as
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,9 +19,9 @@ from typing import Any
 from playground.errors import DataError, PlaygroundError
 from playground.history.runs import RunRow, SampleRow
 from playground.memory.devices import Device
-from playground.memory.training_fit import TrainingFit, TrainingTerms
+from playground.memory.training_fit import TrainingFit, TrainingPlan, TrainingTerms
 from playground.params import from_pairs, to_dict
-from playground.protocol import DataPreviewed, RowTokens
+from playground.protocol import DataPreviewed, RowRead, RowTokens
 from playground.session.datasets import Look
 from playground.session.training_jobs import DataRef, RunChanged, RunNoted, TrainPlan
 from playground.training import datasets
@@ -182,7 +183,8 @@ def plan_of(model: str, data: str, wishes: Mapping[str, Any] = {}, encode: Mappi
     settings = from_pairs(TrainSettings, dict(wishes), TrainSettings(sequence_length=64))
     terms = TrainingTerms(weights=2**28, adapter=2**20, gradients=2**20, optimizer=2**21, activations=2**26, runtime=2**27)
     device = Device("CPU", "a processor", 16 * GIB, 8 * GIB)
-    fit = TrainingFit(terms, device, "fits", f"It takes about {terms.total >> 20:,} MiB of the 8 GiB free on CPU.", "modelled")
+    why = f"It takes about {terms.total >> 20:,} MiB of the 8 GiB free on CPU."
+    fit = TrainingFit(terms, device, "fits", why, 1 << 18, TrainingPlan(), {})
     reasons = {"rank": "As usual.", "batch": "Steps of 8 rows suit 36 rows."}
     found = DataRef(data, Path(data).stem, "5e" * 32, data)
     return TrainPlan(
@@ -256,6 +258,13 @@ class FakeDatasets:
 
         return self._answer(work)
 
+    def row(self, look: Look, number: int, file: str = "") -> Future[RowRead]:
+        def work() -> RowRead:
+            record, row = Scan(look.guess).find(number, file)
+            return RowRead(1, json.dumps(record.value) if record is not None else "", to_json(row) if row is not None else {})
+
+        return self._answer(work)
+
     def import_(
         self, path: Any, name: str = "", guess: Any = None, fixes: Any = None, edits: Any = None, tell: Any = None
     ) -> Future[Dataset]:
@@ -305,6 +314,9 @@ def _settle(future: Future[Any], work: Callable[[], Any]) -> None:
 
 
 def _look(path: Path, guess: Guess | None, fixes: Any, edits: Any) -> Look:
+    if guess is not None and not guess.schema and not guess.columns:
+        reading = guess.reading
+        guess = recognised(path, reading.form, reading.encoding, reading.delimiter, reading.header)
     scan = Scan(guess or recognised(path), fixes, edits)
     rows = [to_json(each) for each in scan]
     sizes = [len(str(row)) for row in rows]

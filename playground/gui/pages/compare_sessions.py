@@ -81,8 +81,12 @@ class CompareSessions:
             self.ui.menu.setEnabled(True)
         return bool(made)
 
-    def open(self: ComparePage, comparison_id: str = "", generation_id: str = "") -> None:
-        """Shows a comparison as it was left."""
+    def open(self: ComparePage, comparison_id: str = "", generation_id: str = "", start: str = "") -> None:
+        """Shows a comparison as it was left, or a new one with the columns of a ready-made start."""
+        if start:
+            self.new_comparison()
+            self.begin_with(start)
+            return
         if comparison_id and comparison_id != self.comparison_id:
             self._leave()
             self._opening, self._missed = comparison_id, []

@@ -7,34 +7,37 @@ them comes as events, whether this page is looked at or not.
 from __future__ import annotations
 
 import threading
-from pathlib import Path
+from concurrent.futures import CancelledError
 from typing import Any
 
 import shiboken6
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QDesktopServices, QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
 
 from playground.errors import PlaygroundError
 from playground.gui import theme
 from playground.gui.actions import Action
 from playground.gui.bridge import on_window_thread
+from playground.gui.drops import words
 from playground.gui.pages import Desk
+from playground.gui.pages.train_data import TrainData
+from playground.gui.pages.train_running import TrainRunning
 from playground.gui.preferences import is_starter
 from playground.gui.widgets.amounts import amount
 from playground.gui.widgets.job_foot import JobFoot, Press
 from playground.gui.widgets.train_run import TrainRun
-from playground.gui.widgets.train_runs import TrainRuns
+from playground.gui.widgets.train_runs import TrainRuns, short
 from playground.gui.widgets.train_setup import TrainSetup
-from playground.history.runs import RunRow
 from playground.session.training_jobs import RunChanged, RunNoted, TrainPlan
 
 PLAN_MS = 250
 """after the last change; a plan reads the data"""
-SETUP = 520
+SETUP, SETUP_LEAST, SETUP_SHARE = 520, 400, 0.43
+"""how wide the settings are, and of a narrow window"""
 
 
-class TrainPage(QWidget):
+class TrainPage(TrainRunning, QWidget):
     title, icon = "Train", "graduation-cap"
 
     def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
@@ -45,6 +48,7 @@ class TrainPage(QWidget):
         self._training = desk.session.training
         self._shelf: Any = None
         self._plan: TrainPlan | None = None
+        self._encode: dict[str, Any] = {}
         self._asked = 0
         self._strip: set[str] = set()
         self._told: set[str] = set()
@@ -58,11 +62,17 @@ class TrainPage(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self._stack)
+        self.data = TrainData(self._stack, desk, self.setup.datasets_menu)
+        self.data.chosen.connect(self._take_data)
+        self.data.closed.connect(self._data_closed)
+        self.setup.look_wanted.connect(lambda: self.data.open_rows(self.setup.data(), self.setup.model(), self._plan))
+        self.data.read()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(PLAN_MS)
         self._timer.timeout.connect(self._ask_plan)
         self.setup.changed.connect(self._changed)
+        self.setup.sweep.changed.connect(lambda: self._show_foot())
         self.runs.opened.connect(self.open_run)
         self.runs.compared.connect(self._read_curves)
         self.runs.removed.connect(lambda run_id: self._wish("delete", run_id))
@@ -93,7 +103,7 @@ class TrainPage(QWidget):
         left, right = QFrame(), QFrame()
         theme.mark(left, surface="surface", line="right")
         theme.mark(right, surface="surface")
-        left.setFixedWidth(SETUP)
+        self._left = left
         head = QLabel("Train")
         theme.mark(head, role="title")
         inner = QVBoxLayout()
@@ -117,6 +127,10 @@ class TrainPage(QWidget):
         row.addWidget(right, 1)
         return both
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._left.setFixedWidth(min(SETUP, max(SETUP_LEAST, round(self.width() * SETUP_SHARE))))
+
     # -- the window's side
 
     def actions(self) -> tuple[Action, ...]:
@@ -131,7 +145,7 @@ class TrainPage(QWidget):
         if model:
             self._read_models(model)
         if data:
-            self.setup.set_data(data)
+            self._take_data(data)
 
     def handle(self, event: Any) -> None:
         """An event of the session."""
@@ -146,6 +160,18 @@ class TrainPage(QWidget):
             self._read_runs()
         elif type(event).__name__ == "LibraryChanged":
             self._read_models()
+
+    def _take_data(self, data: str) -> None:
+        """Another file or dataset; the same one again may hold something else by now, or be read otherwise."""
+        if data == self.setup.data():
+            self._changed()
+        else:
+            self.setup.set_data(data)
+
+    def _data_closed(self) -> None:
+        self._stack.setCurrentIndex(0)
+        if self.data.encode() != self._encode:
+            self._changed()
 
     # -- a new run
 
@@ -162,7 +188,8 @@ class TrainPage(QWidget):
         if not data or not model:
             return
         number = self._asked
-        future = self._training.plan(model, data, self.setup.wishes())
+        self._encode = self.data.encode()
+        future = self._training.plan(model, data, self.setup.wishes(), self._encode)
         self._desk.when_done(future, self, lambda plan: self._planned(number, plan), lambda error: self._no_plan(number, error))
         self._show_foot()
 
@@ -173,10 +200,12 @@ class TrainPage(QWidget):
             self._show_foot()
 
     def _no_plan(self, number: int, error: BaseException) -> None:
-        if number == self._asked and isinstance(error, PlaygroundError):
-            self.setup.show_problem(error.message, error.hint)
+        if number == self._asked and not isinstance(error, CancelledError):
+            message = getattr(error, "message", "Something went wrong inside the program.")
+            hint = getattr(error, "hint", "The details are in the log file.")
+            self.setup.show_problem(message, hint)
             self._asked += 1
-            self._show_foot(f"{error.message} {error.hint}".strip())
+            self._show_foot(f"{message} {hint}".strip())
 
     def _show_foot(self, problem: str = "") -> None:
         plan = self._plan
@@ -189,30 +218,47 @@ class TrainPage(QWidget):
             return
         settings = plan.settings
         what = f"{plan.steps:,} steps of {settings.group} rows, {settings.method}"
+        try:
+            runs = len(self.setup.sweep.runs())
+        except PlaygroundError as error:
+            self.foot.show_ready(
+                error.message, error.hint, Press("start", "Train", error.message, self._start, True, enabled=False)
+            )
+            return
+        if runs:
+            what = f"{runs} runs of {what}"
         tight = plan.fit.verdict == "does not fit"
         detail = f"About {amount(plan.fit.terms.total)} of memory. {plan.fit.why}" if tight else (
             f"About {amount(plan.fit.terms.total)} of memory; {amount(plan.fit.device.free)} are free."
         )  # fmt: skip
-        start = Press("start", "Train anyway" if tight else "Train", "Starts; the window goes on meanwhile", self._start, True)
+        word = "Queue the sweep" if runs else "Train"
+        start = Press("start", f"{word} anyway" if tight else word, "Starts; the window goes on meanwhile", self._start, True)
         self.foot.show_ready(what, detail, start, warn=tight)
 
     def _start(self) -> None:
         plan = self._plan
         if plan is None:
             return
+        name = f"{plan.model_name} on {plan.data.name}"
+        started = []
         try:
-            run_id = self._training.start(
-                self.setup.model(),
-                self.setup.data(),
-                self.setup.wishes(),
-                probes=self.setup.probes(),
-                title=f"{plan.model_name} on {plan.data.name}",
-                anyway=plan.fit.verdict == "does not fit",
-            )
+            for wishes in self.setup.sweep.runs() or [{}]:
+                title = f"{name}, rank {wishes['rank']}, {short(wishes['learning_rate'])}" if wishes else name
+                started.append(
+                    self._training.start(
+                        self.setup.model(),
+                        self.setup.data(),
+                        {**self.setup.wishes(), **wishes},
+                        encode=self._encode,
+                        probes=self.setup.probes(),
+                        title=title,
+                        anyway=plan.fit.verdict == "does not fit",
+                    )
+                )
         except PlaygroundError as error:
             self._desk.notify(error.message, error.hint, "error", key="train")
-            return
-        self.open_run(run_id)
+        if len(started) == 1:
+            self.open_run(started[0])
 
     def _read_models(self, chosen: str = "") -> None:
         """What can be trained: the starter, and the library's folders."""
@@ -229,156 +275,15 @@ class TrainPage(QWidget):
         ]
         self.setup.set_models(found, chosen)
 
-    # -- runs
-
-    def _read_runs(self) -> None:
-        self._desk.when_done(self._training.runs(), self, self.runs.show_runs, lambda error: None)
-
-    def _read_curves(self, run_ids: list[str]) -> None:
-        for run_id in run_ids:
-            self._desk.when_done(
-                self._training.metrics(run_id),
-                self,
-                lambda found, it=run_id: self.runs.take_metrics(it, found),
-                lambda error: None,
-            )
-
-    def open_run(self, run_id: str) -> None:
-        """Shows a run with all that is on record of it."""
-        here = self._training.run(run_id)
-        row = here[0] if here is not None else self.runs.row(run_id)
-        if row is None:
-            return
-        self.run.show_run(row, here[1] if here is not None else progress_of(row))
-        self._stack.setCurrentWidget(self.run)
-        self._desk.when_done(
-            self._training.metrics(run_id), self, lambda found: self._take_metrics(run_id, found), lambda error: None
-        )
-        self._read_samples(run_id)
-
-    def _take_metrics(self, run_id: str, found: Any) -> None:
-        if run_id == self.run.run_id():
-            self.run.take_metrics(found)
-
-    def _read_samples(self, run_id: str) -> None:
-        def take(found: Any) -> None:
-            if run_id == self.run.run_id():
-                self.run.samples.add(found)
-
-        self._desk.when_done(self._training.samples(run_id), self, take, lambda error: None)
-
-    def _run_changed(self, event: RunChanged) -> None:
-        row = event.run
-        self.runs.take(row, event.removed)
-        if row.id == self.run.run_id():
-            if event.removed:
-                self._stack.setCurrentIndex(0)
-            else:
-                self.run.take_row(row, event.progress)
-        self._show_job(event)
-        if row.ended and row.id not in self._told and not event.removed:
-            self._told.add(row.id)
-            self._tell_end(row)
-        elif not row.ended:
-            self._told.discard(row.id)
-
-    def _show_job(self, event: RunChanged) -> None:
-        from playground.gui.widgets.amounts import duration
-        from playground.gui.widgets.job_strip import Job
-
-        strip, row, far = getattr(self.window(), "jobs", None), event.run, event.progress
-        if strip is None:
-            return
-        name = f"train.{row.id}"
-        if row.ended or event.removed:
-            strip.remove(name)
-            return
-        paused = row.state in ("paused", "pausing")
-        left = f"{duration(far.seconds_left)} left" if far.seconds_left > 0 and row.state == "running" else row.state
-        fraction = far.fraction if far.step else (0.0 if row.state == "queued" else -1.0)
-        hold = (
-            (lambda: self._wish("resume" if paused else "pause", row.id))
-            if row.state in ("running", "paused", "pausing")
-            else None
-        )
-        strip.put(Job(name, f"Training {row.title}", fraction, left, lambda: self._wish("end", row.id), hold, paused))
-
-    def _tell_end(self, row: RunRow) -> None:
-        """One who looks at the run sees it there; all others are told."""
-        if self.isVisible() and self._stack.currentWidget() is self.run and self.run.run_id() == row.id:
-            return
-
-        def show() -> None:
-            self._desk.open_page("train", run=row.id)
-
-        if row.state == "failed":
-            self._desk.notify(row.error or f"{row.title} did not work.", row.hint, "error", "Show", f"train.{row.id}", show)
-        elif row.state in ("finished", "stopped"):
-            self._desk.notify(f"{row.title}: trained.", "", "info", "Show", f"train.{row.id}", show)
-
-    # -- what is wished for a run
-
-    def _wish(self, what: str, run_id: str) -> None:
-        row = self.run.row() if self.run.run_id() == run_id else self.runs.row(run_id)
-        try:
-            if what in ("pause", "resume"):
-                getattr(self._training, what)(run_id)
-            elif what in ("stop", "end"):
-                self._training.stop(run_id, keep=what == "stop")
-            elif what == "continue":
-                self._training.continue_(run_id)
-            elif what == "delete":
-                self._training.delete(run_id)
-            elif row is None:
-                return
-            elif what == "lower":
-                self._lower(row)
-            elif what in ("chat", "compare"):
-                self._use(row, what)
-            elif what == "export":
-                self._training.export(run_id)
-                self._desk.notify(
-                    "The adapter is being merged, converted and quantized.", "The strip at the bottom shows how far it is."
-                )
-            elif what == "reveal":
-                self._reveal(row)
-        except PlaygroundError as error:
-            self._desk.notify(error.message, error.hint, "error", key="train")
-
-    def _lower(self, row: RunRow) -> None:
-        """Goes on with less, or begins anew with it where the steps would be others."""
-        offer = row.summary["lower"]
-        if offer.get("goes_on") and self._training.can_continue(row.id):
-            self._training.continue_(row.id, offer["changes"])
-            return
-        wishes = {**self._training.record(row.id).get("wishes", {}), **offer["changes"]}
-        self.open_run(self._training.start(row.model_path, row.data_path or row.data_name, wishes, title=row.title))
-
-    def _use(self, row: RunRow, page: str) -> None:
-        """Chats with the result, or sets it beside its model, with one slider for the adapter."""
-        session, path = self._desk.session, row.model_path
-        if row.settings.get("method") == "full":
-            session.load(row.adapter, self._desk.preferences.context_for(row.adapter))
-        else:
-            session.load(path, self._desk.preferences.context_for(path), row.adapter)
-        if page == "compare":
-            self._desk.open_page("compare", start="adapter")
-        else:
-            self._desk.open_page("chat")
-
-    def _reveal(self, row: RunRow) -> None:
-        from PySide6.QtCore import QUrl
-
-        folder = Path(row.adapter if Path(row.adapter).exists() else row.folder)
-        if not folder.exists():
-            raise PlaygroundError(f"{folder} is not there any more.", "")
-        QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
-
     # -- files dropped anywhere on the page
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if any(url.isLocalFile() for url in event.mimeData().urls()):
+        """What the window knows by its name is the window's; here any other file is taken as data too."""
+        local = any(url.isLocalFile() for url in event.mimeData().urls())
+        if local and not words(event):
             event.acceptProposedAction()
+        else:
+            event.ignore()
 
     def dropEvent(self, event: QDropEvent) -> None:
         for url in event.mimeData().urls():
@@ -387,13 +292,3 @@ class TrainPage(QWidget):
                 event.setDropAction(Qt.DropAction.CopyAction)
                 self.open(data=url.toLocalFile())
                 return
-
-
-def progress_of(row: RunRow) -> Any:
-    """How far a run of an earlier session is, from its summary."""
-    from dataclasses import fields
-
-    from playground.training.runs import Progress
-
-    known = {each.name for each in fields(Progress)}
-    return Progress(**{name: value for name, value in row.summary.items() if name in known})

@@ -107,5 +107,8 @@ def limits(curves: list[Floats], log: bool) -> tuple[float, float]:
     if not len(values):
         return (-1.0, 0.0) if log else (0.0, 1.0)
     low, high = float(values.min()), float(values.max())
-    room = (high - low) * 0.06 or max(abs(high) * 0.05, 0.05)
+    scale = max(abs(low), abs(high))
+    room = (high - low) * 0.06
+    if room <= scale * 1e-6:  # one value all along; smoothing leaves the last digits of it different
+        room = scale * 0.05 or 0.05
     return low - room, high + room

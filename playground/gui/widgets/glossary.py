@@ -11,7 +11,7 @@ from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QMouseEvent, QPainter,
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from playground.gui import theme
-from playground.gui.widgets import glossary_inside, glossary_models
+from playground.gui.widgets import glossary_inside, glossary_models, glossary_train
 
 MORE = {
     "temperature": "Low for facts and code, high for stories and ideas; the bars show the same odds at 0.3 and at 1.5.",
@@ -29,7 +29,7 @@ MORE = {
     "next_token": "The thick bar is the chance under your settings, the thin line what the model itself gave it.",
     "context": "Everything the model can take into account, your words and its own, counted in tokens.",
 }
-TEXTS = glossary_models.TEXTS | glossary_inside.TEXTS
+TEXTS = glossary_models.TEXTS | glossary_inside.TEXTS | glossary_train.TEXTS
 MORE |= {name: text[2] for name, text in TEXTS.items()}
 _ODDS = (0.42, 0.22, 0.13, 0.09, 0.06, 0.04, 0.03, 0.01)
 
@@ -128,6 +128,7 @@ _PICTURES = {
     "next_token": _next_token,
     **glossary_models.PICTURES,
     **glossary_inside.PICTURES,
+    **glossary_train.PICTURES,
 }
 
 
@@ -210,6 +211,6 @@ class Term(QLabel):
 
 
 def known(name: str, title: str = "", parent: QWidget | None = None) -> Term:
-    """The label of a term whose texts are in `glossary_models` or `glossary_inside`; `title` where it is called otherwise."""
+    """The label of a term whose texts are in `glossary_models`, `glossary_inside` or `glossary_train`; `title` where it is called otherwise."""
     usual, text, _ = TEXTS[name]
     return Term(name, title or usual, text, parent)

@@ -20,6 +20,7 @@ from playground.gui import theme
 from playground.gui.widgets.amounts import amount
 from playground.gui.widgets.curve_math import tick_text
 from playground.gui.widgets.curve_plot import Curve, CurvePlot
+from playground.gui.widgets.glossary import known
 from playground.gui.widgets.value_slider import Travel, ValueSlider
 
 LOSSES = ("loss", "validation_loss")
@@ -120,6 +121,9 @@ class TrainCurves(QWidget):
         for widget in (label, self.smoothing, self._weight, self.log):
             row.addWidget(widget)
         row.addStretch(1)
+        for name in ("validation_loss", "grad_norm"):
+            row.addWidget(known(name))
+            row.addSpacing(8)
         return row
 
     def plots(self) -> tuple[CurvePlot, ...]:

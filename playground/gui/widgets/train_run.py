@@ -217,15 +217,15 @@ class TrainRun(QWidget):
 
     def _detail(self) -> str:
         far = self._progress
-        memory = f"memory {amount(far.peak_memory)} at most" if far.peak_memory else ""
+        memory = f"{amount(far.peak_memory)} of memory" if far.peak_memory else ""
         predicted = (self._row.summary.get("predicted") or {}).get("total")
         if predicted:
-            memory = f"{memory or 'memory'}{', ' if memory else ' '}{amount(predicted)} predicted"
+            memory = f"{memory}, {amount(predicted)} predicted" if memory else f"{amount(predicted)} of memory predicted"
         shown = [
+            memory,
             f"loss {far.loss:.4f}" if far.loss == far.loss else "",
             f"validation {far.validation_loss:.4f}" if far.validation_loss == far.validation_loss else "",
             f"{far.tokens_per_s:,.0f} tokens/s" if far.tokens_per_s == far.tokens_per_s else "",
-            memory,
             f"{count(far.trained_parameters)} of {count(far.parameters)} weights trained" if far.trained_parameters else "",
         ]
         return "  ·  ".join(each for each in shown if each)

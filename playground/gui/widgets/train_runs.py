@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
-from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QAbstractItemView, QLabel, QStackedWidget, QTableView, QVBoxLayout, QWidget
+from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QStackedWidget, QTableView, QVBoxLayout, QWidget
 
 from playground.gui import theme
 from playground.gui.palette import CURVES
@@ -20,6 +20,7 @@ from playground.gui.widgets.curve_plot import Curve, CurvePlot
 from playground.gui.widgets.state_view import StateView
 from playground.gui.widgets.table_head import TableHead
 from playground.gui.widgets.train_curves import RunCurves
+from playground.gui.widgets.train_differences import RunDifferences
 from playground.history.runs import RunRow
 
 Index = QModelIndex | QPersistentModelIndex
@@ -53,7 +54,7 @@ COLUMNS = (
         "The lowest validation loss, in nats a token",
         lambda row: f"{_loss(row):.4f}" if _loss(row) < float("inf") else "",
         _loss,
-        64,
+        80,
         True,
     ),
     Column("Steps", "Steps taken", lambda row: f"{row.step:,}", lambda row: row.step, 64, True),
@@ -72,9 +73,14 @@ COLUMNS = (
         "When it was started",
         lambda row: time.strftime("%d %b, %H:%M", time.localtime(row.started)),
         lambda row: row.started,
-        108,
+        124,
     ),
 )
+
+
+PLACES = {column.title: place for place, column in enumerate(COLUMNS)}
+NEEDS = (("Method", 760), ("Steps", 700), ("Begun", 600), ("State", 460), ("Rate", 380), ("Rank", 300))
+"""columns that are only shown where there is so much room"""
 
 
 class RunsModel(QAbstractTableModel):
@@ -159,12 +165,14 @@ class TrainRuns(QWidget):
         self.table.setToolTip("A double click opens a run; several that are chosen are compared below")
         for place, column in enumerate(COLUMNS):
             self.table.setColumnWidth(place, column.width)
+        self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.table.horizontalHeader().setSortIndicator(len(COLUMNS) - 1, Qt.SortOrder.DescendingOrder)
         self.table.setSortingEnabled(True)
         self.table.chosen.connect(self._open)
         self.table.delete_wanted.connect(self._remove)
         self.table.selectionModel().selectionChanged.connect(lambda *_: self._selected())
         self._curves: dict[str, RunCurves] = {}
+        self.differences = RunDifferences()
         self.plot = CurvePlot("train.runs.compare", "Validation loss", lambda value: f"{value:.4f}")
         head = QLabel("Runs")
         theme.mark(head, role="heading")
@@ -174,6 +182,7 @@ class TrainRuns(QWidget):
         inner.setSpacing(8)
         inner.addWidget(head)
         inner.addWidget(self.table, 3)
+        inner.addWidget(self.differences)
         inner.addWidget(self.plot, 2)
         self._stack = QStackedWidget()
         self.state = StateView("train.runs")
@@ -196,6 +205,8 @@ class TrainRuns(QWidget):
         self._stack.setCurrentIndex(1 if self.model.runs else 0)
         if run.ended and run.id in self._curves:
             self.compared.emit([run.id])
+        if run.ended and run.id in self.chosen():
+            self._selected()
 
     def row(self, run_id: str) -> RunRow | None:
         return next((each for each in self.model.runs if each.id == run_id), None)
@@ -212,6 +223,7 @@ class TrainRuns(QWidget):
 
     def _selected(self) -> None:
         ids = self.chosen()
+        self.differences.show_runs([row for row in map(self.row, ids) if row is not None])
         missing = [each for each in ids if each not in self._curves]
         if missing:
             self.compared.emit(missing)
@@ -245,7 +257,7 @@ class _Table(QTableView):
     def __init__(self) -> None:
         super().__init__()
         self.setHorizontalHeader(TableHead(self))
-        self.horizontalHeader().setStretchLastSection(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(36)
         self.setShowGrid(False)
@@ -257,6 +269,11 @@ class _Table(QTableView):
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setTabKeyNavigation(False)
         self.doubleClicked.connect(lambda index: self.chosen.emit(index.row()))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        for title, room in NEEDS:
+            self.setColumnHidden(PLACES[title], self.viewport().width() < room)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():

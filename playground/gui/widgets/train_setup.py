@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QPlainTextEdit,
     QPushButton,
     QScrollArea,
@@ -27,12 +28,16 @@ from PySide6.QtWidgets import (
 from playground.gui import theme
 from playground.gui.form import Form
 from playground.gui.widgets.fit_bar import FitBar
+from playground.gui.widgets.glossary import Term
 from playground.gui.widgets.path_row import PathRow
+from playground.gui.widgets.train_sweep import TrainSweep
 from playground.session.training_jobs import TrainPlan
 from playground.training.settings import TrainSettings
 
 SHOWN = ("method", "rank", "learning_rate", "epochs", "batch", "sequence_length", "checkpointing", "precision")
 """settings whose reasons are shown; the rest are among all settings"""
+TERM = 20
+"""height of a term's line"""
 KINDS = "Training data (*.jsonl *.json *.csv *.tsv *.parquet *.txt *.md);;All files (*)"
 
 
@@ -96,9 +101,23 @@ class TrainSetup(QWidget):
         row = QHBoxLayout()
         row.addWidget(self.facts, 1)
         row.addWidget(self.look, 0, Qt.AlignmentFlag.AlignTop)
+        self.datasets_menu = QMenu(self)
+        self.datasets_menu.setToolTipsVisible(True)
+        datasets = QToolButton()
+        datasets.setObjectName("train.data.datasets")
+        datasets.setAccessibleName("Datasets")
+        datasets.setToolTip("Datasets that were imported before, and your own chats")
+        datasets.setFixedSize(28, 28)
+        datasets.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        datasets.setMenu(self.datasets_menu)
+        theme.bind_icon(datasets, "history", "muted")
+        first = QHBoxLayout()
+        first.setSpacing(4)
+        first.addWidget(self.file, 1)
+        first.addWidget(datasets)
         part = QVBoxLayout()
         part.setSpacing(8)
-        part.addWidget(self.file)
+        part.addLayout(first)
         part.addLayout(row)
         return part
 
@@ -126,14 +145,16 @@ class TrainSetup(QWidget):
         grid.setVerticalSpacing(4)
         grid.setColumnStretch(2, 1)
         self.reasons: dict[str, tuple[QLabel, QLabel]] = {}
-        labels = {name: field.metadata["label"] for name, field in TrainSettings.__dataclass_fields__.items()}
         for place, name in enumerate(SHOWN):
-            label, value, reason = QLabel(labels[name]), QLabel(), QLabel()
+            about = TrainSettings.__dataclass_fields__[name].metadata
+            label, value, reason = Term(name, about["label"], about["help"]), QLabel(), QLabel()
             value.setObjectName(f"train.chosen.{name}")
-            value.setAccessibleName(labels[name])
+            value.setAccessibleName(about["label"])
+            value.setMinimumHeight(TERM)
+            reason.setContentsMargins(0, 2, 0, 2)
             reason.setObjectName(f"train.reason.{name}")
             reason.setWordWrap(True)
-            theme.mark(label, role="small")
+            theme.mark(value, role="small")
             theme.mark(reason, role="muted")
             for at, widget in enumerate((label, value, reason)):
                 grid.addWidget(widget, place, at, Qt.AlignmentFlag.AlignTop)
@@ -154,6 +175,8 @@ class TrainSetup(QWidget):
         part.addLayout(grid)
         part.addWidget(self.more, 0, Qt.AlignmentFlag.AlignLeft)
         part.addLayout(self._form_place)
+        self.sweep = TrainSweep()
+        part.addWidget(self.sweep)
         return part
 
     def _probes_part(self) -> QVBoxLayout:

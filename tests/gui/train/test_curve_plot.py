@@ -132,3 +132,11 @@ def test_a_loss_that_is_no_number_breaks_the_line_and_nothing_else(plot: CurvePl
 def test_it_is_saved_as_a_picture(plot: CurvePlot, tmp_path: Path, ending: str) -> None:
     file = tmp_path / f"loss.{ending}"
     assert plot.save(file) and file.stat().st_size > 2000
+
+
+def test_a_value_that_stays_has_a_readable_axis() -> None:
+    steady = np.full(40, 500.0)
+    for value in (steady, smoothed(steady, 0.6), steady * 2e-7):
+        low, high = limits([value], False)
+        assert low < value[0] < high
+        assert (high - low) / value[0] == pytest.approx(0.1)

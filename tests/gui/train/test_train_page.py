@@ -1,0 +1,153 @@
+"""The Train page over training that answers as a test says: what is planned, started, shown, told, and used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QTableWidget, QWidget
+
+from playground.errors import DataError
+
+ROWS = '{"prompt": "Hi", "completion": "Ahoy!"}\n{"prompt": "You", "completion": "Aye, me!"}\n'
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    made = tmp_path / "talk.jsonl"
+    made.write_text(ROWS, encoding="utf-8")
+    return made
+
+
+@pytest.fixture
+def page(window, file, qtbot):
+    window.open("train", data=str(file))
+    found = window.pages["train"]
+    qtbot.waitUntil(lambda: find(found, "train.new.start").isEnabled())
+    return found
+
+
+def find(page: QWidget, name: str):
+    found = page.window().findChild(QWidget, name)
+    assert found is not None, name
+    return found
+
+
+def held(window, file: Path) -> bool:
+    """Drops a file on the window's open page; whether anybody would take it."""
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(file))])
+    page = window.stack.currentWidget()
+    place, action, button, keys = (
+        QPoint(300, 200),
+        Qt.DropAction.CopyAction,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    enter = QDragEnterEvent(place, action, data, button, keys)
+    QApplication.sendEvent(page, enter)
+    QApplication.sendEvent(page, QDropEvent(QPointF(place), action, data, button, keys))
+    return enter.isAccepted()
+
+
+def test_a_plan_is_shown_with_its_reasons_and_started_as_it_is(page, session, file) -> None:
+    assert find(page, "train.data.facts").text() == "40 rows, 1,200 tokens, 400 of them learned."
+    assert find(page, "train.chosen.rank").text() == "16"
+    assert find(page, "train.reason.batch").text() == "Steps of 8 rows suit 36 rows."
+    find(page, "train.new.start").click()
+    what, _, data, wishes, encode, probes, title, anyway = session.training.asked[-1]
+    assert (what, data, wishes, encode, probes, anyway) == ("start", str(file), {}, {}, (), False)
+    assert find(page, "train.run.title").text() == title
+
+
+def test_what_is_wrong_with_data_is_said_where_it_was_chosen(page, session, qtbot) -> None:
+    session.training.refuse = DataError("talk.jsonl has no row to learn from.", "Choose another file.")
+    find(page, "train.data").setText("/other.jsonl")
+    qtbot.waitUntil(lambda: "no row to learn" in find(page, "train.data.facts").text())
+    assert not find(page, "train.new.start").isEnabled()
+
+
+def test_a_run_is_followed_and_its_result_used(page, session, window, qtbot) -> None:
+    find(page, "train.new.start").click()
+    training = session.training
+    for step in range(1, 6):
+        training.step("run0", step, loss=5 / step)
+    qtbot.waitUntil(lambda: len(find(page, "train.loss").curves()[0].x) == 5)
+    find(page, "train.pause").click()
+    assert training.asked[-1] == ("pause", "run0")
+    training.finish("run0", "/adapters/made")
+    qtbot.waitUntil(lambda: page.run.row().ended)
+    session.calls.clear()
+    find(page, "train.compare").click()
+    assert window.page == "compare"
+    assert session.calls[0][0] == "load"
+    assert "/adapters/made" in map(str, session.calls[0])
+    compare = window.pages["compare"]
+    assert [column.settings.adapter_scale for column in compare.columns] == [0.0, 1.0]
+
+
+def test_a_sweep_queues_every_pair_and_runs_are_compared(page, session, qtbot) -> None:
+    find(page, "train.sweep").setChecked(True)
+    find(page, "train.sweep.ranks").setText("4, 8")
+    find(page, "train.sweep.rates").setText("1e-4, 3e-4, x")
+    qtbot.waitUntil(lambda: not find(page, "train.new.start").isEnabled())
+    find(page, "train.sweep.rates").setText("1e-4, 3e-4")
+    find(page, "train.new.start").click()
+    started = [each[3] for each in session.training.asked if each[0] == "start"]
+    assert [(each["rank"], each["learning_rate"]) for each in started] == [(4, 1e-4), (4, 3e-4), (8, 1e-4), (8, 3e-4)]
+    for number in range(4):
+        session.training.finish(f"run{number}")
+    qtbot.waitUntil(lambda: len(page.runs.model.runs) == 4 and all(each.ended for each in page.runs.model.runs))
+    page.runs.table.selectAll()
+    table = page.findChild(QTableWidget, "train.runs.settings")
+    heads = [table.horizontalHeaderItem(place).text() for place in range(table.columnCount())]
+    assert heads == ["Run", "Rank", "Learning rate", "Loss"]
+    assert sorted(table.item(row, 1).text() for row in range(4)) == ["4", "4", "8", "8"]
+
+
+def test_data_dropped_anywhere_opens_in_train_and_models_load_as_before(window, session, file, tmp_path, qtbot) -> None:
+    window.open("log")
+    assert held(window, file)
+    assert window.page == "train"
+    assert find(window.pages["train"], "train.data").text() == str(file)
+    window.open("log")
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "one.md").write_text("A note.")
+    assert held(window, folder)
+    assert find(window.pages["train"], "train.data").text() == str(folder)
+    model = tmp_path / "tiny.gguf"
+    model.write_bytes(b"GGUF")
+    assert held(window, model)
+    qtbot.waitUntil(lambda: session.model.name == "tiny")
+    assert find(window.pages["train"], "train.data").text() == str(folder)
+    (folder / "picture.png").write_bytes(b"PNG")
+    window.open("log")
+    assert not held(window, folder / "picture.png")
+
+
+def test_columns_are_few_in_a_narrow_window(page, window, qtbot, session) -> None:
+    find(page, "train.new.start").click()
+    find(page, "train.run.close").click()
+    table = page.runs.table
+    for size in ((1280, 800), (960, 600)):
+        window.resize(*size)
+        qtbot.waitUntil(lambda size=size: window.width() == size[0])
+        QApplication.processEvents()
+        assert not table.horizontalScrollBar().maximum()
+        assert table.columnWidth(0) >= 100
+
+
+def test_the_keys_and_names_of_a_run(page, qtbot) -> None:
+    find(page, "train.new.start").click()
+    unnamed = [
+        each.objectName()
+        for each in page.findChildren(QAbstractButton)
+        if each.isVisible() and not (each.accessibleName() or each.text())
+    ]
+    assert not unnamed
+    assert isinstance(find(page, "train.what"), QLabel)
+    qtbot.keyClick(page.run, Qt.Key.Key_Escape)
+    qtbot.waitUntil(lambda: not page.run.isVisible())
