@@ -1,4 +1,4 @@
-"""`playground lens FOLDER --text T`: what each layer would have said next, at every token of a text or at chosen ones.
+"""`playground lens MODEL --text T`: what each layer would have said next, at every token of a text or at chosen ones.
 
 The state after each layer is put through the model's final norm and its output layer (the logit lens, nostalgebraist 2020). Row 0 is the state
 before the first layer, the last row what the model says itself. Without `--json` a position's layers are printed one below the other, of the last
@@ -13,7 +13,8 @@ token where none is named. `--json` prints one object:
                               "rank", "probability"}]}],            of the token that follows; 0 and null at the end
      "lens_s"}
 
-It is for model folders: a GGUF file does not give its layers out.
+It is for model folders: a GGUF file does not give its layers out. Of a file that lies in the folder of its model, as the starter's does, that
+folder is read, and stderr says so.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from playground.cli.attention import load_to_look, told
-from playground.cli.common import WrongUsage, add_json, add_settings, count, emit, opened, words
+from playground.cli.common import WrongUsage, add_json, add_settings, count, emit, note, opened, words
 from playground.params import ContextSettings
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def add(verbs: Any) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verb.add_argument("model", metavar="MODEL", help="a model folder: its path, or a name of the library")
+    verb.add_argument("model", metavar="MODEL", help="'starter', or a model folder: its path, or a name of the library")
     verb.add_argument("--text", type=words, required=True, help="the text, as it stands")
     verb.add_argument(
         "--position",
@@ -62,7 +63,7 @@ def add(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from playground.session.inside import LensRequest
-    from playground.session.reading_models import is_encoder
+    from playground.session.reading_models import folder_of, is_encoder
 
     if not args.text:
         raise WrongUsage("There is no text to read.", "Give one with --text.")
@@ -70,6 +71,9 @@ def run(args: argparse.Namespace) -> int:
     with opened(to_write=False) as conversation:
         session = conversation.session
         path = session.find_model(args.model)
+        if path.is_file() and (folder := folder_of(path)) is not None:
+            note(f"{path.name} does not give its layers out: the folder it lies in is read, {folder}")
+            path = folder
         if path.is_dir() and not is_encoder(path):  # of others the session says what they are
             load_to_look(session, path, args)
         started = time.perf_counter()

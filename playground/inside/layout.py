@@ -77,6 +77,8 @@ class Header:
     model_path: str = ""
     model_sha256: str = ""
     adapter: str = ""
+    adapter_scale: float = 1.0
+    """how strong it was"""
     engine: str = ""
     engine_build: str = ""
     precision: str = ""
@@ -184,6 +186,8 @@ def encoded(header: Header) -> bytes:
     fields_of = asdict(header)
     if not header.part:  # as files were before there were parts
         del fields_of["part"], fields_of["columns"]
+    if not header.adapter:  # as before there was a strength
+        del fields_of["adapter_scale"]
     data = json.dumps(fields_of, ensure_ascii=False).encode("utf-8", "replace")
     return MAGIC + len(data).to_bytes(8, "little") + data
 
@@ -206,7 +210,8 @@ def read_header(file: BinaryIO, path: Path) -> tuple[Header, Layout]:
 
 
 def _header(data: dict[str, Any]) -> Header:
-    data = {"part": "", "columns": []} | data
+    # Of a file that does not say how strong its adapter was, that is not known: no number is equal to NaN.
+    data = {"part": "", "columns": [], "adapter_scale": math.nan if data.get("adapter") else 1.0} | data
     if data.keys() != {each.name for each in fields(Header)} or data["encoding"] not in ENCODINGS:
         raise ValueError("fields")
     lists = {name: tuple(data[name]) for name in ("layers", "heads", "left_out", "score_names")}

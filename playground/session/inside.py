@@ -32,7 +32,7 @@ from playground.session.engine import LLAMA, EngineHost, display_name, engine_of
 from playground.session.guests import Guests
 from playground.session.inside_tokens import Ids, ids_of_generation, ids_of_message, made_before, place_of
 from playground.session.ledger import Ledger
-from playground.session.reading_models import is_encoder
+from playground.session.reading_models import folder_of, is_encoder
 from playground.session.replies import Replies
 from playground.session.side_worker import SideWorker
 
@@ -185,15 +185,25 @@ class Inside:
     # -- other views of the inside
 
     def lens(self, request: LensRequest, on_progress: OnProgress | None = None) -> Future[LensReading]:
-        """Every layer's state read as a prediction of the next token. PlaygroundError for a GGUF file: the folder is the way."""
+        """Every layer's state read as a prediction of the next token.
+
+        Of a GGUF file that lies in the folder of its model, that folder is read beside it. PlaygroundError for any other GGUF file.
+        """
         other = self._other(request.model)
         path = other or Path(self._engine.state.path)
         if engine_of(path) == LLAMA:
-            folder = path.parent if (path.parent / "config.json").is_file() else None
-            raise PlaygroundError(
-                f"{display_name(path)} is a GGUF file, whose layers llama.cpp does not give out one by one.",
-                f"Load its folder instead: {folder}" if folder else "Load the folder of this model (safetensors).",
-            )
+            info = self._engine.state.info
+            if (folder := folder_of(path)) is None:
+                raise PlaygroundError(
+                    f"{display_name(path)} is a GGUF file, whose layers llama.cpp does not give out one by one.",
+                    "Load the folder of this model (safetensors).",
+                )
+            if other is None and info is not None and info.adapter:
+                raise PlaygroundError(
+                    f"{display_name(path)} has an adapter on, which its folder would be read without.",
+                    f"Load {folder} with the adapter.",
+                )
+            other = folder
         if other is not None and is_encoder(other):
             raise PlaygroundError(
                 f"{display_name(other)} does not say what comes next: it only reads.", "Take a model that writes."
@@ -270,7 +280,8 @@ class Inside:
             asked = base.model or self._engine.state.path
             if ids and model != asked:
                 raise PlaygroundError("This reply was written by another model.", "Load that model to look inside it.")
-            known = made_before(self.folder, ids, self._engine.state.info) if request is None else None
+            scale = self._replies.sampling.adapter_scale
+            known = made_before(self.folder, ids, self._engine.state.info, scale) if request is None else None
             if known is not None:
                 return known
             given = replace(base, text="" if ids else text, prompt_ids=ids, messages=())

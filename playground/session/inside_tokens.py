@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,18 +49,18 @@ def place_of(read: Store, message_id: str, generation_id: str, index: int) -> tu
     return ("" if same else generation_id), place
 
 
-def made_before(folder: Path, ids: Sequence[int], info: ModelInfo | None) -> Entry | None:
-    """A capture of all layers and heads over these tokens by this model, as it is loaded; the newest. None with an adapter on.
-
-    How strong an adapter was is not on record.
-    """
-    if info is None or info.adapter or not ids:
+def made_before(folder: Path, ids: Sequence[int], info: ModelInfo | None, adapter_scale: float) -> Entry | None:
+    """A capture of all layers and heads over these tokens by this model, as it is loaded, its adapter as strong as that; the newest."""
+    if info is None or not ids:
         return None
     wanted = tuple(ids)
+    of = (info.path, info.engine, info.adapter)
+    changed = _changed(Path(info.adapter)) if info.adapter else 0.0
     for entry in store.entries(folder):
         header = entry.header
         if (
-            (header.model_path, header.engine, header.adapter) == (info.path, info.engine, "")
+            (header.model_path, header.engine, header.adapter) == of
+            and (not info.adapter or (header.adapter_scale == adapter_scale and header.created > changed))
             and not (header.model_sha256 and info.sha256 and header.model_sha256 != info.sha256)  # each may not be known yet
             and (len(header.layers), len(header.heads)) == (header.model_layers, header.model_heads)
             and header.length == len(wanted)
@@ -67,3 +68,9 @@ def made_before(folder: Path, ids: Sequence[int], info: ModelInfo | None) -> Ent
         ):
             return entry
     return None
+
+
+def _changed(adapter: Path) -> float:
+    """When an adapter, a file or a folder, was last written; never mind what is gone."""
+    files = [adapter, *adapter.glob("*.safetensors")] if adapter.is_dir() else [adapter]
+    return max((each.stat().st_mtime for each in files if each.exists()), default=math.inf)

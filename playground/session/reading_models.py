@@ -1,4 +1,7 @@
-"""Which folders hold a model that reads only, or reads one text and then writes another: such as the chat's engine refuses."""
+"""Which folders hold a model that reads only, or reads one text and then writes another: such as the chat's engine refuses.
+
+And which folder a GGUF file is the model of: layers are read there, since llama.cpp does not give them out.
+"""
 
 from __future__ import annotations
 
@@ -37,3 +40,11 @@ def is_encoder(path: Path) -> bool:
     if config.get("is_encoder_decoder") is True or kind in _READ_AND_WRITE:
         return True
     return kind in _READERS and not any(str(each).endswith(("ForCausalLM", "LMHeadModel")) for each in names)
+
+
+def folder_of(file: Path) -> Path | None:
+    """The folder that a GGUF file lies in, if that is itself a model: config.json and safetensors beside the file."""
+    folder = file.parent
+    if not (folder / "config.json").is_file():
+        return None
+    return folder if next(folder.glob("*.safetensors"), None) is not None else None

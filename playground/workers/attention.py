@@ -49,6 +49,7 @@ class About:
     build: str
     precision: str
     adapter: str = ""
+    adapter_scale: float = 1.0
     notes: tuple[str, ...] = field(default=())
 
 
@@ -190,6 +191,7 @@ def _header(command: Capture, tokens: Sequence[PromptToken], about: About, sourc
         model_path=about.path,
         model_sha256=about.sha256,
         adapter=about.adapter,
+        adapter_scale=about.adapter_scale if about.adapter else 1.0,
         engine=about.engine,
         engine_build=about.build,
         precision=about.precision,

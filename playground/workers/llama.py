@@ -79,8 +79,9 @@ class Llama(EngineRole):
                 model, precision = self._in_f32(command.request), "f32"
             except (StorageError, MemoryShortError) as error:
                 log.info("not captured in f32: %s", error)
-        about = About(info.name, info.path, info.sha256, info.engine, info.engine_build, precision, info.adapter)
-        engine.capture(command, about, LlamaAttention(model, command.adapter_scale))
+        scale = command.adapter_scale
+        about = About(info.name, info.path, info.sha256, info.engine, info.engine_build, precision, info.adapter, scale)
+        engine.capture(command, about, LlamaAttention(model, scale))
 
     def _in_f32(self, request: int) -> Model:
         """The loaded model a second time, in f32, until another one is loaded. StorageError, MemoryShortError, Cancelled."""

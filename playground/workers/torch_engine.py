@@ -76,8 +76,9 @@ class Transformers(EngineRole):
         from playground.workers.attention_torch import TorchAttention
 
         engine, model, info = self._ready(), self._model, self._info
-        model.set_scale(command.adapter_scale)
-        about = About(info.name, info.path, info.sha256, info.engine, info.engine_build, model.precision, info.adapter)
+        scale = command.adapter_scale
+        model.set_scale(scale)
+        about = About(info.name, info.path, info.sha256, info.engine, info.engine_build, model.precision, info.adapter, scale)
         engine.capture(command, about, TorchAttention(model.net, info.name))
 
     def lens(self, command: Lens) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +63,25 @@ def test_a_slider_moved_while_it_speaks_is_on_record_and_replays(listening: List
     shutil.rmtree(adapter)
     with pytest.raises(NotFoundError, match=r"The adapter .*bent is no longer there"):
         session.replay(row.id).result(PATIENCE)
+
+
+def test_a_capture_is_reused_with_the_adapter_as_strong_as_it_was(listening: Listening, adapter: Path) -> None:
+    session = listening.session
+    session.load("starter", adapter="bent").result(PATIENCE)
+    session.set_sampling(replace(GREEDY, max_tokens=6))
+    session.send("", STORY)
+    message = listening.reply().generation.message_id
+    capture = session.inside.capture_message
+    first = capture(message).result(PATIENCE)
+    assert (first.header.adapter, first.header.adapter_scale) == (str(adapter), 1.0)
+    assert capture(message).result(PATIENCE).id == first.id
+    session.set_sampling(replace(GREEDY, adapter_scale=0.5))
+    half = capture(message).result(PATIENCE)
+    assert half.header.adapter_scale == 0.5 and half.id != first.id
+    assert capture(message).result(PATIENCE).id == half.id
+    soon = half.header.created + 60
+    os.utime(next(each for each in adapter.iterdir() if each.suffix == ".safetensors"), (soon, soon))
+    assert capture(message).result(PATIENCE).id != half.id, "it may be another adapter by now"
 
 
 def test_loading_again_puts_it_on_again(listening: Listening, adapter: Path) -> None:

@@ -136,9 +136,10 @@ class HeadFinder(QFrame):
 
     def export(self, file: Path) -> None:
         """Writes the scores of the heads that are seen, in their order; what goes wrong is told by the page."""
+        from playground.conversion.whole_file import whole_file
+
         try:
-            file.write_text(finding.to_csv(self.table.rows.rows()), "utf-8")
-        except OSError as error:
-            self.state.failed.emit(
-                StorageError(f"{file.name} could not be written: {error.strerror}.", "Choose another place.")
-            )
+            with whole_file(file) as part:
+                part.write_text(finding.to_csv(self.table.rows.rows()), "utf-8")
+        except StorageError as error:
+            self.state.failed.emit(error)

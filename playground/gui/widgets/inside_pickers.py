@@ -142,7 +142,10 @@ def facts(entry: Entry) -> str:
         f"{size(entry.bytes)}, {WORDS.get(header.encoding, header.encoding)}, computed in {header.precision or 'an unknown format'}",
     ]
     if header.adapter:
-        lines.append(f"with the adapter {header.adapter}")
+        strength = (
+            "" if header.adapter_scale == 1 or header.adapter_scale != header.adapter_scale else f" at {header.adapter_scale:g}"
+        )
+        lines.append(f"with the adapter {header.adapter}{strength}")
     return "\n".join((*lines, *header.left_out))
 
 

@@ -157,7 +157,9 @@ class LensView(QWidget):
         path = Path(header.model_path)
         if header.engine != "llama.cpp":
             return path
-        return path.parent if (path.parent / "config.json").is_file() else None
+        from playground.session.reading_models import folder_of
+
+        return folder_of(path)
 
     def _worn(self, header: Header) -> bool:
         """Whether the model that would be read is the loaded one, with the adapter of the capture on."""

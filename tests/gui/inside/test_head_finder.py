@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +141,28 @@ def test_scores_leave_as_csv(state: Any, finder: Any, qtbot: Any, tmp_path: Path
         found = [float(row[name]) for name in NAMES]
         assert found == [float(each) for each in capture.scores[int(row["layer"]), int(row["head"])]]
     with qtbot.waitSignal(state.failed) as told:
-        finder.export(tmp_path / "not" / "there.csv")
-    assert "could not be written" in told.args[0].message
+        finder.export(tmp_path / "a.attention" / "there.csv")
+    assert "cannot be written" in told.args[0].message
+
+
+def test_scores_that_do_not_fit_leave_the_file_that_was_there(
+    state: Any, finder: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / "a.attention", TEXTS)
+    state.set_captures(Capture(tmp_path / "a.attention"), "a")
+    target = tmp_path / "heads.csv"
+    target.write_text("the last ones")
+    whole = Path.write_text
+
+    def half(path: Path, text: str, *more: Any) -> int:
+        whole(path, text[: len(text) // 2], *more)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", half)
+    with qtbot.waitSignal(state.failed) as told:
+        finder.export(target)
+    assert "disk is full" in told.args[0].message
+    assert target.read_text() == "the last ones" and len(list(tmp_path.iterdir())) == 2
 
 
 def test_every_score_is_explained_with_its_source(finder: Any, qtbot: Any) -> None:

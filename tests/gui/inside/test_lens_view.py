@@ -143,6 +143,7 @@ def test_what_cannot_be_read_is_said(qtbot: QtBot, view: LensView, inside: Insid
     assert view.empty.button.text() == "Read the layers"
     gguf.parent.mkdir()
     (gguf.parent / "config.json").write_text("{}")
+    (gguf.parent / "model.safetensors").write_bytes(b"")
     view.state.set_captures(Capture(tmp_path / "g.attention"), "g")
     view.read()
     assert inside.asked[-1].model == str(gguf.parent), "the folder that the file lies in"
