@@ -21,6 +21,7 @@ PARTS = {
     "heads": "the Inside page over 32 x 32 heads at 2,048 tokens: opening, zooming, panning, other heads, what is seen of bright cells",
     "columns": "longest stall of the window's thread while eight columns of 2,000 tokens are written on the Compare page",
     "train": "a step of training, against the same step in a plain loop on the same libraries; memory predicted against measured",
+    "training_stalls": "longest stall of the window's thread while a run trains and its page is open",
     "stalls": "longest stall of the window's thread while a reply streams, and the memory of its process",
 }
 

@@ -124,8 +124,6 @@ class Datasets:
             answer: DataPreviewed = self._ask(command, stop, DataPreviewed)
             return answer
 
-            return answer
-
         return self._quick.submit(work, "preview")
 
     def row(self, look: Look, number: int, file: str = "") -> Future[RowRead]:

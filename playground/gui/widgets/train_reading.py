@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QVBoxLayout, QWidget
@@ -156,12 +157,12 @@ class RowsReading(QWidget):
         """Another way to read: the columns may be others, and are recognised again."""
         if self._quiet or self._guess is None:
             return
-        form = str(self.form.currentData())
+        form: Any = self.form.currentData()
         delimiter = "\t" if form == "tsv" else str(self.delimiter.currentData() or ",")
         encoding = str(self.encoding.currentData() or "utf-8")
         reading = replace(
             self._guess.reading, form=form, encoding=encoding, delimiter=delimiter, header=self.header.isChecked()
-        )  # type: ignore[arg-type]
+        )
         self.corrected.emit(replace(self._guess, reading=reading, schema="", names={}, columns=()))
 
     def _kind_chosen(self) -> None:

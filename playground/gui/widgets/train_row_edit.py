@@ -61,7 +61,6 @@ class RowEdit(QWidget):
         away.setToolTip("Changes nothing")
         away.clicked.connect(self.closed)
         buttons = QHBoxLayout()
-        buttons.addWidget(self.add)
         buttons.addStretch(1)
         buttons.addWidget(away)
         buttons.addWidget(self.save)
@@ -72,6 +71,7 @@ class RowEdit(QWidget):
         column.addWidget(self.why)
         column.addWidget(self.raw)
         column.addLayout(self._list)
+        column.addWidget(self.add, 0, Qt.AlignmentFlag.AlignLeft)
         column.addLayout(buttons)
         column.addStretch(1)
 
