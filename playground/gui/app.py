@@ -17,6 +17,7 @@ from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QApplication
 
 from playground.errors import InUseError
+from playground.gui.collector import collected_here
 from playground.gui.notify import BUG, Catcher
 from playground.gui.preferences import Preferences
 from playground.gui.window import Window
@@ -59,7 +60,8 @@ def main(argv: list[str] | None = None) -> int:
     window.painted.connect(begin)
     window.show()
     try:
-        return app.exec()
+        with collected_here():
+            return app.exec()
     finally:
         catcher.remove()
         lock.release()

@@ -146,8 +146,11 @@ def when_done(
     A failure goes to `on_error`; where there is none it is raised on the window's thread, for the excepthook. A cancelled future is
     dropped.
     """
+    waiting = [(receiver, callback, on_error)]
 
     def deliver() -> None:
+        # Taken out here: the future must not be the last to hold the receiver, which would then be destroyed on the future's thread.
+        receiver, callback, on_error = waiting.pop()
         if not shiboken6.isValid(receiver):
             return
         try:

@@ -62,6 +62,15 @@ class Driver:
         return [each for each in psutil.Process().children() if "resource_tracker" not in " ".join(each.cmdline())]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _collected_here(qapp: Any) -> Iterator[None]:
+    """As in the window: what a test leaves in cycles is not destroyed on a thread of the next one."""
+    from playground.gui.collector import collected_here
+
+    with collected_here():
+        yield
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setenv("PLAYGROUND_HOME", str(tmp_path / "home"))

@@ -23,6 +23,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.qt_log_ignore("^This plugin does not support grabbing the keyboard", extend=True))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _collected_here(qapp: Any) -> Iterator[None]:
+    """As in the window: what a test leaves in cycles is not destroyed on a thread of the next one."""
+    from playground.gui.collector import collected_here
+
+    with collected_here():
+        yield
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     """A data folder that nobody else uses."""

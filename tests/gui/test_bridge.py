@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+import weakref
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -140,3 +141,14 @@ def test_a_cancelled_future_is_dropped(qapp, qtbot) -> None:
     when_done(last, receiver, seen.append)
     last.set_result(2)
     qtbot.waitUntil(lambda: seen == [2])
+
+
+def test_a_future_holds_nobody_once_its_result_is_told(qapp, qtbot) -> None:
+    """Whoever holds the future last, on whatever thread, must not be who destroys the receiver."""
+    receiver, seen = QObject(), []
+    held = weakref.ref(receiver)
+    future: Future[int] = Future()
+    when_done(future, receiver, lambda value, receiver=receiver: seen.append(value))
+    del receiver
+    future.set_result(1)
+    qtbot.waitUntil(lambda: seen == [1] and held() is None)

@@ -110,13 +110,13 @@ class ModelsMaking(QObject):
         from playground.gui.widgets.quantize_types import TypesModel, TypesTable
 
         if self._quantize is None:
-            self._types = TypesTable(TypesModel())
+            self._types = TypesTable(TypesModel(self))
 
     def _make_table(self) -> None:
         from playground.gui.widgets.report_table import ReportModel, ReportTable
 
         if self._report is None:
-            self._table = ReportTable(ReportModel())
+            self._table = ReportTable(ReportModel(self))
 
     def _make_form(self) -> None:
         from playground.gui.widgets.report_form import ReportForm

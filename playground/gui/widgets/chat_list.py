@@ -43,7 +43,7 @@ class ChatList(QFrame):
         self.setObjectName("chats")
         self.setFixedWidth(WIDTH)
         theme.mark(self, surface="window", line="right")
-        self.model = ChatListModel()
+        self.model = ChatListModel(self)
         self.view = QListView()
         self.view.setObjectName("chat.list")
         self.view.setAccessibleName("Chats")

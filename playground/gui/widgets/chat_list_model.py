@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, Qt
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, Qt
 
 from playground.history.records import SearchHit, SessionRow
 
@@ -45,8 +45,8 @@ def day_name(when: float, today: datetime.date) -> str:
 class ChatListModel(QAbstractListModel):
     """See the module's docstring."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
         self._rows: list[ListRow] = []
         self._sessions: dict[str, SessionRow] = {}
         self._hits: list[SearchHit] | None = None

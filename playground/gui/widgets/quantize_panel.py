@@ -59,7 +59,7 @@ class QuantizePanel(QWidget):
         super().__init__()
         self.setObjectName("quantize")
         self.options = options or QuantizeOptions()
-        self.types = types or TypesTable(TypesModel())
+        self.types = types or TypesTable(TypesModel(self))
         self.model = self.types.rows
         self._desk = desk
         self._workshop: Any = None

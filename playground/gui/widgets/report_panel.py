@@ -59,7 +59,7 @@ class ReportPanel(QWidget):
         super().__init__()
         self.setObjectName("report")
         self.form = form or ReportForm()
-        self.table = table or ReportTable(ReportModel())
+        self.table = table or ReportTable(ReportModel(self))
         self.model = self.table.rows
         self._desk = desk
         self._workshop: Any = None
