@@ -91,7 +91,7 @@ def drive():
 driver = QTimer()
 driver.setInterval(50)
 driver.timeout.connect(drive)
-QTimer.singleShot(1500, driver.start)
+QTimer.singleShot(6000, driver.start)
 application.exec()
 """
 

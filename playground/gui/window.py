@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -181,6 +182,15 @@ class Window(WindowModels, QMainWindow):
 
         if self._desk is not None and self.session is not None:
             self._desk.when_done(self.session.left_prompt_sets(), self, offer, lambda error: None)
+            threading.Thread(target=self._import_pages, name="pages", daemon=True).start()
+
+    def _import_pages(self) -> None:
+        """Off the window's thread, so that a page that is opened for the first time does not wait for its imports."""
+        for entry in self._entries.values():
+            try:
+                importlib.import_module(entry.place.partition(":")[0])
+            except Exception:  # whoever opens it is told
+                log.exception("the page %s cannot be imported", entry.id)
 
     def _session_notice(self, notice: Any) -> None:
         self.notify(notice.message, notice.hint, notice.level, notice.action, notice.key)

@@ -6,6 +6,7 @@ them comes as events, whether this page is looked at or not.
 
 from __future__ import annotations
 
+import importlib
 import threading
 from concurrent.futures import CancelledError
 from typing import Any
@@ -18,6 +19,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QStackedWidget, QVBox
 from playground.errors import PlaygroundError
 from playground.gui import theme
 from playground.gui.actions import Action
+from playground.gui.ahead import make_ahead, polish
 from playground.gui.bridge import on_window_thread
 from playground.gui.drops import words
 from playground.gui.pages import Desk
@@ -87,13 +89,16 @@ class TrainPage(TrainRunning, QWidget):
             threading.Thread(target=self._make_shelf, name="train-shelf", daemon=True).start()
 
     def _make_shelf(self) -> None:
-        """On a thread of its own: it brings the readers of headers, half a second of imports."""
+        """On a thread of its own: it brings the readers of headers, half a second of imports; and what looks at rows."""
         shelf = self._desk.session.shelf
+        for module in ("train_rows", "train_chats"):
+            importlib.import_module(f"playground.gui.widgets.{module}")
 
         def take() -> None:
             if shiboken6.isValid(self):
                 self._shelf = shelf
                 self._read_models()
+                make_ahead(self, [self.data.rows, *polish(self.data.rows, 8)])
                 if not shelf.rows():
                     shelf.refresh()
 

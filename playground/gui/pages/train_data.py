@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import shiboken6
 from PySide6.QtCore import QObject, Signal
@@ -17,12 +17,14 @@ from PySide6.QtWidgets import QMenu, QStackedWidget
 from playground.errors import PlaygroundError
 from playground.gui.bridge import on_window_thread
 from playground.gui.pages import Desk
-from playground.gui.widgets.train_chats import TrainChats
-from playground.gui.widgets.train_rows import SHOWN, TrainRows
-from playground.session.datasets import Look
-from playground.session.training_jobs import TrainPlan
-from playground.training.datasets import Dataset
-from playground.training.problems import Problem
+
+if TYPE_CHECKING:  # what reads files is imported off the window's thread, by the time that it is needed
+    from playground.gui.widgets.train_chats import TrainChats
+    from playground.gui.widgets.train_rows import TrainRows
+    from playground.session.datasets import Look
+    from playground.session.training_jobs import TrainPlan
+    from playground.training.datasets import Dataset
+    from playground.training.problems import Problem
 
 LISTED = 12
 """datasets in the menu"""
@@ -80,26 +82,33 @@ class TrainData(QObject):
         """What was chosen about how rows become tokens."""
         return self._rows.encode() if self._rows is not None else {}
 
+    def rows(self) -> TrainRows:
+        """The part that shows rows; made when it is first needed, or ahead of that."""
+        if self._rows is None:
+            from playground.gui.widgets.train_rows import TrainRows
+
+            rows = self._rows = TrainRows()
+            self._stack.addWidget(rows)
+            rows.look_wanted.connect(self._look)
+            rows.preview_wanted.connect(self._preview)
+            rows.row_wanted.connect(self._read_row)
+            rows.used.connect(self._use)
+            rows.closed.connect(self.closed)
+            rows.cancelled.connect(self._datasets.cancel)
+        return self._rows
+
     def open_rows(self, data: str, model: str, plan: TrainPlan | None) -> None:
         """Shows a file's rows, or a dataset's; `plan` says how long rows may be and what is held out."""
-        if self._rows is None:
-            self._rows = TrainRows()
-            self._stack.addWidget(self._rows)
-            self._rows.look_wanted.connect(self._look)
-            self._rows.preview_wanted.connect(self._preview)
-            self._rows.row_wanted.connect(self._read_row)
-            self._rows.used.connect(self._use)
-            self._rows.closed.connect(self.closed)
-            self._rows.cancelled.connect(self._datasets.cancel)
+        rows = self.rows()
         known = next((each for each in self._found if named(each) == data or each.name == data), None)
         self._data, self._model, self._dataset = data, model, known
         settings = plan.settings if plan is not None else None
         self._settings = (
             {"max": settings.sequence_length, "share": settings.validation_share, "seed": settings.seed} if settings else {}
         )
-        self._stack.setCurrentWidget(self._rows)
-        self._rows.begin(known.name if known is not None else Path(data).name, self._looks.get(data))
-        self._rows.setFocus()
+        self._stack.setCurrentWidget(rows)
+        rows.begin(known.name if known is not None else Path(data).name, self._looks.get(data))
+        rows.setFocus()
 
     def _look(self, guess: Any, fixes: Mapping[str, str], edits: Mapping[int, Any]) -> None:
         rows, number = self._rows, self._next()
@@ -130,7 +139,7 @@ class TrainData(QObject):
         encode = {**rows.encode(), "max_tokens": most}
         more = {name: self._settings[name] for name in ("share", "seed") if name in self._settings}
         self._ask(
-            lambda: self._datasets.preview(data, self._model, encode, start, SHOWN, **more),
+            lambda: self._datasets.preview(data, self._model, encode, start, rows.at_once, **more),
             lambda found: rows.show_preview(found, most) if number == self._asked else None,
             lambda error: rows.show_no_preview(error.message, error.hint) if number == self._asked else None,
         )
@@ -176,6 +185,8 @@ class TrainData(QObject):
 
     def open_chats(self) -> None:
         if self._chats is None:
+            from playground.gui.widgets.train_chats import TrainChats
+
             self._chats = TrainChats()
             self._stack.addWidget(self._chats)
             self._chats.wanted.connect(self._from_log)

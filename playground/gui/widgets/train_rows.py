@@ -52,6 +52,7 @@ class TrainRows(QFrame):
     used = Signal()
     closed = Signal()
     cancelled = Signal()
+    at_once = SHOWN
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
