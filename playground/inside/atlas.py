@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from playground.inside import pooling
 from playground.inside.look import NO_DIFFERENCE, farther
 
 Codes = NDArray[np.uint8]
@@ -25,6 +26,16 @@ def fitted(thumbs: Codes, side: int, signed: bool = False) -> Codes:
             one, other = (found[:, :, each::2] if axis == 2 else found[..., each::2] for each in (0, 1))
             found = farther(one, other) if signed else np.maximum(one, other)
     return found
+
+
+def beginning(thumbs: Codes, length: int, kept: int) -> Codes:
+    """Thumbnails of a text of `length` tokens cut to its first `kept`: exact where the text is no longer than a thumbnail, else to a cell of it."""
+    was, side = thumbs.shape[2], min(thumbs.shape[2], kept)
+    edges, cells = pooling.thumb_edges(length, was), [*pooling.thumb_edges(kept, side), kept]
+    first = np.searchsorted(edges, cells[:-1], "right") - 1
+    last = np.searchsorted(edges, np.array(cells[1:]) - 1, "right")
+    tall = np.stack([thumbs[:, :, low:high].max(2) for low, high in zip(first, last, strict=True)], axis=2)
+    return np.stack([tall[..., low:high].max(3) for low, high in zip(first, last, strict=True)], axis=3)
 
 
 def places_in(cells: int, pixels: int) -> NDArray[np.int64]:

@@ -8,9 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from playground.inside.capture import Capture
-from playground.inside.head_scores import NAMES
+from playground.errors import Cancelled
+from playground.inside.capture import Capture, Stop, never
+from playground.inside.head_scores import NAMES, of_map
+from playground.inside.layout import Header
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,40 @@ Keeps = Callable[[HeadRow], bool]
 
 
 def heads(one: Capture, other: Capture | None = None) -> list[HeadRow]:
-    """All captured heads in the model's order. With `other`, which has the same heads: its scores minus those of `one`."""
-    header = one.header
-    values = one.scores if other is None else other.scores - one.scores
+    """All captured heads in the model's order. With `other`, which has the same heads and as long a text: its scores minus those of `one`."""
+    return _rows(one.header, one.scores if other is None else other.scores - one.scores)
+
+
+def heads_of_beginning(one: Capture, other: Capture, count: int, stop: Stop = never) -> list[HeadRow]:
+    """As `heads` of two, but of the first `count` tokens of either, whose scores are computed anew from their maps. Cancelled."""
+    return _rows(one.header, _of_beginning(other, count, stop) - _of_beginning(one, count, stop))
+
+
+def _of_beginning(capture: Capture, count: int, stop: Stop) -> NDArray[np.float32]:
+    header, found = capture.header, np.zeros_like(capture.scores)
+    tokens = [each.id for each in header.tokens[:count]]
+    for place, layer in enumerate(header.layers):
+        for at, head in enumerate(header.heads):
+            if stop():
+                raise Cancelled("Nobody waits for these scores any more.")
+            scores = of_map(tokens, capture.map(layer, head)[:count, :count], header.causal)
+            found[place, at] = [scores[name] for name in header.score_names]
+    return found
+
+
+TELLING = ("previous", "induction", "duplicate")
+"""scores of what heads are known for; a high one of another is nothing to look at first"""
+
+
+def telling_head(capture: Capture) -> tuple[int, int] | None:
+    """The head that shows one of these patterns most, by the model's numbers. None where the text cannot tell, as of two texts."""
+    found = [capture.score(name) for name in TELLING if name in capture.header.score_names]
+    best = np.nan_to_num(np.array(found), nan=-1.0).max(axis=0, initial=-1.0)
+    layer, head = np.unravel_index(int(best.argmax()), best.shape)
+    return (capture.header.layers[layer], capture.header.heads[head]) if best[layer, head] > 0 else None
+
+
+def _rows(header: Header, values: NDArray[np.float32]) -> list[HeadRow]:
     return [
         HeadRow(layer, head, {name: float(values[i, j, k]) for k, name in enumerate(header.score_names)})
         for i, layer in enumerate(header.layers)

@@ -211,7 +211,8 @@ def read_header(file: BinaryIO, path: Path) -> tuple[Header, Layout]:
 
 def _header(data: dict[str, Any]) -> Header:
     # Of a file that does not say how strong its adapter was, that is not known: no number is equal to NaN.
-    data = {"part": "", "columns": [], "adapter_scale": math.nan if data.get("adapter") else 1.0} | data
+    older: dict[str, Any] = {"part": "", "columns": [], "adapter_scale": math.nan if data.get("adapter") else 1.0}
+    data = older | data
     if data.keys() != {each.name for each in fields(Header)} or data["encoding"] not in ENCODINGS:
         raise ValueError("fields")
     lists = {name: tuple(data[name]) for name in ("layers", "heads", "left_out", "score_names")}

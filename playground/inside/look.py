@@ -5,7 +5,7 @@ A difference is `other - one`, kept in 8 bits with its sign: 128 is no differenc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -94,12 +94,39 @@ def levels(found: Codes, signed: bool = False, hide_sink: bool = False) -> Level
     return Levels(signed_pyramid(found) if signed else pooling.pyramid(found), signed)
 
 
+def compared(one: Header, other: Header) -> int:
+    """Tokens that a difference is of: all of two texts of one length, else those that both begin with, word for word.
+
+    What stands behind a token tells nothing of what it looks at, where none sees a later one.
+    """
+    if (one.length, one.width) == (other.length, other.width):
+        return one.length
+    pairs = enumerate(zip(one.tokens, other.tokens, strict=False))
+    return next((place for place, (here, there) in pairs if here.text != there.text), min(one.length, other.length))
+
+
+def shared(one: Header, other: Header) -> Header:
+    """What a difference is of: `one` with as many of its tokens as are compared."""
+    count = compared(one, other)
+    return one if count == one.length else replace(one, tokens=one.tokens[:count])
+
+
+def partly(one: Header, other: Header) -> str:
+    """That a difference is of the beginnings of two texts only, in a sentence; empty where it is of all of them, or there is none."""
+    if one.length == other.length or no_difference(one, other):
+        return ""
+    return f"The texts have {one.length:,} and {other.length:,} tokens: the first {compared(one, other):,}, which are alike, are compared."
+
+
 def no_difference(one: Header, other: Header) -> str:
     """Why two captures have no difference, in a sentence; empty where they have one."""
     if one.kind != other.kind and "cross" in (one.kind, other.kind):
         return "One of the two goes from one text to another and the other does not: their maps have no difference."
-    if (one.length, one.width) != (other.length, other.width):
+    alike = (one.length, one.width) == (other.length, other.width)
+    if not alike and not (one.causal and other.causal):
         return f"The two texts have {one.length:,} and {other.length:,} tokens: their maps have no difference."
+    if not alike and compared(one, other) < 2:  # the first token alone looks at nothing but itself
+        return f"The two texts have {one.length:,} and {other.length:,} tokens and begin differently: their maps have no difference."
     if (one.layers, one.heads) != (other.layers, other.heads):
         return "The two captures have different layers and heads: their maps have no difference."
     if one.causal != other.causal:
@@ -108,11 +135,24 @@ def no_difference(one: Header, other: Header) -> str:
 
 
 def difference_of(one: Capture, other: Capture, look: Look, stop: Stop = never) -> Map:
-    """`other - one`, from -1 to 1. DataError where there is none."""
+    """`other - one`, from -1 to 1, of as many tokens as are `compared`. DataError where there is none."""
     wrong = no_difference(one.header, other.header)
     if wrong:
         raise DataError(wrong, "Compare captures of the same tokens and heads.")
-    return difference(weights(one, look, stop), weights(other, look, stop))
+    here, there = weights(one, look, stop), weights(other, look, stop)
+    rows = compared(one.header, other.header)
+    columns = one.header.width if rows == one.header.length == other.header.length else rows
+    return difference(here[:rows, :columns], there[:rows, :columns])
+
+
+def token_difference(one: Capture, other: Capture, look: Look, index: int, direction: str, stop: Stop = never) -> Map:
+    """Of `difference_of` the row of a token (`from`) or its column (`to`)."""
+    find = row if direction == "from" else column
+    here, there = find(one, look, index, stop), find(other, look, index, stop)
+    if one.header.length != other.header.length:
+        rows = compared(one.header, other.header)
+        here, there = here[:rows], there[:rows]
+    return np.asarray(there - here, np.float32)
 
 
 def encode_difference(values: Map) -> Codes:

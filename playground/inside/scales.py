@@ -12,6 +12,7 @@ first token can look at nothing but itself, so it would always be 1. Codes are t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,18 +54,32 @@ def amounts(signed: bool) -> NDArray[np.float64]:
 
 def spread(codes: Codes, causal: bool = False, signed: bool = False, hide_sink: bool = False) -> Spread:
     """Of maps [..., rows, columns]. `hide_sink`: the first column does not count."""
-    counts = np.bincount(codes.ravel(), minlength=256)
-    left_out = np.zeros(256, np.int64)
+    return _spreads(codes.reshape(1, -1, *codes.shape[-2:]), causal, signed, hide_sink)[0]
+
+
+def each_spread(codes: Codes, causal: bool, signed: bool, hide_sink: bool) -> list[list[Spread]]:
+    """`spread` of every head of thumbnails [layers, heads, rows, columns], at once."""
+    return [_spreads(layer[:, None], causal, signed, hide_sink) for layer in codes]
+
+
+def _spreads(codes: Codes, causal: bool, signed: bool, hide_sink: bool) -> list[Spread]:
+    """Of each of [groups, maps, rows, columns], its maps together."""
+    counts = _counted(codes)
     if hide_sink:
-        left_out += np.bincount(codes[..., 0].ravel(), minlength=256)
-        counts = counts - left_out
-    values = amounts(signed)
-    without = counts.copy()
+        counts -= _counted(codes[..., 0])
+    without = counts
     if causal and not signed and not hide_sink:
-        without -= np.bincount(codes[..., 0, 0].ravel(), minlength=256)
-    present = values[without > 0]
-    greatest = float(present.max()) if len(present) else 0.0
-    return Spread(max(greatest, float(LEVELS[1])), counts, signed)
+        without = counts - _counted(codes[..., 0, 0])
+    greatest = np.where(without > 0, amounts(signed), 0.0).max(axis=1)
+    return [Spread(max(float(most), float(LEVELS[1])), mine, signed) for most, mine in zip(greatest, counts, strict=True)]
+
+
+def _counted(codes: Codes) -> NDArray[np.int64]:
+    """[groups, 256]: how often each code is in [groups, ...]."""
+    if len(codes) == 1:
+        return np.bincount(codes.ravel(), minlength=256)[None]
+    shifted = codes.reshape(len(codes), -1) + (np.arange(len(codes)) * 256)[:, None]
+    return np.bincount(shifted.ravel(), minlength=256 * len(codes)).reshape(-1, 256)
 
 
 def together(one: Spread, other: Spread) -> Spread:
@@ -95,6 +110,21 @@ def code_places(kind: str, of: Spread) -> Codes:
         found = NO_DIFFERENCE + np.sign(ALL.astype(np.int64) - NO_DIFFERENCE) * found * 127
     else:
         found = found * 255
+    return np.asarray(np.rint(found), np.uint8)
+
+
+def percentile_places(spreads: Sequence[Spread]) -> Codes:
+    """`code_places` of many heads by percentile, [heads, 256]: for the codes that a head has, the same; for others that of the next lower one."""
+    signed = spreads[0].signed
+    counts = np.array([each.counts for each in spreads], np.float64)
+    side = ALL.astype(np.int64) - NO_DIFFERENCE if signed else ALL.astype(np.int64)
+    amount = np.abs(side)
+    by_amount = np.zeros((len(spreads), int(amount.max()) + 1))
+    np.add.at(by_amount.T, amount, counts.T)
+    by_amount[:, 0] = 0
+    grades = np.cumsum(by_amount, axis=1)
+    grades = (grades / np.maximum(grades[:, -1:], 1))[:, amount]
+    found = NO_DIFFERENCE + np.sign(side) * grades * 127 if signed else grades * 255
     return np.asarray(np.rint(found), np.uint8)
 
 

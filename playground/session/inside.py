@@ -32,7 +32,7 @@ from playground.session.engine import LLAMA, EngineHost, display_name, engine_of
 from playground.session.guests import Guests
 from playground.session.inside_tokens import Ids, ids_of_generation, ids_of_message, made_before, place_of
 from playground.session.ledger import Ledger
-from playground.session.reading_models import folder_of, is_encoder
+from playground.session.reading_models import folder_to_read, is_encoder
 from playground.session.replies import Replies
 from playground.session.side_worker import SideWorker
 
@@ -192,18 +192,7 @@ class Inside:
         other = self._other(request.model)
         path = other or Path(self._engine.state.path)
         if engine_of(path) == LLAMA:
-            info = self._engine.state.info
-            if (folder := folder_of(path)) is None:
-                raise PlaygroundError(
-                    f"{display_name(path)} is a GGUF file, whose layers llama.cpp does not give out one by one.",
-                    "Load the folder of this model (safetensors).",
-                )
-            if other is None and info is not None and info.adapter:
-                raise PlaygroundError(
-                    f"{display_name(path)} has an adapter on, which its folder would be read without.",
-                    f"Load {folder} with the adapter.",
-                )
-            other = folder
+            other = folder_to_read(path, self._engine.state.info if other is None else None)
         if other is not None and is_encoder(other):
             raise PlaygroundError(
                 f"{display_name(other)} does not say what comes next: it only reads.", "Take a model that writes."

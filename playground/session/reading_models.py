@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from playground.errors import PlaygroundError
+from playground.protocol import ModelInfo
+
 _READERS = (
     "albert", "bert", "camembert", "data2vec-text", "deberta", "deberta-v2", "distilbert", "electra", "ernie", "esm", "eurobert",
     "ibert", "jina_embeddings_v3", "megatron-bert", "mobilebert", "modernbert", "mpnet", "nomic_bert", "roberta", "roberta-prelayernorm",
@@ -48,3 +51,18 @@ def folder_of(file: Path) -> Path | None:
     if not (folder / "config.json").is_file():
         return None
     return folder if next(folder.glob("*.safetensors"), None) is not None else None
+
+
+def folder_to_read(file: Path, loaded: ModelInfo | None) -> Path:
+    """The folder in which the layers of a GGUF file are read. PlaygroundError where there is none, or it is `loaded` with an adapter on."""
+    folder = folder_of(file)
+    if folder is None:
+        raise PlaygroundError(
+            f"{file.stem} is a GGUF file, whose layers llama.cpp does not give out one by one.",
+            "Load the folder of this model (safetensors).",
+        )
+    if loaded is not None and loaded.adapter:
+        raise PlaygroundError(
+            f"{file.stem} has an adapter on, which its folder would be read without.", f"Load {folder} with the adapter."
+        )
+    return folder

@@ -127,3 +127,35 @@ def test_the_mask_of_a_thumbnail_leaves_the_diagonal() -> None:
     thumbs = np.full((1, 1, 16, 16), 90, np.uint8)
     picture = atlas.compose(thumbs, np.arange(256, dtype=np.uint32), 16, 1, 0, mask=1000)
     assert (picture[:16, :16] == np.where(np.tri(16, dtype=bool), 90, 1000)).all()
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("hide", [False, True])
+def test_the_scales_of_all_heads_at_once_are_those_of_each(signed: bool, hide: bool) -> None:
+    thumbs = (np.random.default_rng(2).exponential(size=(2, 3, 20, 20)) * 40).clip(1, 255).astype(np.uint8)
+    thumbs[1, 2] = 128 if signed else 0
+    found = scales.each_spread(thumbs, True, signed, hide)
+    places = np.array([scales.percentile_places(row) for row in found])
+    for layer, head in np.ndindex(2, 3):
+        alone = scales.spread(thumbs[layer, head], True, signed, hide)
+        together = found[layer][head]
+        assert together.greatest == alone.greatest and (together.counts == alone.counts).all()
+        there = np.flatnonzero(alone.counts)
+        assert np.abs(scales.code_places("percentile", alone).astype(int) - places[layer, head])[there].max() <= 1
+
+
+def test_thumbnails_of_a_beginning() -> None:
+    """Exact where a cell is a token; else every token's weight is in its cell, as in a thumbnail of the beginning alone."""
+    rng = np.random.default_rng(4)
+    short = rng.integers(0, 255, (2, 2, 40, 40)).astype(np.uint8)
+    assert (atlas.beginning(short, 40, 17) == short[..., :17, :17]).all()
+    assert (atlas.beginning(short, 40, 40) == short).all()
+    codes = (rng.random((1, 1, 200, 200)) > 0.99) * np.uint8(200)
+    thumbs = np.zeros((1, 1, 64, 64), np.uint8)
+    pooling.pool_rows(codes[0], 0, 200, thumbs[0])
+    found = atlas.beginning(thumbs, 200, 90)
+    edges = [*pooling.thumb_edges(90, 64), 90]
+    assert found.shape == (1, 1, 64, 64)
+    for row, column in np.ndindex(64, 64):
+        inside = codes[0, 0, edges[row] : edges[row + 1], edges[column] : edges[column + 1]].max()
+        assert found[0, 0, row, column] >= inside

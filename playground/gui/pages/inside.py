@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QFileSystemWatcher, QTimer
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QWidget
 
 from playground import events
@@ -24,10 +26,13 @@ from playground.gui.widgets.inside_pickers import name_of
 from playground.gui.widgets.inside_state import COLOURS, SCALES
 from playground.gui.widgets.job_strip import Job
 from playground.inside.capture import Capture
+from playground.inside.finding import telling_head
+from playground.inside.layout import gone
 from playground.inside.store import Entry
 
 JOB = "inside"
 SCALE = "inside.scale"
+SOON_MS = 200
 
 
 class InsidePage(InsideLayout):
@@ -42,6 +47,10 @@ class InsidePage(InsideLayout):
         self._made: dict[str, str] = {}
         """generation -> the capture that was made of it"""
         self._listed = False
+        self._watched: QFileSystemWatcher | None = None
+        self._soon = QTimer(self, singleShot=True, interval=SOON_MS)
+        """until the folder is read again: a capture is several changes of it"""
+        self._soon.timeout.connect(self._refresh_if_seen)
         self._running: Future[Entry] | None = None
         self._wanted: tuple[str, int | None] = ("", None)
         self.state.set_scale(**_kept_scale(desk))
@@ -87,10 +96,27 @@ class InsidePage(InsideLayout):
         inside = self._desk.session.inside
         self.state.ask("list", inside.list, self, self._show_entries, self._list_failed, "disk")
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """Captures may have been made or deleted elsewhere: by a chat, by the command line, by hand."""
+        super().showEvent(event)
+        if self._watched is None:
+            folder = self._desk.session.inside.folder
+            with suppress(OSError):
+                folder.mkdir(parents=True, exist_ok=True)
+            self._watched = QFileSystemWatcher([str(folder)], self)
+            self._watched.directoryChanged.connect(lambda _folder: self._soon.start())
+        if self._listed:
+            self.refresh()
+
+    def _refresh_if_seen(self) -> None:
+        if self.isVisible():
+            self.refresh()
+
     def _show_entries(self, entries: list[Entry]) -> None:
         self._listed = True
-        self._entries = {each.id: each for each in entries}
-        self.pickers.show_entries(entries)
+        if list(self._entries.values()) != entries:
+            self._entries = {each.id: each for each in entries}
+            self.pickers.show_entries(entries)
         self._show_parts()
         wanted, token = self._wanted
         if wanted:
@@ -101,6 +127,8 @@ class InsidePage(InsideLayout):
                 self.show_capture(entries[0].id)
             else:
                 self._show_empty()
+        elif not self.state.a.path.exists():
+            self._view_failed(gone(self.state.a.path))
 
     def _list_failed(self, error: BaseException) -> None:
         message = getattr(error, "message", "") or str(error)
@@ -127,7 +155,8 @@ class InsidePage(InsideLayout):
 
         def opened(capture: Capture) -> None:
             keep = self.state.b if self.state.id_b != capture_id else None
-            self.state.set_captures(capture, capture_id, keep, self.state.id_b if keep is not None else "")
+            other = self.state.id_b if keep is not None else ""
+            self.state.set_captures(capture, capture_id, keep, other, telling_head(capture))
             self.show_views()
             if token is not None:
                 place = capture.header.length + token if token < 0 else token
@@ -160,9 +189,8 @@ class InsidePage(InsideLayout):
         def opened(capture: Capture) -> None:
             state.set_captures(state.a, state.id_a, capture, capture_id)
             state.set_view("b" if state.no_difference else "difference")
-            self._desk.notify(
-                state.no_difference, "They can be seen one after the other." * bool(state.no_difference), key="inside.compare"
-            )
+            none = state.no_difference
+            self._desk.notify(none or state.partly, "They can be seen one after the other." * bool(none), key="inside.compare")
 
         self._open(capture_id, opened, "b")
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import Any, NamedTuple
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QSplitter, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
 from playground.gui import theme
@@ -56,6 +57,20 @@ TABS: tuple[Part, ...] = (
 """the tabs behind the map"""
 
 
+COLUMN, MOST_COLUMN, MAP = 320, 0.4, 560
+"""pixels of the grid's column at least, its part of the width at most, pixels that stay for what is beside it"""
+
+
+class _Columns(QSplitter):
+    """Tells when it has another size."""
+
+    resized = Signal()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.resized.emit()
+
+
 class InsideLayout(QWidget):
     """The parts of the page and which of them are shown. Object names: `inside.tabs`, `inside.state.way_out`, and those of the parts."""
 
@@ -100,7 +115,7 @@ class InsideLayout(QWidget):
         inner.setSpacing(0)
         inner.addLayout(above)
         inner.addWidget(self._tab_stack, 1)
-        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter = _Columns(Qt.Orientation.Horizontal)
         self.splitter.setChildrenCollapsible(False)
         left = QFrame()
         theme.mark(left, surface="window")
@@ -118,7 +133,12 @@ class InsideLayout(QWidget):
         self.splitter.addWidget(left)
         self.splitter.addWidget(middle)
         self.splitter.setStretchFactor(1, 1)
-        self.splitter.setSizes([320, 880])
+        self.splitter.setSizes([COLUMN, 880])
+        self._by_hand = False
+        """whether somebody has moved the line between the columns"""
+        self.splitter.splitterMoved.connect(self._moved)
+        self.splitter.resized.connect(self._fit_column)
+        self.state.captures_changed.connect(self._fit_column)
         if self._desk.preferences.get(EXPLAIN, False) is True:
             self.show_explanation(True)
         looked = QWidget()
@@ -147,6 +167,20 @@ class InsideLayout(QWidget):
         around.setContentsMargins(0, 0, 0, 0)
         around.addWidget(self._outer)
         self.setFocusProxy(self.grid)
+
+    def _moved(self, _place: int, _line: int) -> None:
+        self._by_hand = True
+
+    def _fit_column(self) -> None:
+        """Gives the grid what its heads fill, as long as nobody has said otherwise."""
+        sizes, total = self.splitter.sizes(), self.splitter.width()
+        if self._by_hand or self.state.a is None or not total:
+            return
+        beside = sizes[2] if len(sizes) > 2 else 0
+        wanted = self.grid.width_for(self.splitter.height() - 8) + 16
+        column = max(COLUMN, min(wanted, int(total * MOST_COLUMN), total - beside - MAP))
+        if column != sizes[0]:
+            self.splitter.setSizes([column, total - column - beside, *sizes[2:]])
 
     def _made_of(self, part: Part) -> QWidget:
         module, _, name = part.place.partition(":")

@@ -14,8 +14,9 @@ from playground.errors import StorageError
 from playground.gui import theme
 from playground.gui.widgets import glossary
 from playground.gui.widgets.head_table import COLUMNS, HEAD, INDUCTION, HeadTable
-from playground.gui.widgets.inside_state import InsideState
+from playground.gui.widgets.inside_state import InsideState, stopped
 from playground.inside import finding
+from playground.inside import look as looks
 
 
 class HeadFinder(QFrame):
@@ -27,6 +28,8 @@ class HeadFinder(QFrame):
         theme.mark(self, surface="surface")
         self.state = state
         self._sorted = False
+        self._waits = False
+        """whether the scores of two texts' beginnings are being computed"""
         self.table = HeadTable()
         self.filter = QLineEdit()
         self.filter.setObjectName("inside.finder_filter")
@@ -90,11 +93,24 @@ class HeadFinder(QFrame):
     def _show(self) -> None:
         state = self.state
         self._seen = state.view
-        if state.signed and state.a is not None:
-            rows = finding.heads(state.a, state.b)
-        else:
-            rows = finding.heads(state.capture) if state.capture is not None else []
-        self.table.rows.show_rows(rows, state.signed)
+        a, b, rows = state.a, state.b, []
+        self._waits = False
+        state.forget("heads")
+        if state.signed and state.partly and a is not None and b is not None:
+            count, self._waits = looks.compared(a.header, b.header), True
+            state.ask("heads", lambda: finding.heads_of_beginning(a, b, count, stopped), self, self._take, kind="long")
+        elif state.signed and a is not None:
+            rows = finding.heads(a, b)
+        elif state.capture is not None:
+            rows = finding.heads(state.capture)
+        self._show_rows(rows)
+
+    def _take(self, rows: list[finding.HeadRow]) -> None:
+        self._waits = False
+        self._show_rows(rows)
+
+    def _show_rows(self, rows: list[finding.HeadRow]) -> None:
+        self.table.rows.show_rows(rows, self.state.signed)
         if rows and not self._sorted:
             self._sorted = True
             told = any(row.scores[COLUMNS[INDUCTION].score] == row.scores[COLUMNS[INDUCTION].score] for row in rows)
@@ -103,6 +119,7 @@ class HeadFinder(QFrame):
             )
         self._say()
         self._choose()
+        self.table.scrollToTop()  # what is chosen may stand far below what the order is there for
 
     def _choose(self) -> None:
         look = self.state.look
@@ -119,6 +136,8 @@ class HeadFinder(QFrame):
         shown, total = len(self.table.rows.rows()), self.table.rows.total
         if unread:
             self.count.setText(f"“{unread}” is no filter: write induction > 0.3, layer 2 or 3.5")
+        elif self._waits:
+            self.count.setText("Computing the scores of what is compared…")
         else:
             self.count.setText(f"{total:,} heads" if shown == total else f"{shown:,} of {total:,} heads")
         theme.mark(self.count, role="warn" if unread else "muted")

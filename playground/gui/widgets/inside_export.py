@@ -90,7 +90,8 @@ class InsideExport:
 
     def _numbers(self, name: str) -> Callable[[Path], object]:
         state = self._state
-        a, b, view, look = state.a, state.b, state.view, state.look
+        a, b, view, look, header = state.a, state.b, state.view, state.look, state.header
+        assert header is not None
 
         def work(part: Path) -> None:
             capture = b if view == "b" else a
@@ -103,8 +104,8 @@ class InsideExport:
             if name == "npy":
                 numbers.write_npy(part, found)
                 return
-            rows = [each.text for each in capture.header.tokens]
-            columns = [each.text for each in capture.header.column_tokens]
+            rows = [each.text for each in header.tokens]
+            columns = [each.text for each in header.column_tokens]
             numbers.write_csv(part, found, rows, columns)
 
         return work

@@ -6,7 +6,6 @@ A press or the arrow keys choose the head that is looked at.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt
@@ -18,7 +17,7 @@ from playground.gui.palette import Palette
 from playground.gui.widgets.heat_paint import step_of
 from playground.gui.widgets.inside_shades import Shades
 from playground.gui.widgets.inside_state import InsideState
-from playground.inside import atlas
+from playground.inside import atlas, scales
 
 LEFT, TOP, MARGIN = 28, 20, 4
 LEAST, MOST = 8, 72
@@ -68,6 +67,14 @@ class HeadGrid(QAbstractScrollArea):
         wide = (self.viewport().width() - LEFT - MARGIN) // heads
         side = wide - self._gap(wide - 1)
         return min(MOST, max(LEAST, side))
+
+    def width_for(self, height: int) -> int:
+        """Pixels across in which the thumbnails are as large as they may be for all layers to be seen in `height`."""
+        layers, heads = self.shape_of
+        if not layers:
+            return 0
+        side = min(MOST, max(LEAST, (height - TOP - MARGIN) // layers - 3))
+        return LEFT + heads * (side + self._gap(side)) + MARGIN
 
     def _pitch(self) -> int:
         side = self._side()
@@ -174,14 +181,13 @@ class HeadGrid(QAbstractScrollArea):
         if state.scale.shared:
             return self._shades.of(self._shades.spread(), colors)
         spreads = self._shades.each()
-        tables: dict[Any, np.ndarray] = {}
-        keys = [[each if state.scale.kind == "percentile" else each.greatest for each in row] for row in spreads]
-        for row, named in zip(spreads, keys, strict=True):
-            for each, key in zip(row, named, strict=True):
-                if key not in tables:  # but for percentiles all depends on the greatest, and that is one of 256
-                    tables[key] = self._shades.of(each, colors)
-        found = [[tables[key] for key in row] for row in keys]
-        return np.array(found)
+        tables: dict[float, np.ndarray] = {}
+        if state.scale.kind == "percentile":
+            return self._shades.base(colors)[np.array([scales.percentile_places(row) for row in spreads])]
+        for each in (one for row in spreads for one in row):
+            if each.greatest not in tables:  # all depends on it, and it is one of 256
+                tables[each.greatest] = self._shades.of(each, colors)
+        return np.array([[tables[each.greatest] for each in row] for row in spreads])
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self.viewport())

@@ -21,7 +21,7 @@ from playground.gui.widgets.inside_shades import Shades
 from playground.gui.widgets.inside_state import InsideState, stopped
 from playground.inside import look as looks
 from playground.inside import pooling, scales
-from playground.inside.capture import Capture
+from playground.inside.layout import Header
 from playground.inside.look import Levels
 from playground.inside.scales import Spread
 
@@ -53,7 +53,7 @@ class MapView(QFrame):
         self._state, self.shades = state, shades
         self._kept: OrderedDict[tuple[Any, ...], Seen] = OrderedDict()
         self._seen: Seen | None = None
-        self._named: tuple[Capture, tuple[str, ...], tuple[str, ...]] | None = None
+        self._named: tuple[Header, tuple[str, ...], tuple[str, ...]] | None = None
         self._row: tuple[tuple[Any, ...], np.ndarray] | None = None
         self.map = HeatMap()
         self.title = ElidedLabel()
@@ -135,19 +135,20 @@ class MapView(QFrame):
             self.title.setText("")
             return
         self.map.set_names(*self._names(), header.causal)
-        which = {"a": "", "b": "  ·  B", "difference": "  ·  B − A"}[state.view]
+        some = f", the first {header.length:,} tokens" if state.partly else ""
+        which = {"a": "", "b": "  ·  B", "difference": f"  ·  B − A{some}"}[state.view]
         self.title.setText(looks.words(state.look) + which)
         self.title.setToolTip(", ".join(each for each in (header.model, header.engine, header.precision) if each))
         self.map.setAccessibleDescription(f"{looks.words(state.look)}, {header.length} rows, {header.width} columns")
 
     def _names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Of rows and columns; made once for a capture, since a long text has thousands."""
-        capture = self._state.capture
-        assert capture is not None
-        if self._named is None or self._named[0] is not capture:
-            rows = tuple(token_name(each.text) for each in capture.header.tokens)
-            columns = tuple(token_name(each.text) for each in capture.header.columns) or rows
-            self._named = capture, rows, columns
+        header = self._state.header
+        assert header is not None
+        if self._named is None or self._named[0] is not header:
+            rows = tuple(token_name(each.text) for each in header.tokens)
+            columns = tuple(token_name(each.text) for each in header.columns) or rows
+            self._named = header, rows, columns
         return self._named[1:]
 
     # -- fetching
@@ -169,7 +170,8 @@ class MapView(QFrame):
             self.legend.show_scale(None, (), ())
             return
         key = self._key()
-        if key in self._kept:
+        # What was seen before is no reason to be silent about a file that is gone.
+        if key in self._kept and state.capture is not None and state.capture.whole:
             state.forget("map")
             self._kept.move_to_end(key)
             self._show(self._kept[key])
@@ -246,6 +248,7 @@ class MapView(QFrame):
         self.map.set_hidden_sink(self._state.scale.hide_sink)
         self.map.set_levels(seen.levels.codes)
         self._dress()
+        self._tell_cell()  # a pointer that rested there was told to wait
 
     def _wait_for(self, text: str) -> None:
         self.wait.setText(text)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QPaintEvent
+from PySide6.QtGui import QPaintEvent, QStandardItemModel
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
@@ -26,6 +26,7 @@ from playground.gui.widgets.amounts import size
 from playground.gui.widgets.inside_state import InsideState
 from playground.gui.widgets.log_model import when_text
 from playground.gui.widgets.segments import Segments
+from playground.inside import look as looks
 from playground.inside.spelling import lines
 from playground.inside.store import Entry
 
@@ -49,6 +50,7 @@ class InsidePickers(QFrame):
     def __init__(self, state: InsideState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._state = state
+        self._entries: tuple[Entry, ...] = ()
         theme.mark(self, surface="surface")
         self.setFixedHeight(HIGH)
         title = QLabel("Inside")
@@ -84,12 +86,13 @@ class InsidePickers(QFrame):
         self.delete.clicked.connect(self.delete_wanted)
         self.export.clicked.connect(lambda: self.export_wanted.emit(self.export))
         self.new.clicked.connect(self.new_wanted)
-        state.captures_changed.connect(self._show_state)
+        state.captures_changed.connect(self._show_captures)
         state.look_changed.connect(self._show_state)
         self.show_entries(())
 
     def show_entries(self, entries: Sequence[Entry]) -> None:
         """All captures that there are, the newest first."""
+        self._entries = tuple(entries)
         for box, first in ((self.captures, ""), (self.other, "Compare with…")):
             box.clear()
             if first:
@@ -97,6 +100,20 @@ class InsidePickers(QFrame):
             for entry in entries:
                 box.addItem(name_of(entry), entry.id)
                 box.setItemData(box.count() - 1, facts(entry), _TIP)
+        self._show_captures()
+
+    def _show_captures(self) -> None:
+        """What cannot be compared with what is looked at cannot be chosen, and says why."""
+        state, items = self._state, self.other.model()
+        assert isinstance(items, QStandardItemModel)
+        for place, entry in enumerate(self._entries, 1):
+            why, some = "", ""
+            if state.a is not None:
+                one, other = state.a.header, entry.header
+                why = "This is the one that is looked at." if entry.id == state.id_a else looks.no_difference(one, other)
+                some = looks.partly(one, other)
+            items.item(place).setEnabled(not why)
+            self.other.setItemData(place, "\n".join(filter(None, (why or some, facts(entry)))), _TIP)
         self._show_state()
 
     def _set_view(self, view: str) -> None:
@@ -116,7 +133,8 @@ class InsidePickers(QFrame):
         self.view.buttons["b"].setEnabled(state.b is not None)
         none = state.no_difference
         self.view.buttons["difference"].setEnabled(not none)
-        self.view.buttons["difference"].setToolTip(none or "How much more (orange) or less (blue) weight B gives than A")
+        what = "How much more (orange) or less (blue) weight B gives than A"
+        self.view.buttons["difference"].setToolTip(none or "\n".join(filter(None, (what, state.partly))))
         for button in (self.delete, self.export):
             button.setEnabled(there)
 

@@ -63,7 +63,7 @@ class Shades:
         causal = state.header is not None and state.header.causal
 
         def make() -> list[list[Spread]]:
-            return [[scales.spread(head, causal, state.signed, hide) for head in layer] for layer in self.thumbs()]
+            return scales.each_spread(self.thumbs(), causal, state.signed, hide)
 
         return self._once(("each", state.view, hide), make)
 
@@ -88,8 +88,14 @@ class Shades:
         return self._once(("of", str(capture.path)), capture.thumbnails)
 
     def _difference(self) -> np.ndarray:
-        one, other = (pooling.decode(self._of(each)) for each in (self._state.a, self._state.b))
-        return look.encode_difference(other - one)
+        a, b = self._state.a, self._state.b
+        assert a is not None
+        assert b is not None
+        one, other = self._of(a), self._of(b)
+        if a.header.length != b.header.length:
+            count = look.compared(a.header, b.header)
+            one, other = (atlas.beginning(self._of(each), each.header.length, count) for each in (a, b))
+        return look.encode_difference(pooling.decode(other) - pooling.decode(one))
 
     def _once(self, key: tuple[Any, ...], make: Any) -> Any:
         if key not in self._kept:

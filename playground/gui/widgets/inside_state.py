@@ -105,6 +105,10 @@ class InsideState(QObject):
         self.id_b = ""
         self.view = "a"
         self.look = Look()
+        self._chosen = False
+        """whether somebody chose a layer or head"""
+        self._shared: Header | None = None
+        """what the difference is of, where there is one"""
         self.token: int | None = None
         """the selected token, by its place in the text"""
         self.direction = "from"
@@ -145,12 +149,15 @@ class InsideState(QObject):
 
     @property
     def header(self) -> Header | None:
+        """Of the one that is seen; of a difference with as many tokens as are compared."""
+        if self.signed and self._shared is not None:
+            return self._shared
         return self.capture.header if self.capture is not None else None
 
     @property
     def tokens(self) -> tuple[Token, ...]:
         """The tokens of the text that is seen; none without a capture."""
-        return self.capture.header.tokens if self.capture is not None else ()
+        return self.header.tokens if self.header is not None else ()
 
     @property
     def signed(self) -> bool:
@@ -164,12 +171,30 @@ class InsideState(QObject):
             return "A difference needs a second capture."
         return looks.no_difference(self.a.header, self.b.header)
 
+    @property
+    def partly(self) -> str:
+        """That the difference is of the beginnings of A and B, in a sentence; empty where it is of all of them."""
+        return looks.partly(self.a.header, self.b.header) if self.a is not None and self.b is not None else ""
+
     # -- changes
 
-    def set_captures(self, a: Capture | None, id_a: str = "", b: Capture | None = None, id_b: str = "") -> None:
-        """Shows other captures (the page opens them; those that are not shown any more are closed). Layer, head and token stay where they can."""
+    def set_captures(
+        self,
+        a: Capture | None,
+        id_a: str = "",
+        b: Capture | None = None,
+        id_b: str = "",
+        head: tuple[int, int] | None = None,
+    ) -> None:
+        """Shows other captures (the page opens them; those that are not shown any more are closed). Layer, head and token stay where they can.
+
+        `head`: the layer and head to look at first, as long as nobody has chosen any.
+        """
         old = (self.a, self.b)
         self.a, self.id_a, self.b, self.id_b = a, id_a, b, id_b
+        self._shared = looks.shared(a.header, b.header) if a is not None and b is not None and not self.no_difference else None
+        if head is not None and not self._chosen:
+            self.look = Look(self.look.mode, *head)
         if (self.view == "b" and b is None) or (self.view == "difference" and self.no_difference):
             self.view = "a"
         for each in old:
@@ -192,6 +217,7 @@ class InsideState(QObject):
         wanted = Look(
             old.mode if mode is None else mode, old.layer if layer is None else layer, old.head if head is None else head
         )
+        self._chosen = self._chosen or layer is not None or head is not None
         if wanted != self.look:
             self.look = wanted
             self.look_changed.emit()
@@ -276,7 +302,7 @@ class InsideState(QObject):
             if view == "difference":
                 assert a is not None
                 assert b is not None
-                return find(b, look, token, stopped) - find(a, look, token, stopped)
+                return looks.token_difference(a, b, look, token, direction, stopped)
             capture = b if view == "b" else a
             assert capture is not None
             return find(capture, look, token, stopped)

@@ -51,7 +51,7 @@ class InsideText(QWidget):
         self._weights: NDArray[np.float32] | None = None
         self._of: int | None = None
         self._shown: Any = None
-        """the capture whose text stands there"""
+        """the header whose text stands there"""
         self._under: int | None = None
         """where the mouse is in the text"""
         self.flow = InsideFlow()
@@ -182,11 +182,11 @@ class InsideText(QWidget):
     # -- changes
 
     def _captures_changed(self) -> None:
-        capture = self.state.capture
-        if capture is not self._shown:
-            self._shown, self._under = capture, None
+        header = self.state.header
+        if header is not self._shown:
+            self._shown, self._under = header, None
             count = self._offset + len(self.state.tokens)
-            self.flow.set_lines(lines(capture.header) if capture is not None else (), count)
+            self.flow.set_lines(lines(header) if header is not None else (), count)
         self._token_changed()
 
     def _token_changed(self) -> None:
@@ -326,6 +326,8 @@ class InsideText(QWidget):
         a, b = self.state.a, self.state.b
         assert a is not None
         assert b is not None
+        if self.state.partly:
+            return self.state.partly
         pairs = zip(a.header.column_tokens, b.header.column_tokens, strict=False)
         first = next((place for place, (one, other) in enumerate(pairs) if one.text != other.text), None)
         return "" if first is None else f"The texts differ from token {first:,} on: other words are compared there"

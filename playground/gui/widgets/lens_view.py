@@ -81,7 +81,7 @@ class LensView(QWidget):
 
     def show_all(self) -> None:
         """Shows the reading of the text that is looked at, or how to get it."""
-        header = self.state.header
+        header = self._header
         if header is None:
             self._say_state("No text", "Capture a text first.")
         elif header.part or not header.causal:
@@ -117,7 +117,7 @@ class LensView(QWidget):
         """Asks for the reading of the text that is looked at."""
         from playground.session.inside import LensRequest
 
-        header = self.state.header
+        header = self._header
         folder = self._folder(header) if header is not None else None
         if header is None or folder is None or header.part or not header.causal:
             return
@@ -141,7 +141,7 @@ class LensView(QWidget):
 
     def _failed(self, key: tuple[Any, ...], error: BaseException) -> None:
         self._running = None
-        header = self.state.header
+        header = self._header
         if header is None or _key(header) != key:
             return
         if isinstance(error, Cancelled):
@@ -151,6 +151,11 @@ class LensView(QWidget):
         else:
             self.show_all()
             self.state.failed.emit(error)
+
+    @property
+    def _header(self) -> Header | None:
+        """Of the text that is looked at, all of it: of a difference that of A"""
+        return self.state.capture.header if self.state.capture is not None else None
 
     def _folder(self, header: Header) -> Path | None:
         """What is read: the capture's folder, or that in which its GGUF file lies."""

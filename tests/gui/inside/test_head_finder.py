@@ -145,6 +145,21 @@ def test_scores_leave_as_csv(state: Any, finder: Any, qtbot: Any, tmp_path: Path
     assert "cannot be written" in told.args[0].message
 
 
+def test_it_opens_at_the_top_of_its_order_whatever_is_chosen(state: Any, finder: Any, qtbot: Any, tmp_path: Path) -> None:
+    finder.resize(900, 200)
+    written(tmp_path / "a.attention", TEXTS, induction_at(1, 2))
+    capture = Capture(tmp_path / "a.attention")
+    last = finding.heads(capture)
+    last.sort(key=lambda row: row.scores["induction"])
+    state.set_look("head", last[0].layer, last[0].head)
+    state.set_captures(capture, "a")
+    qtbot.waitUntil(lambda: finder.table.verticalScrollBar().maximum() > 0)
+    assert finder.table.verticalScrollBar().value() == 0 and finder.table.place() == LAYERS * HEADS - 1
+    state.set_look(head=(last[0].head + 1) % HEADS)
+    state.set_look(head=last[0].head)
+    assert finder.table.verticalScrollBar().value() > 0, "what is chosen then is shown"
+
+
 def test_scores_that_do_not_fit_leave_the_file_that_was_there(
     state: Any, finder: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

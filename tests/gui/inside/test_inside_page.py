@@ -15,6 +15,8 @@ from PySide6.QtWidgets import QComboBox, QLabel, QPushButton, QToolButton, QWidg
 
 from playground.errors import StorageError
 from playground.gui.widgets.inside_pickers import ElidedBox
+from playground.inside import head_scores
+from playground.inside import look as looks
 from playground.inside.capture import Capture
 
 TEXT = "the cat sat on the mat and the cat sat on the dog"
@@ -24,7 +26,9 @@ TEXT = "the cat sat on the mat and the cat sat on the dog"
 def page(window: Any, qtbot: Any) -> Any:
     """The page with one capture."""
     window.session.inside.made(TEXT.split())
-    return opened(window, qtbot)
+    made = opened(window, qtbot)
+    made.state.set_look(layer=0, head=0)
+    return made
 
 
 def opened(window: Any, qtbot: Any) -> Any:
@@ -174,12 +178,100 @@ def test_two_captures_and_their_difference(page: Any, window: Any, qtbot: Any) -
     assert page.map.legend.ticks[0][1].startswith("−") and page.map.legend.ticks[-1][1].startswith("+")
     qtbot.mouseClick(find(page, "inside.view.b", QToolButton), Qt.MouseButton.LeftButton)
     assert f"{two[9, 4]:.4f}" in point_at(page, 9, 4)
-    choose(box, shorter.id)
+    item = box.model().item(box.findData(shorter.id))
+    assert not item.isEnabled() and "14 and 3 tokens" in item.toolTip()
+    assert not box.model().item(box.findData(page.state.id_a)).isEnabled()
+    page.compare_with(shorter.id)
     qtbot.waitUntil(lambda: page.state.id_b == shorter.id)
     difference = find(page, "inside.view.difference", QToolButton)
     assert not difference.isEnabled() and "14 and 3 tokens" in difference.toolTip()
     assert any("14 and 3 tokens" in each for each in window.notices())
     assert page.state.view == "b" and page.map.map.frame().rows == 3
+
+
+def test_texts_that_begin_alike_are_compared_as_far_as_they_do(page: Any, window: Any, qtbot: Any) -> None:
+    words = [*TEXT.split()[:9], "dog", "ran"]
+    longer = window.session.inside.made(words, maps=attention_made.random_maps(12, seed=5))
+    page.refresh()
+    box = find(page, "inside.other", ElidedBox)
+    qtbot.waitUntil(lambda: box.findData(longer.id) >= 0)
+    item = box.model().item(box.findData(longer.id))
+    assert item.isEnabled() and "the first 10, which are alike" in item.toolTip()
+    choose(box, longer.id)
+    qtbot.waitUntil(lambda: page.state.view == "difference")
+    assert any("the first 10, which are alike" in each for each in window.notices())
+    assert page.map.map.frame().rows == 10 and "the first 10 tokens" in page.map.title.text()
+    one, two = page.state.a.map(0, 0), page.state.b.map(0, 0)
+    assert f"{two[9, 4] - one[9, 4]:+.4f}" in point_at(page, 9, 4)
+    thumbs = page._shades.thumbs()
+    assert thumbs.shape == (3, 4, 10, 10)
+    assert np.abs(looks.decode_difference(thumbs[0, 0]) - (two - one[:12, :12])[:10, :10]).max() < 0.02
+    page.state.set_token(8)
+    for tab in ("text", "heads"):
+        page.show_tab(tab)
+    text, table = find(page, "inside.text_view"), find(page, "inside.finder")
+    qtbot.waitUntil(lambda: text.weights() is not None)
+    assert np.abs(text.weights() - (two[8, :10] - one[8, :10])).max() < 1e-6
+    assert len(text.flow.weights()) == 10
+    qtbot.waitUntil(lambda: table.rows.total == 12)
+    ids = [each.id for each in page.state.header.tokens]
+    wanted = head_scores.of_map(ids, two[:10, :10])["induction"] - head_scores.of_map(ids, one[:10, :10])["induction"]
+    row = next(each for each in table.rows.rows() if (each.layer, each.head) == (0, 0))
+    assert row.scores["induction"] == pytest.approx(wanted, abs=1e-6)
+    page.export().write("csv", page.state.a.path.with_name("difference.csv"))
+    target = page.state.a.path.with_name("difference.csv")
+    qtbot.waitUntil(target.exists)
+    assert len(target.read_text("utf-8").splitlines()) == 11
+    page.state.set_token(9)
+    page.state.set_view("a")
+    assert page.map.map.frame().rows == 14 and len(text.flow.weights()) == 14
+
+
+def test_captures_that_come_and_go_elsewhere_are_seen(window: Any, qtbot: Any) -> None:
+    page = opened(window, qtbot)
+    box = find(page, "inside.captures", ElidedBox)
+    first = window.session.inside.made(["one", "two"])
+    qtbot.waitUntil(lambda: box.findData(first.id) >= 0 and page.state.id_a == first.id)
+    window.open("chat")
+    second = window.session.inside.made(["three", "four"])
+    window.open("inside")
+    qtbot.waitUntil(lambda: box.findData(second.id) >= 0)
+    assert page.state.id_a == first.id
+    first.path.unlink()
+    qtbot.waitUntil(lambda: page.state.id_a == second.id)
+    assert "deleted" in notices(page)
+
+
+def test_a_capture_opens_at_the_head_that_shows_most_until_one_is_chosen(window: Any, qtbot: Any) -> None:
+    def walking(layer: int, head: int) -> np.ndarray:
+        maps = attention_made.random_maps(14)
+        maps[layer, head] = np.eye(14, k=-1)
+        maps[layer, head, 0, 0] = 1
+        return maps
+
+    made = window.session.inside.made
+    first, second = (made(TEXT.split(), maps=walking(*each)) for each in ((1, 3), (2, 1)))
+    page = opened(window, qtbot)
+    assert page.state.id_a == second.id and (page.state.look.layer, page.state.look.head) == (2, 1)
+    page.show_capture(first.id)
+    qtbot.waitUntil(lambda: page.state.id_a == first.id)
+    assert (page.state.look.layer, page.state.look.head) == (1, 3)
+    page.state.set_look(head=2)
+    page.show_capture(second.id)
+    qtbot.waitUntil(lambda: page.state.id_a == second.id)
+    assert (page.state.look.layer, page.state.look.head) == (1, 2)
+
+
+def test_few_heads_take_the_room_that_they_have_unless_the_line_was_moved(page: Any, window: Any, qtbot: Any) -> None:
+    grid = find(page, "inside.grid")
+    column = page.splitter.sizes()[0]
+    assert column > 320 and grid.rect_of(0, 0).width() == 72
+    assert grid.rect_of(0, 3).right() <= grid.viewport().width() and page.map.map.width() > 480
+    page.splitter.setSizes([340, 800])
+    page.splitter.splitterMoved.emit(340, 1)
+    before = page.splitter.sizes()[0]
+    page.state.set_captures(page.state.a, page.state.id_a)
+    assert page.splitter.sizes()[0] == before
 
 
 def _turned(capture: Capture) -> np.ndarray:
