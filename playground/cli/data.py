@@ -197,7 +197,7 @@ def _print_look(look: Look) -> None:
     more = sum(look.counts.values()) - min(SHOWN, len(look.problems))
     if more > 0:
         print(f"  and {more:,} more")
-    if not guess.schema:
+    if not guess.schema and guess.columns:
         print(f"The columns are: {', '.join(guess.columns)}. Say which holds what: --column question=NAME --column answer=NAME")
 
 

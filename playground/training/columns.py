@@ -31,13 +31,16 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "messages": TURNS,
     "system": ("system", "systemprompt", "systemmessage"),
     "question": ("instruction", "prompt", "question", "query", "user", "human", "problem", "request", "task", "userprompt", "q", "inputs",
-                 "source", "input"),
-    "input": ("input", "context", "passage"),
+                 "source", "input", "frage", "anweisung", "pregunta", "pergunta", "domanda", "вопрос", "问题", "指令", "質問", "질문"),
+    "input": ("input", "context", "passage", "eingabe", "输入"),
     "answer": ("output", "response", "completion", "answer", "answers", "assistant", "reply", "target", "solution", "gpt", "bot", "outputs",
-               "answertext", "a", "label"),
+               "answertext", "a", "label", "antwort", "ausgabe", "réponse", "respuesta", "resposta", "risposta", "ответ", "回答", "答案", "输出",
+               "応答", "답변"),
     "rejected": ("rejected", "rejectedresponse"),
     "text": ("text", "content", "document", "body", "article", "story", "markdown", "code"),
 }  # fmt: skip
+DEPTH = 16
+"""objects within each other that have names of columns; nobody reads the names of deeper ones"""
 _CHOSEN = ("chosen", "chosenresponse", "preferred")
 
 
@@ -55,10 +58,10 @@ class Columns:
 
 
 def flat(record: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """A record with the fields of inner objects under dotted names: {"a": {"b": 1}} is {"a.b": 1}."""
+    """A record with the fields of inner objects under dotted names: {"a": {"b": 1}} is {"a.b": 1}; down to `DEPTH` objects."""
     found: dict[str, Any] = {}
     for name, value in record.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping) and value and before.count(".") < DEPTH:
             found |= flat(value, f"{before}{name}.")
         else:
             found[f"{before}{name}"] = value
@@ -139,12 +142,12 @@ def _mean_length(records: Sequence[Mapping[str, Any]], name: str) -> float:
 
 def plain(name: str) -> str:
     """A column's name without what only spells it: case, spaces, underscores, what it lies in."""
-    return re.sub(r"[^a-z0-9]", "", name.rpartition(".")[2].lower())
+    return re.sub(r"[\W_]", "", name.rpartition(".")[2].lower())
 
 
 def _named(names: Sequence[str], known: Sequence[str]) -> str:
     by_name = {plain(name): name for name in reversed(names)}
-    by_whole = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in reversed(names)}
+    by_whole = {re.sub(r"[\W_]", "", name.lower()): name for name in reversed(names)}
     inner = {
         plain(name.rpartition(".")[0]): name for name in reversed(names) if plain(name) == "text"
     }  # answers.text, as in SQuAD

@@ -29,6 +29,8 @@ MAX_LINE = 1 << 26
 """bytes of one line; a longer one is no row"""
 PIECE = 8_000
 """characters of a long text that make a row of their own, about; a text is cut between paragraphs"""
+_PACKED = (b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+"""how zip, gzip, 7z, bzip2, xz and zstd files begin"""
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
@@ -113,6 +115,11 @@ def _encoding(head: bytes, path: Path) -> str:
     for mark, name in _BOMS:
         if head.startswith(mark):
             return name
+    if head.startswith(_PACKED):
+        raise DataError(f"{path.name} is a packed file.", "Unpack it, and choose a file from within.")
+    for name, zeros in (("utf-16-le", head[1::2]), ("utf-16-be", head[::2])):  # no mark at its begin: every other byte tells
+        if zeros.count(0) * 2 > len(zeros):
+            return name
     if b"\0" in head:
         raise DataError(f"{path.name} is no text file.", f"Choose a file of one of these kinds: {', '.join(SUFFIXES)}.")
     lines = [line for line in head[: head.rfind(b"\n") + 1 or len(head)].split(b"\n") if any(byte > 127 for byte in line)]
@@ -140,6 +147,8 @@ def _json_form(text: str) -> Form | None:
         return "json" if begin[:1] == "[" or begin[1:].lstrip()[:1] == '"' else None
     rest = begin.partition("\n")[2].strip()
     if not rest and isinstance(value, dict) and any(_rows(name, each) for name, each in value.items()):
+        return "json"
+    if not rest and value == []:
         return "json"
     if not isinstance(value, list) or rest or not value:
         return "jsonl"
@@ -186,9 +195,9 @@ def _decoded(line: bytes, reading: Reading, number: int, tell: list[Problem], fi
 
 def _lines(path: Path, reading: Reading) -> Iterator[tuple[int, bytes]]:
     with opened(path) as file:
-        if reading.encoding == "utf-16":
-            for number, text in enumerate(codecs.getreader("utf-16")(file, "replace"), 1):
-                yield number, text.encode("utf-16")
+        if reading.encoding.startswith("utf-16"):
+            for number, text in enumerate(codecs.getreader(reading.encoding)(file, "replace"), 1):
+                yield number, text.encode(reading.encoding)
             return
         number = 0
         while line := file.readline(MAX_LINE):

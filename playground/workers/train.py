@@ -62,7 +62,7 @@ class Training:
                     lengths.append(len(each))
                     learned.append(each.learned)
             except DataError as error:
-                skipped.append((row.number, error.message))
+                skipped.append((row.number, f"{error.message} {error.hint}".strip()))
             if self._link.pending and self._link.cancelled(command.request):
                 self._link.send(Finished(command.request, "cancelled"))
                 return
@@ -75,7 +75,7 @@ class Training:
         rows, skipped = list(rows_of(Path(command.data))), []
 
         def skip(row: Row, error: PlaygroundError) -> None:
-            skipped.append((row.number, error.message))
+            skipped.append((row.number, f"{error.message} {error.hint}".strip()))
 
         places = split(rows, command.validation_share, command.seed)
         train, held_out = ([rows[place] for place in part] for part in places)

@@ -68,6 +68,7 @@ def test_parquet(tmp_path: Path) -> None:
         ("a.csv", b"", "is empty"),
         ("a.parquet", b"question,answer\n", "is no Parquet file"),
         ("a.jsonl", b"\x7fELF\0\0\1\2", "is no text file"),
+        ("a.jsonl", b"PK\x03\x04\x14\0\0\0", "is a packed file"),
     ],
 )
 def test_what_is_no_data_is_told_in_a_sentence(tmp_path: Path, name: str, data: bytes, message: str) -> None:
@@ -84,7 +85,29 @@ def test_what_is_no_data_is_told_in_a_sentence(tmp_path: Path, name: str, data: 
 
 def test_an_empty_array_has_no_rows(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(b"[]")
-    assert list(Scan(recognised(tmp_path / "a.json"))) == []
+    found = recognised(tmp_path / "a.json")
+    assert list(Scan(found)) == [] and not found.columns, "and no conversation either"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_text_without_its_mark_is_read(tmp_path: Path, encoding: str) -> None:
+    rows = [[("user", "Wie geht’s?"), ("assistant", "Gut – danke")], [("user", "Was?"), ("assistant", "Nichts davon")]]
+    table = "question,answer\r\n" + "".join(f"{row[0][1]},{row[1][1]}\r\n" for row in rows)
+    (tmp_path / "a.csv").write_bytes(table.encode(encoding))
+    lines = "".join(json.dumps({"q": row[0][1], "a": row[1][1]}, ensure_ascii=False) + "\r\n" for row in rows)
+    (tmp_path / "a.jsonl").write_bytes(lines.encode(encoding))
+    for name in ("a.csv", "a.jsonl"):
+        assert [said(row) for row in Scan(recognised(tmp_path / name))] == rows
+
+
+def test_columns_are_known_in_other_languages_and_deep_ones_stay_whole(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        json.dumps({"回答": "世界很大", "问题": "你好吗？"}, ensure_ascii=False), encoding="utf-8"
+    )
+    found = recognised(tmp_path / "a.jsonl")
+    assert [said(row) for row in Scan(found)] == [[("user", "你好吗？"), ("assistant", "世界很大")]]
+    (tmp_path / "b.jsonl").write_text('{"a":' * 900 + '"deep down"' + "}" * 900)
+    assert max(map(len, recognised(tmp_path / "b.jsonl").columns)) < 100
 
 
 def test_a_guess_can_be_corrected(tmp_path: Path) -> None:
