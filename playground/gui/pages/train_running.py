@@ -157,8 +157,11 @@ class TrainRunning(_Base):
         if offer.get("goes_on") and self._training.can_continue(row.id):
             self._training.continue_(row.id, offer["changes"])
             return
-        wishes = {**self._training.record(row.id).get("wishes", {}), **offer["changes"]}
-        self.open_run(self._training.start(row.model_path, row.data_path or row.data_name, wishes, title=row.title))
+        record = self._training.record(row.id)
+        wishes = {**record.get("wishes", {}), **offer["changes"]}
+        encode = {name: value for name, value in record.get("encode", {}).items() if name != "max_tokens"}
+        data = row.data_path or row.data_name
+        self.open_run(self._training.start(row.model_path, data, wishes, encode=encode, title=row.title))
 
     def _use(self, row: RunRow, page: str) -> None:
         """Chats with the result, or sets it beside its model, with one slider for the adapter."""
