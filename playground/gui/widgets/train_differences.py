@@ -64,7 +64,8 @@ class RunDifferences(QTableWidget):
         self.setRowCount(len(runs))
         self.setColumnCount(len(columns))
         for place, (label, values) in enumerate(columns):
-            self.setHorizontalHeaderItem(place, QTableWidgetItem(label))
+            head = QTableWidgetItem(label)
+            self.setHorizontalHeaderItem(place, head)
             for row, value in enumerate(values):
                 item = QTableWidgetItem(value)
                 item.setToolTip(value)
@@ -72,7 +73,7 @@ class RunDifferences(QTableWidget):
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.setItem(row, place, item)
             if place:
-                self.horizontalHeaderItem(place).setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                head.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)

@@ -191,9 +191,9 @@ class TrainRuns(QWidget):
         )
         self._stack.addWidget(self.state)
         self._stack.addWidget(below)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self._stack)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self._stack)
 
     def show_runs(self, runs: Sequence[RunRow]) -> None:
         here = {each.id: each for each in self.model.runs}
