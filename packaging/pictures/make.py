@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
 import tempfile
 import time
@@ -97,6 +98,7 @@ def _one(mode: str, home: Home) -> None:
     chat.show_lab(False)
     chat.set_colours("off")
     _compare(window, session, find, until, rest, mode)
+    _inside(window, session, find, until, rest, mode)
     find("rail.log").click()  # type: ignore[attr-defined]
     rest(0.8)
     window.grab().save(str(HERE / f"log-{mode}.png"))
@@ -124,6 +126,33 @@ def _compare(window: Any, session: Any, find: Any, until: Any, rest: Any, mode: 
     until(lambda: page.ui.board.settled)
     rest(0.3)
     window.grab().save(str(HERE / f"compare-{mode}.png"))
+
+
+WORDS = ["ball", "moon", "cake", "tree", "boat", "star", "milk", "door", "king", "frog", "ring", "coat", "lamp"]
+
+
+def _inside(window: Any, session: Any, find: Any, until: Any, rest: Any, mode: str) -> None:
+    """An induction head: words in no order, said twice, and in the second round each looks at what followed it in the first."""
+    from playground.session.inside import CaptureRequest
+
+    words = random.Random(26).sample(WORDS, len(WORDS))
+    entry = session.inside.capture(CaptureRequest("".join(f" {word}" for word in words + words))).result(PATIENCE_S)
+    window.open("inside", capture_id=entry.id)
+    page: Any = window.pages["inside"]
+    until(lambda: page.state.a is not None and page.state.id_a == entry.id)
+    page.show_tab("heads")
+    table = find("inside.finder")
+    best = table.rows.rows()[0]  # it opens sorted by induction
+    page.state.set_look("head", best.layer, best.head)
+    page.show_tab("map")
+    until(lambda: page.map.ready)
+    heat, row = page.map.map, entry.header.length - 4
+    seen = int(page.state.a.row(best.layer, best.head, row).argmax())
+    rest(0.5)
+    heat._point_at(heat.frame().rect(row, seen).center())
+    rest(0.5)
+    print(f"head {best.name}: {best.scores}")
+    window.grab().save(str(HERE / f"inside-{mode}.png"))
 
 
 if __name__ == "__main__":
