@@ -32,6 +32,13 @@ def _collected_here(qapp: Any) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _clipboard(qapp: Any) -> Iterator[None]:
+    """The offscreen platform keeps what was copied until the process has ended; what Python made must not be there any more then."""
+    yield
+    qapp.clipboard().clear()
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     """A data folder that nobody else uses."""
