@@ -62,6 +62,19 @@ def each_spread(codes: Codes, causal: bool, signed: bool, hide_sink: bool) -> li
     return [_spreads(layer[:, None], causal, signed, hide_sink) for layer in codes]
 
 
+def each_greatest(codes: Codes, causal: bool, signed: bool, hide_sink: bool) -> NDArray[np.float64]:
+    """The ends of the scales of `each_spread`, [layers, heads], without counting."""
+    if hide_sink:
+        codes = codes[..., 1:]
+    if signed:
+        high, low = codes.max((2, 3), initial=NO_DIFFERENCE), codes.min((2, 3), initial=NO_DIFFERENCE)
+        return np.asarray(np.maximum(np.maximum(amounts(True)[high], amounts(True)[low]), LEVELS[1]), np.float64)
+    greatest = codes.max((2, 3), initial=0)
+    if causal and not hide_sink:
+        greatest = np.maximum(codes[:, :, 1:].max((2, 3), initial=0), codes[:, :, 0, 1:].max(2, initial=0))
+    return np.asarray(np.maximum(amounts(False)[greatest], LEVELS[1]), np.float64)
+
+
 def _spreads(codes: Codes, causal: bool, signed: bool, hide_sink: bool) -> list[Spread]:
     """Of each of [groups, maps, rows, columns], its maps together."""
     counts = _counted(codes)
@@ -117,10 +130,12 @@ def percentile_places(spreads: Sequence[Spread]) -> Codes:
     """`code_places` of many heads by percentile, [heads, 256]: for the codes that a head has, the same; for others that of the next lower one."""
     signed = spreads[0].signed
     counts = np.array([each.counts for each in spreads], np.float64)
-    side = ALL.astype(np.int64) - NO_DIFFERENCE if signed else ALL.astype(np.int64)
+    side = ALL.astype(np.int64) - (NO_DIFFERENCE if signed else 0)
     amount = np.abs(side)
-    by_amount = np.zeros((len(spreads), int(amount.max()) + 1))
-    np.add.at(by_amount.T, amount, counts.T)
+    by_amount = counts
+    if signed:  # both signs of an amount together
+        by_amount = counts[:, NO_DIFFERENCE::-1].copy()
+        by_amount[:, 1:NO_DIFFERENCE] += counts[:, NO_DIFFERENCE + 1 :]
     by_amount[:, 0] = 0
     grades = np.cumsum(by_amount, axis=1)
     grades = (grades / np.maximum(grades[:, -1:], 1))[:, amount]

@@ -136,10 +136,11 @@ def test_the_scales_of_all_heads_at_once_are_those_of_each(signed: bool, hide: b
     thumbs[1, 2] = 128 if signed else 0
     found = scales.each_spread(thumbs, True, signed, hide)
     places = np.array([scales.percentile_places(row) for row in found])
+    ends = scales.each_greatest(thumbs, True, signed, hide)
     for layer, head in np.ndindex(2, 3):
         alone = scales.spread(thumbs[layer, head], True, signed, hide)
         together = found[layer][head]
-        assert together.greatest == alone.greatest and (together.counts == alone.counts).all()
+        assert together.greatest == alone.greatest == ends[layer, head] and (together.counts == alone.counts).all()
         there = np.flatnonzero(alone.counts)
         assert np.abs(scales.code_places("percentile", alone).astype(int) - places[layer, head])[there].max() <= 1
 

@@ -18,6 +18,7 @@ from playground.gui.widgets.heat_paint import step_of
 from playground.gui.widgets.inside_shades import Shades
 from playground.gui.widgets.inside_state import InsideState
 from playground.inside import atlas, scales
+from playground.inside.scales import Spread
 
 LEFT, TOP, MARGIN = 28, 20, 4
 LEAST, MOST = 8, 72
@@ -180,14 +181,13 @@ class HeadGrid(QAbstractScrollArea):
         state = self._state
         if state.scale.shared:
             return self._shades.of(self._shades.spread(), colors)
-        spreads = self._shades.each()
-        tables: dict[float, np.ndarray] = {}
         if state.scale.kind == "percentile":
-            return self._shades.base(colors)[np.array([scales.percentile_places(row) for row in spreads])]
-        for each in (one for row in spreads for one in row):
-            if each.greatest not in tables:  # all depends on it, and it is one of 256
-                tables[each.greatest] = self._shades.of(each, colors)
-        return np.array([[tables[each.greatest] for each in row] for row in spreads])
+            return self._shades.base(colors)[np.array([scales.percentile_places(row) for row in self._shades.each()])]
+        # All depends on the greatest, and that is one of 256.
+        ends, places = np.unique(self._shades.greatest(), return_inverse=True)
+        none = np.zeros(256, np.int64)
+        tables = [self._shades.of(Spread(float(end), none, state.signed), colors) for end in ends]
+        return np.array(tables)[places.reshape(self.shape_of)]
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self.viewport())

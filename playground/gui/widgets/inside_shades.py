@@ -67,6 +67,14 @@ class Shades:
 
         return self._once(("each", state.view, hide), make)
 
+    def greatest(self) -> np.ndarray:
+        """Where every head's own scale ends, [layers, heads]: for the scales that need no more."""
+        state, hide = self._state, self._state.scale.hide_sink
+        causal = state.header is not None and state.header.causal
+        return self._once(
+            ("greatest", state.view, hide), lambda: scales.each_greatest(self.thumbs(), causal, state.signed, hide)
+        )
+
     def spread(self) -> Spread:
         """The shared scale's."""
         state, hide = self._state, self._state.scale.hide_sink
