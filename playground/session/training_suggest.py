@@ -25,6 +25,9 @@ CPU_FACTOR = 2.8
 lengths (measured on the starter, 2026-11-22: 2.6 to 2.9)"""
 
 SHARE = 0.85
+SETTLED = 8
+"""steps after which a processor's heap grows little more: batches of all lengths were there by then (3 steps of the starter took 200 MiB
+beside the model, 10 took 320)"""
 """of the free memory that a suggestion may take: activations are an estimate"""
 STEPS = 64
 """of the optimizer that a small dataset gets at least"""
@@ -161,6 +164,8 @@ def measured_factor(summary: Mapping[str, Any]) -> float:
         terms, used = summary["predicted"]["terms"], summary["predicted"]["activation_factor"]
         beside = terms["gradients"] + terms["optimizer"]
         took = summary["peak_memory"] - summary["loaded_memory"] - beside
+        if summary["step"] - summary.get("first", 0) < SETTLED:
+            return 0.0
         return max(0.0, float(took) / (terms["activations"] / used)) if summary["loaded_memory"] else 0.0
     except (KeyError, TypeError, ZeroDivisionError):
         return 0.0

@@ -183,6 +183,17 @@ class TrainSettings:
         step=1,
         off=0,
     )
+    tensorboard: bool = setting(
+        False,
+        label="TensorBoard",
+        help="Writes event files for TensorBoard into the run's folder (needs the package tensorboard).",
+    )
+    tracking: str = setting(
+        "",
+        label="Tracking",
+        help="A place of MLflow that follows the run: a folder, or a URI such as sqlite:///runs.db or http://server:5000 "
+        "(needs the package mlflow-skinny). Empty for none.",
+    )
 
     def __post_init__(self) -> None:
         check(self)

@@ -207,6 +207,10 @@ def with_adapter(model: Any, settings: dict[str, Any]) -> Any:
         return get_peft_model(model, config)
     except ValueError as error:
         raise Failure("settings", f"The adapter cannot be put on: {error}", "Set targets to all-linear.") from error
+    if settings["method"] == "qlora" and device.type == "cpu":
+        for each in model.parameters():  # what was not quantized would hold the whole file in memory that it was mapped from
+            if not hasattr(each, "quant_state"):
+                each.data = each.data.clone()
 
 
 def trained(model: Any) -> dict[str, torch.nn.Parameter]:

@@ -18,7 +18,7 @@ from playground.memory.shape import ModelShape
 from playground.paths import Home, resources, starter
 from playground.session import Session, fitting
 from playground.session.training_jobs import RunChanged
-from playground.session.training_suggest import Given, lower, suggest
+from playground.session.training_suggest import Given, lower, measured_factor, suggest
 from playground.training.settings import TrainSettings
 
 EXAMPLE = str(resources() / "examples" / "persona.jsonl")
@@ -58,6 +58,13 @@ def test_less_memory_gives_a_smaller_way(shape: ModelShape) -> None:
     assert ways[0].precision == "bf16" and ways[0].batch == 8 and not ways[0].checkpointing
     takes = [(each.batch, each.checkpointing, each.method) for each in ways]
     assert len(set(takes)) > 1 and all(each.group == 8 for each in ways)
+
+
+def test_memory_is_learned_from_runs_that_were_long_enough_to_need_it() -> None:
+    terms = {"gradients": 1 << 20, "optimizer": 2 << 20, "activations": 280 << 20}
+    ran = {"predicted": {"terms": terms, "activation_factor": 2.8}, "peak_memory": 703 << 20, "loaded_memory": 400 << 20}
+    assert measured_factor({**ran, "step": 60}) == pytest.approx(3.0)
+    assert measured_factor({**ran, "step": 3}) == 0 and measured_factor({**ran, "step": 60, "first": 57}) == 0
 
 
 def test_what_to_lower_ends_with_nothing_left_to_lower() -> None:
