@@ -49,9 +49,9 @@ class Capture:
         self.path = path
         self.header, found = open_header(path)
         self._arrays = found.arrays
-        self._bytes = found.bytes
         try:
             self._data: Any = np.memmap(path, np.uint8, "r")
+            self._stamp = (found.bytes, path.stat().st_mtime_ns)
         except FileNotFoundError:
             raise gone(path) from None
         except (OSError, ValueError) as error:
@@ -76,9 +76,13 @@ class Capture:
     def whole(self) -> bool:
         """Whether its file is still there, as it was opened"""
         try:
-            return self.path.stat().st_size == self._bytes
+            return self._stamp_now() == self._stamp
         except OSError:
             return False
+
+    def _stamp_now(self) -> tuple[int, int]:
+        stat = self.path.stat()
+        return stat.st_size, stat.st_mtime_ns
 
     # -- pictures
 
@@ -197,12 +201,12 @@ class Capture:
         return np.asarray(raw).view(array.dtype).reshape(array.shape)
 
     def _there(self) -> None:
-        """A file that was cut short ends the process at a look; one that was deleted should be said."""
+        """A file that was cut short ends the process at a look; one that was deleted, or written over, should be said."""
         try:
-            size = self.path.stat().st_size
+            stamp = self._stamp_now()
         except OSError:
             raise gone(self.path) from None
-        if size != self._bytes:
+        if stamp != self._stamp:
             raise DataError(f"{self.path.name} was changed by another program.", "Capture it again.")
 
     def _remembered(self, key: tuple[Any, ...], make: Callable[[], NDArray[Any]]) -> NDArray[Any]:

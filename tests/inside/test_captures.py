@@ -246,6 +246,18 @@ def test_a_file_that_went_or_was_damaged_is_said_in_a_sentence(tmp_path: Path) -
     for look in (lambda: found.codes(0, 0), lambda: Capture(path)):
         with pytest.raises(DataError):
             look()
+    path.write_bytes(data)
+    found = Capture(path)
+    noise = np.random.default_rng(0).bytes(len(data))
+    path.write_bytes(noise)
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))  # a clock that ticks too seldom to tell
+    with pytest.raises(DataError, match="changed by another program"):
+        found.codes(0, 0)
+    assert not found.whole
+    for other in (b"something else", noise, data[:16] + noise[16:], b""):
+        path.write_bytes(other)
+        with pytest.raises(DataError, match="no capture of attention"):
+            Capture(path)
     path.write_bytes(b"something else")
     with pytest.raises(DataError, match="no capture of attention"):
         Capture(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -298,7 +299,16 @@ def test_deleting_asks_in_a_notice(page: Any, qtbot: Any, window: Any) -> None:
     qtbot.waitUntil(lambda: "Nothing has been captured" in page.says.title.text())
 
 
-@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:900])])
+def noise(path: Path) -> None:
+    path.write_bytes(np.random.default_rng(1).bytes(path.stat().st_size))
+    os.utime(path, (0, 0))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:900]), noise],
+    ids=["gone", "cut", "noise"],
+)
 def test_a_capture_that_is_gone_gives_a_sentence_and_the_page_goes_on(
     page: Any, window: Any, qtbot: Any, spoil: Callable[[Path], object]
 ) -> None:
