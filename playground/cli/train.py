@@ -11,6 +11,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from playground.cli.common import (
@@ -56,6 +57,8 @@ def add(verbs: Any) -> None:
 def run_train(args: argparse.Namespace) -> int:
     settings_from(args, TrainSettings)  # refuses what cannot be before anything is opened
     wishes = given_settings(args, TrainSettings)
+    if (place := wishes.get("tracking", "")) and ":" not in place and place != "databricks":
+        wishes["tracking"] = str(Path(place).expanduser().absolute())  # wherever the run goes on
     with opened(to_write=False) as conversation:
         training = conversation.session.training
         if args.list:

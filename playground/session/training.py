@@ -34,7 +34,18 @@ from playground.training.settings import TrainSettings
 
 log = logging.getLogger(__name__)
 
-GOES_ON_WITH = ("batch", "accumulation", "checkpointing", "evaluate_every", "keep", "probe_tokens", "steps", "epochs")
+GOES_ON_WITH = (
+    "batch",
+    "accumulation",
+    "checkpointing",
+    "evaluate_every",
+    "keep",
+    "probe_tokens",
+    "steps",
+    "epochs",
+    "tensorboard",
+    "tracking",
+)
 """settings that a run may go on with others of; batch and accumulation only if a step stays the same rows"""
 CLOSE_S = 3.0
 LATEST = 5

@@ -24,6 +24,9 @@ from playground.session.training_jobs import TrainPlan
 from playground.training.runs import FORMAT, write_record
 
 SCRIPT = Path(playground.__file__).parent / "workers" / "run_script.py"
+TRACKING = SCRIPT.with_name("tracking.py")
+UNTOLD = ("threads", "device", "probe_tokens", "tensorboard", "tracking")
+"""settings that the card leaves out: nothing of the result depends on them, and a place may hold a password"""
 
 
 def training_folder(path: Path) -> Path:
@@ -85,6 +88,7 @@ def write_run(
     }
     if SCRIPT.exists():
         shutil.copyfile(SCRIPT, folder / "train.py")
+        shutil.copyfile(TRACKING, folder / TRACKING.name)
     write_record(folder, record)
     return record
 
@@ -96,7 +100,7 @@ def card(plan: TrainPlan, prepared: RunPrepared) -> str:
     repo = base if re.fullmatch(r"[\w.-]+/[\w.-]+", base) else ""
     head = ["---", *([f"base_model: {repo}"] if repo else []), f"library_name: {'transformers' if full else 'peft'}"]
     head += ["pipeline_tag: text-generation", "tags:", *([] if full else ["- lora"]), "- playground", "---"]
-    shown = {name: value for name, value in to_dict(settings).items() if name not in ("threads", "device", "probe_tokens")}
+    shown = {name: value for name, value in to_dict(settings).items() if name not in UNTOLD}
     table = "\n".join(f"| {name} | {', '.join(value) if isinstance(value, list) else value} |" for name, value in shown.items())
     what = "A model" if full else "A LoRA adapter"
     return "\n".join(

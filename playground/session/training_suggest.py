@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from playground.errors import SettingError
 from playground.memory.devices import Device
 from playground.memory.shape import ModelShape
 from playground.memory.training_fit import QLORA_ACTIVATIONS, Method, Optimizer, TrainingFit, TrainingPlan, training_fit
@@ -24,10 +25,10 @@ CPU_FACTOR = 2.8
 """activations on a processor against the formula for bf16: twice the width, and what the C library's heap keeps between batches of other
 lengths (measured on the starter, 2026-11-22: 2.6 to 2.9)"""
 
-SHARE = 0.85
 SETTLED = 8
 """steps after which a processor's heap grows little more: batches of all lengths were there by then (3 steps of the starter took 200 MiB
 beside the model, 10 took 320)"""
+SHARE = 0.85
 """of the free memory that a suggestion may take: activations are an estimate"""
 STEPS = 64
 """of the optimizer that a small dataset gets at least"""
@@ -78,6 +79,8 @@ def suggest(given: Given, wishes: Mapping[str, Any] | None = None) -> Suggestion
             settings, reasons[name] = replace(settings, **{name: value}), why
 
     gpu = settings.device == "auto" and any(device.is_gpu for device in given.devices)
+    if settings.optimizer == "paged-adamw-8bit" and not gpu:
+        raise SettingError("optimizer paged-adamw-8bit needs a graphics card.", "Choose adamw-8bit, or adamw.")
     if given.quantized:
         choose("method", "qlora", "The model is stored in four bits.")
     if not gpu:
@@ -159,13 +162,13 @@ def lower(settings: TrainSettings) -> tuple[str, dict[str, Any], bool] | None:
 
 
 def measured_factor(summary: Mapping[str, Any]) -> float:
-    """Activations of a run that has ended against the formula; 0 where that cannot be said."""
+    """Activations of a run that has ended against the formula; 0 where that cannot be said, as after a few steps only."""
     try:
+        if summary["step"] - summary.get("first", 0) < SETTLED:
+            return 0.0
         terms, used = summary["predicted"]["terms"], summary["predicted"]["activation_factor"]
         beside = terms["gradients"] + terms["optimizer"]
         took = summary["peak_memory"] - summary["loaded_memory"] - beside
-        if summary["step"] - summary.get("first", 0) < SETTLED:
-            return 0.0
         return max(0.0, float(took) / (terms["activations"] / used)) if summary["loaded_memory"] else 0.0
     except (KeyError, TypeError, ZeroDivisionError):
         return 0.0

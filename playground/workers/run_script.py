@@ -12,6 +12,8 @@ worker runs this same module. A run folder holds:
     adapter/ or model/         (written) the result, whole or not there
     control.json               {"want": "run" | "pause" | "stop" | "end"}: stop ends with a result, end only with a checkpoint
 
+`tracking.py` beside this file carries events on to TensorBoard and MLflow where the settings name them.
+
 A loop of its own in place of transformers' Trainer, for three reasons. Trainer's checkpoints are pickles, written under their final name.
 Here the order of the data is a function of (seed, epoch), the learning rate one of the step, and all random draws of a step one of
 (seed, step): a run that goes on from a checkpoint computes the very numbers that it would have computed without a break. And logits are
@@ -22,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import inspect
 import json
 import math
@@ -67,6 +70,7 @@ class Folder:
         self.path, self._hear = path, hear
         self.record = json.loads((path / "settings.json").read_text(encoding="utf-8"))
         self.settings: dict[str, Any] = self.record["settings"]
+        self._tracker: Any = None
         self._events = (path / "events.jsonl").open("ab+")
         if self._events.tell():  # a kill may have cut the last line
             self._events.seek(-1, os.SEEK_END)
@@ -78,8 +82,33 @@ class Folder:
         self._events.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
         self._events.flush()
         self._hear(line)
+        if self._tracker is not None:
+            self._tracker.hear(line)
+            self._warn(self._tracker.said())
+
+    def track(self) -> None:
+        """Lets tracking.py beside this file hear what happens from here on, where the settings wish for that. `Failure` where it cannot."""
+        if not (self.settings.get("tensorboard") or self.settings.get("tracking")):
+            return
+        self.tell("loading", what="tracking")
+        spec = importlib.util.spec_from_file_location("playground_tracking", Path(__file__).with_name("tracking.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        try:
+            self._tracker = module.tracker(self.path, self.record)
+        except module.CannotTrack as error:
+            raise Failure("settings", error.message, error.hint) from None
+
+    def _warn(self, sentences: list[str]) -> None:
+        for each in sentences:
+            self.tell("warning", message=each)
 
     def close(self) -> None:
+        tracker, self._tracker = self._tracker, None
+        if tracker is not None:
+            self._warn(tracker.close())
         os.fsync(self._events.fileno())
         self._events.close()
 
@@ -178,6 +207,10 @@ def load_model(folder: Folder, path: str, device: torch.device) -> Any:
         **more,
     )
     model.config.use_cache = False
+    if settings["method"] == "qlora" and device.type == "cpu":
+        for each in model.parameters():  # what was not quantized would hold the whole file in memory that it was mapped from
+            if not hasattr(each, "quant_state"):
+                each.data = each.data.clone()
     if settings["method"] == "full":
         model.requires_grad_(True)
     else:
@@ -207,10 +240,6 @@ def with_adapter(model: Any, settings: dict[str, Any]) -> Any:
         return get_peft_model(model, config)
     except ValueError as error:
         raise Failure("settings", f"The adapter cannot be put on: {error}", "Set targets to all-linear.") from error
-    if settings["method"] == "qlora" and device.type == "cpu":
-        for each in model.parameters():  # what was not quantized would hold the whole file in memory that it was mapped from
-            if not hasattr(each, "quant_state"):
-                each.data = each.data.clone()
 
 
 def trained(model: Any) -> dict[str, torch.nn.Parameter]:
@@ -252,6 +281,8 @@ def make_optimizer(model: Any, settings: dict[str, Any]) -> torch.optim.Optimize
     groups = [group for group in groups if group["params"]]
     if settings["optimizer"] == "adamw":
         return torch.optim.AdamW(groups, lr=settings["learning_rate"])
+    if settings["optimizer"].startswith("paged") and parameters[0].device.type == "cpu":
+        raise Failure("settings", "A paged optimizer needs a graphics card.", "Choose adamw-8bit, or adamw.")
     import bitsandbytes
 
     kinds = {"adamw-8bit": bitsandbytes.optim.AdamW8bit, "paged-adamw-8bit": bitsandbytes.optim.PagedAdamW8bit}
@@ -668,6 +699,7 @@ def train(
     folder = Folder(path, hear)
     try:
         try:
+            folder.track()
             return Run(folder, model_path, wanted).go()
         except Failure as failure:
             folder.tell("failed", reason=failure.reason, message=failure.message, hint=failure.hint)

@@ -4,12 +4,14 @@
 
 A job is {"make": FOLDER, "kind": ...} (a tiny model), or {"train": FOLDER, ...}: `die_at` is the number of the event after which the child
 kills itself with SIGKILL, `die_writing` the number of the file that it has written half by then, `wants` what is wanted at each step
-(a list), `nan_at` the batch whose loss is no number, `short_at` the batch at which memory runs out. {"alone": SCRIPT, "arguments": [...]}
-runs a script by itself, where there is no playground.
+(a list), `path` a folder with modules that come before all others, `hidden` modules that cannot be imported, `nan_at` the batch whose loss
+is no number, `short_at` the batch at which memory runs out. {"alone": SCRIPT, "arguments": [...]} runs a script by itself, where there is
+no playground.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -26,13 +28,13 @@ def make(folder: str, kind: str) -> None:
     torch.manual_seed(1)
     config: Any
     if kind == "gpt2":
-        config = GPT2Config(vocab_size=96, n_embd=64, n_layer=2, n_head=2, n_positions=128, bos_token_id=0, eos_token_id=1)
+        config = GPT2Config(vocab_size=96, n_embd=64, n_layer=1, n_head=2, n_positions=128, bos_token_id=0, eos_token_id=1)
     else:
         config = LlamaConfig(
             vocab_size=96,
             hidden_size=64,
             intermediate_size=128,
-            num_hidden_layers=2,
+            num_hidden_layers=1,
             num_attention_heads=2,
             num_key_value_heads=1,
             max_position_embeddings=128,
@@ -48,6 +50,9 @@ def train(job: dict[str, Any]) -> str:
     """In the child."""
     from playground.workers import run_script
 
+    sys.path[:0] = [job["path"]] if "path" in job else []
+    for name in job.get("hidden", ()):
+        sys.modules[name] = None  # type: ignore[assignment]  # importing it fails
     heard, written, asked = 0, 0, 0
 
     def hear(event: dict[str, Any]) -> None:
@@ -113,6 +118,8 @@ def main() -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     torch.set_num_threads(1)  # a child of a fork has none but its own
+    gc.collect()
+    gc.freeze()  # else each child would copy every object that its collector looks at
     for line in sys.stdin:
         job = json.loads(line)
         child = os.fork()
