@@ -16,6 +16,7 @@ from typing import TypeVar
 from playground import events
 from playground.errors import PlaygroundError
 from playground.history import recorder
+from playground.history.reader import Reader
 from playground.history.store import Store
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class Ledger:
         self._told: queue.SimpleQueue[events.Event | None] = queue.SimpleQueue()
         self._teller = threading.Thread(target=self._tell_all, name="session-events", daemon=True)
         self._recorder: recorder.Recorder | None = None
-        self._reader: recorder.Reader | None = None
+        self._reader: Reader | None = None
 
     def start(self, database: Path, first: Callable[[Store], object]) -> None:
         """Opens the database on its own thread and does `first` there; `StoreReady` follows."""
