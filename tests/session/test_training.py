@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import queue
 import signal
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gguf
 import pytest
 
 from playground.errors import PlaygroundError, SettingError
@@ -17,8 +19,9 @@ from playground.memory.devices import Device
 from playground.memory.shape import ModelShape
 from playground.paths import Home, resources, starter
 from playground.session import Session, fitting
-from playground.session.training_jobs import RunChanged
+from playground.session.training_jobs import RunChanged, RunNoted
 from playground.session.training_suggest import Given, lower, measured_factor, suggest
+from playground.session.workshop_jobs import JobChanged
 from playground.training.settings import TrainSettings
 
 EXAMPLE = str(resources() / "examples" / "persona.jsonl")
@@ -45,6 +48,9 @@ def test_everything_that_is_chosen_has_a_reason_and_a_wish_is_kept(shape: ModelS
     assert wished.settings.alpha == 8 and wished.settings.group == free.settings.group
     with pytest.raises(SettingError, match="rank"):
         suggest(given(shape), {"rank": 0})
+    with pytest.raises(SettingError, match="graphics card"):
+        suggest(given(shape), {"optimizer": "paged-adamw-8bit"})
+    assert suggest(given(shape, gpu=True), {"optimizer": "paged-adamw-8bit"}).settings.optimizer == "paged-adamw-8bit"
 
 
 def test_a_small_dataset_is_gone_through_more_often_than_a_large_one(shape: ModelShape) -> None:
@@ -128,3 +134,69 @@ def test_a_run_that_waits_can_be_taken_back_and_a_bad_one_fails_with_a_sentence(
     assert made.training.runs().result(10)[0].state in ("ended", "failed", "interrupted")
     with pytest.raises(PlaygroundError):
         made.training.pause(bad)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="training is not installed")
+def test_a_run_is_paused_closed_with_the_program_gone_on_with_and_exported(tmp_path: Path) -> None:
+    home, small = Home(tmp_path / "home"), {"batch": 1, "rank": 2, "probe_tokens": 1, "validation_share": 0.02}
+    heard: queue.Queue[Any] = queue.Queue()
+
+    def opened() -> Session:
+        made = Session(home)
+        made.subscribe(heard.put)
+        made.start()
+        return made
+
+    made = opened()
+    try:
+        run_id = made.training.start("starter", EXAMPLE, {**small, "steps": 1_000_000})  # it would go on for days
+        stepped(heard, run_id)
+        made.training.pause(run_id)
+        paused = until(heard, run_id, "paused").run
+        made.training.resume(run_id)
+        assert stepped(heard, run_id) == paused.step + 1, "nothing was trained meanwhile, and nothing twice"
+        with pytest.raises(SettingError, match="no adapter"):
+            made.training.export(run_id)
+        made.training.pause(run_id)
+        paused = until(heard, run_id, "paused").run
+    finally:
+        made.close()  # while the run is held
+    assert (home.runs / run_id / "checkpoints" / f"step-{paused.step}").is_dir() and not list(home.runs.rglob("*.part"))
+
+    made = opened()
+    try:
+        (row,) = made.training.runs().result(10)
+        assert row.resumable and row.step == paused.step and not row.adapter
+        made.training.continue_(run_id, {"steps": paused.step + 1})
+        done = until(heard, run_id, "finished", "failed", "interrupted").run
+        assert done.state == "finished" and done.step == paused.step + 1
+        steps = [event["step"] for event in made.training.events(run_id).result(10) if event["event"] == "step"]
+        assert steps == list(range(1, done.step + 1))
+        job = made.training.export(run_id)
+        making = exported(heard, job)
+        assert making.state == "done", making.message
+        assert Path(making.path).parent == home.models and Path(making.path).suffix == ".gguf"
+        weights = {each.name: each for each in gguf.GGUFReader(making.path).tensors}
+        plain = {each.name: each for each in gguf.GGUFReader(str(starter())).tensors}
+        assert set(weights) == set(plain)
+        assert weights["blk.0.attn_q.weight"].tensor_type.name.startswith("Q") and not home.models.joinpath("work").exists()
+        assert not [each for each in home.models.iterdir() if each != Path(making.path)], "what was made on the way is gone"
+    finally:
+        made.close()
+
+
+def stepped(heard: queue.Queue[Any], run_id: str) -> int:
+    """The next step that a run has made."""
+    while True:
+        event = heard.get(timeout=120)
+        if isinstance(event, RunNoted) and event.run_id == run_id:
+            for each in event.events:
+                if each["event"] == "step":
+                    return int(each["step"])
+
+
+def exported(heard: queue.Queue[Any], job: str) -> Any:
+    while True:
+        event = heard.get(timeout=120)
+        if isinstance(event, JobChanged) and event.making.id == job and event.making.ended:
+            return event.making
