@@ -122,12 +122,12 @@ class InsidePage(InsideLayout):
         if wanted:
             self._wanted = ("", None)
             self.show_capture(wanted, token)
-        elif self.state.a is None:
+        elif self.state.a is None and not self.state.asks("open a"):
             if entries:
                 self.show_capture(entries[0].id)
             else:
                 self._show_empty()
-        elif not self.state.a.path.exists():
+        elif self.state.a is not None and not self.state.a.path.exists():
             self._view_failed(gone(self.state.a.path))
 
     def _list_failed(self, error: BaseException) -> None:

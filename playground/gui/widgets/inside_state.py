@@ -283,6 +283,10 @@ class InsideState(QObject):
         self._asked[key] = (number, future, stop)
         when_done(future, receiver, taken, wrong)
 
+    def asks(self, key: str) -> bool:
+        """Whether something is asked under this key, and not answered yet."""
+        return key in self._asked
+
     def forget(self, key: str) -> None:
         """What was asked under this key is not wanted any more."""
         before = self._asked.pop(key, None)

@@ -228,6 +228,14 @@ def test_texts_that_begin_alike_are_compared_as_far_as_they_do(page: Any, window
     assert page.map.map.frame().rows == 14 and len(text.flow.weights()) == 14
 
 
+def test_the_capture_that_was_asked_for_opens_and_not_the_newest(window: Any, qtbot: Any) -> None:
+    first, newest = (window.session.inside.made(words) for words in (["one", "two"], ["three"]))
+    window.open("inside", capture_id=first.id)
+    page = window.pages["inside"]
+    qtbot.waitUntil(lambda: page._listed and page.state.a is not None)
+    assert page.state.id_a == first.id != newest.id
+
+
 def test_captures_that_come_and_go_elsewhere_are_seen(window: Any, qtbot: Any) -> None:
     page = opened(window, qtbot)
     box = find(page, "inside.captures", ElidedBox)
