@@ -48,7 +48,7 @@ def test_a_plan_says_why_and_trains_nothing(home: Path, capfd: pytest.CaptureFix
     assert not list(home.glob("runs/*"))
 
 
-def test_a_run_is_ended_and_gone_on_with_and_asks_nobody(home: Path, tmp_path: Path) -> None:
+def test_a_run_is_ended_and_gone_on_with_and_asks_nobody(home: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("peft", reason="training is not installed")
     asked = tmp_path / "asked"
     (tmp_path / "site").mkdir()
@@ -59,7 +59,7 @@ def test_a_run_is_ended_and_gone_on_with_and_asks_nobody(home: Path, tmp_path: P
         command = [sys.executable, "-m", "playground", "train", *words, "--json"]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
 
-    small = ("--batch", "1", "--rank", "2", "--probe-tokens", "2", "--probe", "Hello!")
+    small = ("--batch", "1", "--validation-share", "0.02", "--rank", "2", "--probe-tokens", "2", "--probe", "Hello!")
     with start("starter", EXAMPLE, "--steps", "1000000", "-o", "sailor", *small) as process:
         assert process.stdout is not None
         events = []
@@ -89,14 +89,8 @@ def test_a_run_is_ended_and_gone_on_with_and_asks_nobody(home: Path, tmp_path: P
         "adapter_model.safetensors",
     }
     assert not asked.exists(), asked.read_text()
-    listed = subprocess.run(
-        [sys.executable, "-m", "playground", "train", "--list", "--json"],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=ROOT,
-    )
-    (row,) = json.loads(listed.stdout)
+    assert main(["train", "--list", "--json"]) == 0
+    (row,) = json.loads(capfd.readouterr().out)
     assert row["run"] == result["run"] and row["state"] == "finished" and row["adapter"] == str(adapter)
 
 
@@ -110,6 +104,7 @@ def test_what_cannot_be_trained_is_one_sentence(tmp_path: Path, capfd: pytest.Ca
         (["starter", str(tmp_path / "gone.jsonl")], 1, "gone.jsonl"),
         (["starter", str(empty)], 1, "empty"),
         ([str(gguf), EXAMPLE], 1, "safetensors"),
+        (["starter", EXAMPLE, "--optimizer", "paged-adamw-8bit", "--device", "cpu"], 1, "graphics card"),
         (["--resume", "last"], 1, "no run"),
         (["--resume", "nothing"], 1, "no run nothing"),
     ]
