@@ -309,12 +309,24 @@ def write_aside(target: Path, write: Callable[[Path], None]) -> None:
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     for stale in target.parent.glob(f".{target.name}.*.part"):
         shutil.rmtree(stale, ignore_errors=True)
-    part.mkdir(parents=True)
-    write(part)
-    for file in part.rglob("*"):
-        if file.is_file():
-            with file.open("rb+") as opened:
-                os.fsync(opened.fileno())
+    try:
+        part.mkdir(parents=True)
+        write(part)
+        for file in part.rglob("*"):
+            if file.is_file():
+                with file.open("rb+") as opened:
+                    os.fsync(opened.fileno())
+    except Exception as error:
+        shutil.rmtree(part, ignore_errors=True)
+        if not isinstance(error, OSError) and "os error" not in str(
+            error
+        ):  # safetensors has an error of its own for the system's
+            raise
+        raise Failure(
+            "disk",
+            f"{target.name} could not be written ({error}).",
+            "Make room on the disk, and go on with the run: its last checkpoint is whole.",
+        ) from error
     old = target.with_name(f".{target.name}.old.part")
     if target.exists():
         os.replace(target, old)
@@ -478,6 +490,7 @@ class Run:
             resumed=bool(state),
         )
         if not state:
+            self.check_causal()
             self.check_packing()
             self.evaluate(0)
         outcome = self.loop(first)
@@ -623,6 +636,23 @@ class Run:
                 )[0, ids.shape[1] :]
             found.append(str(tokenizer.decode(said, skip_special_tokens=True)))
         return found
+
+    @torch.no_grad()
+    def check_causal(self) -> None:
+        """`Failure` for an encoder: where a token sees those after it there is nothing to predict."""
+        ids = self.rows[0]["input_ids"][:16]
+        if len(ids) < 2:
+            return
+        self.model.eval()
+        pair = (ids, ids[:1] + [token - 1 if token else 1 for token in ids[1:]])
+        first, second = (self.model(input_ids=torch.tensor([each], device=self.device)).logits[0, 0] for each in pair)
+        near = 1e-4 if first.dtype == torch.float32 else 0.02
+        if float((first - second).abs().max()) > near * float(first.abs().max()):
+            raise Failure(
+                "settings",
+                "In this model a token sees those after it, as in encoders: it cannot learn to write.",
+                "Choose a model that writes.",
+            )
 
     @torch.no_grad()
     def check_packing(self) -> None:

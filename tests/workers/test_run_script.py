@@ -245,6 +245,21 @@ def test_memory_that_runs_out_ends_the_run_and_it_can_go_on(train: Train, models
     assert [step for step, _ in losses(folder)["loss"]] == list(range(1, 9))
 
 
+def test_an_encoder_is_refused(train: Train, tmp_path: Path) -> None:
+    assert train(make=str(tmp_path / "model"), kind="bert") == 0
+    folder = run_folder(tmp_path / "run", tmp_path / "model")
+    assert train(folder) == FAILED
+    assert "encoders" in of_kind(folder, "failed")[0]["message"] and not of_kind(folder, "step")
+
+
+def test_a_checkpoint_that_cannot_be_written_is_one_sentence(train: Train, models: dict[str, Path], tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run", models["llama"])
+    (folder / "checkpoints").write_text("in the way")
+    assert train(folder) == FAILED
+    (failed,) = of_kind(folder, "failed")
+    assert failed["reason"] == "disk" and failed["message"].startswith("step-4 could not be written") and failed["hint"]
+
+
 def test_a_damaged_checkpoint_is_passed_over(train: Train, models: dict[str, Path], whole: Path, tmp_path: Path) -> None:
     damaged = run_folder(tmp_path / "damaged", models["llama"])
     assert train(damaged, wants=["run"] * 7 + ["end"]) == ENDED

@@ -27,6 +27,19 @@ def make(folder: str, kind: str) -> None:
 
     torch.manual_seed(1)
     config: Any
+    if kind == "bert":
+        from transformers import BertConfig, BertModel
+
+        config = BertConfig(
+            vocab_size=96,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=64,
+        )
+        BertModel(config).save_pretrained(folder)
+        return
     if kind == "gpt2":
         config = GPT2Config(vocab_size=96, n_embd=64, n_layer=1, n_head=2, n_positions=128, bos_token_id=0, eos_token_id=1)
     else:
