@@ -54,16 +54,12 @@ class TrainPage(TrainRunning, QWidget):
         self._asked = 0
         self._strip: set[str] = set()
         self._told: set[str] = set()
-        self.setup = TrainSetup()
-        self.runs = TrainRuns()
-        self.run = TrainRun()
-        self.foot = JobFoot("train.new")
-        self._stack = QStackedWidget()
-        self._stack.addWidget(self._overview())
-        self._stack.addWidget(self.run)
+        self._run: TrainRun | None = None
+        self._stack = QStackedWidget(self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self._stack)
+        self._stack.addWidget(self._overview())
         self.data = TrainData(self._stack, desk, self.setup.datasets_menu)
         self.data.chosen.connect(self._take_data)
         self.data.closed.connect(self._data_closed)
@@ -78,15 +74,24 @@ class TrainPage(TrainRunning, QWidget):
         self.runs.opened.connect(self.open_run)
         self.runs.compared.connect(self._read_curves)
         self.runs.removed.connect(lambda run_id: self._wish("delete", run_id))
-        self.run.closed.connect(lambda: self._stack.setCurrentIndex(0))
-        self.run.wished.connect(self._wish)
-        self.run.failed.connect(lambda message, hint: desk.notify(message, hint, "error", key="train"))
         self.setFocusProxy(self.setup)
         self._read_models()
         self._read_runs()
         self._show_foot()
+        make_ahead(self, [lambda: self.run, *polish(lambda: self.run, 3)])
         if hasattr(type(desk.session), "shelf"):
             threading.Thread(target=self._make_shelf, name="train-shelf", daemon=True).start()
+
+    @property
+    def run(self) -> TrainRun:
+        """The part that shows a run; made when it is first needed, or ahead of that."""
+        if self._run is None:
+            run = self._run = TrainRun(self._stack)
+            self._stack.addWidget(run)
+            run.closed.connect(lambda: self._stack.setCurrentIndex(0))
+            run.wished.connect(self._wish)
+            run.failed.connect(lambda message, hint: self._desk.notify(message, hint, "error", key="train"))
+        return self._run
 
     def _make_shelf(self) -> None:
         """On a thread of its own: it brings the readers of headers, half a second of imports; and what looks at rows."""
@@ -105,10 +110,13 @@ class TrainPage(TrainRunning, QWidget):
         on_window_thread(take)
 
     def _overview(self) -> QWidget:
-        left, right = QFrame(), QFrame()
+        # From the outside in: what is put into another parent later is styled again with all that is in it.
+        both = QWidget(self._stack)
+        left, right = QFrame(both), QFrame(both)
         theme.mark(left, surface="surface", line="right")
         theme.mark(right, surface="surface")
         self._left = left
+        self.setup, self.runs, self.foot = TrainSetup(left), TrainRuns(right), JobFoot("train.new", left)
         head = QLabel("Train")
         theme.mark(head, role="title")
         inner = QVBoxLayout()
@@ -124,7 +132,6 @@ class TrainPage(TrainRunning, QWidget):
         other = QVBoxLayout(right)
         other.setContentsMargins(24, 16, 24, 16)
         other.addWidget(self.runs)
-        both = QWidget()
         row = QHBoxLayout(both)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
@@ -157,7 +164,7 @@ class TrainPage(TrainRunning, QWidget):
         if isinstance(event, RunChanged):
             self._run_changed(event)
         elif isinstance(event, RunNoted):
-            if event.run_id == self.run.run_id():
+            if event.run_id == self._run_id():
                 self.run.take_events(event.events)
                 if any(each["event"] == "sample" for each in event.events):
                     self._read_samples(event.run_id)

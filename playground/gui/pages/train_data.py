@@ -87,7 +87,7 @@ class TrainData(QObject):
         if self._rows is None:
             from playground.gui.widgets.train_rows import TrainRows
 
-            rows = self._rows = TrainRows()
+            rows = self._rows = TrainRows(self._stack)
             self._stack.addWidget(rows)
             rows.look_wanted.connect(self._look)
             rows.preview_wanted.connect(self._preview)
@@ -187,7 +187,7 @@ class TrainData(QObject):
         if self._chats is None:
             from playground.gui.widgets.train_chats import TrainChats
 
-            self._chats = TrainChats()
+            self._chats = TrainChats(self._stack)
             self._stack.addWidget(self._chats)
             self._chats.wanted.connect(self._from_log)
             self._chats.closed.connect(self.closed)

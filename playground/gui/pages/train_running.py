@@ -37,11 +37,20 @@ class TrainRunning(_Base):
     _stack: QStackedWidget
     _strip: set[str]
     _told: set[str]
+    _run: TrainRun | None
     run: TrainRun
     runs: TrainRuns
 
+    def _run_id(self) -> str:
+        """The run that is open, or was."""
+        return self._run.run_id() if self._run is not None else ""
+
     def _read_runs(self) -> None:
-        self._desk.when_done(self._training.runs(), self, self.runs.show_runs, lambda error: None)
+        try:
+            found = self._training.runs()
+        except PlaygroundError:  # a window that begins with this page is there before the database, whose event comes
+            return
+        self._desk.when_done(found, self, self.runs.show_runs, lambda error: None)
 
     def _read_curves(self, run_ids: list[str]) -> None:
         for run_id in run_ids:
@@ -66,12 +75,12 @@ class TrainRunning(_Base):
         self._read_samples(run_id)
 
     def _take_metrics(self, run_id: str, found: Any) -> None:
-        if run_id == self.run.run_id():
+        if run_id == self._run_id():
             self.run.take_metrics(found)
 
     def _read_samples(self, run_id: str) -> None:
         def take(found: Any) -> None:
-            if run_id == self.run.run_id():
+            if run_id == self._run_id():
                 self.run.samples.add(found)
 
         self._desk.when_done(self._training.samples(run_id), self, take, lambda error: None)
@@ -79,7 +88,7 @@ class TrainRunning(_Base):
     def _run_changed(self, event: RunChanged) -> None:
         row = event.run
         self.runs.take(row, event.removed)
-        if row.id == self.run.run_id():
+        if row.id == self._run_id():
             if event.removed:
                 self._stack.setCurrentIndex(0)
             else:
@@ -111,7 +120,7 @@ class TrainRunning(_Base):
 
     def _tell_end(self, row: RunRow) -> None:
         """One who looks at the run sees it there; all others are told."""
-        if self.isVisible() and self._stack.currentWidget() is self.run and self.run.run_id() == row.id:
+        if self.isVisible() and self._stack.currentWidget() is self.run and self._run_id() == row.id:
             return
 
         def show() -> None:
@@ -125,7 +134,7 @@ class TrainRunning(_Base):
     # -- what is wished for a run
 
     def _wish(self, what: str, run_id: str) -> None:
-        row = self.run.row() if self.run.run_id() == run_id else self.runs.row(run_id)
+        row = self.run.row() if self._run_id() == run_id else self.runs.row(run_id)
         try:
             if what in ("pause", "resume"):
                 getattr(self._training, what)(run_id)

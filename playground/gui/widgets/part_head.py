@@ -71,7 +71,7 @@ def scroll_column(parent: QWidget | None, right: int = 20) -> tuple[QScrollArea,
     area.setWidgetResizable(True)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    holder = QWidget()
+    holder = QWidget(area.viewport())
     area.setWidget(holder)
     theme.mark(holder, scrolled=True)
     column = QVBoxLayout(holder)

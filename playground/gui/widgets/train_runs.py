@@ -158,7 +158,12 @@ class TrainRuns(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.model = RunsModel(self)
-        self.table = _Table()
+        self._stack = QStackedWidget(self)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self._stack)
+        below = QWidget(self._stack)
+        self.table = _Table(below)
         self.table.setModel(self.model)
         self.table.setObjectName("train.runs")
         self.table.setAccessibleName("Runs")
@@ -172,11 +177,10 @@ class TrainRuns(QWidget):
         self.table.delete_wanted.connect(self._remove)
         self.table.selectionModel().selectionChanged.connect(lambda *_: self._selected())
         self._curves: dict[str, RunCurves] = {}
-        self.differences = RunDifferences()
-        self.plot = CurvePlot("train.runs.compare", "Validation loss", lambda value: f"{value:.4f}")
-        head = QLabel("Runs")
+        self.differences = RunDifferences(below)
+        self.plot = CurvePlot("train.runs.compare", "Validation loss", lambda value: f"{value:.4f}", parent=below)
+        head = QLabel("Runs", below)
         theme.mark(head, role="heading")
-        below = QWidget()
         inner = QVBoxLayout(below)
         inner.setContentsMargins(0, 0, 0, 0)
         inner.setSpacing(8)
@@ -184,16 +188,12 @@ class TrainRuns(QWidget):
         inner.addWidget(self.table, 3)
         inner.addWidget(self.differences)
         inner.addWidget(self.plot, 2)
-        self._stack = QStackedWidget()
-        self.state = StateView("train.runs")
+        self.state = StateView("train.runs", self._stack)
         self.state.say(
             "No run yet", "Choose a file of data and press Train. What it learned can be chatted with.", icon="graduation-cap"
         )
         self._stack.addWidget(self.state)
         self._stack.addWidget(below)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(self._stack)
 
     def show_runs(self, runs: Sequence[RunRow]) -> None:
         here = {each.id: each for each in self.model.runs}
@@ -254,8 +254,8 @@ class _Table(QTableView):
     chosen = Signal(int)
     delete_wanted = Signal()
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
         self.setHorizontalHeader(TableHead(self))
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.verticalHeader().hide()

@@ -9,7 +9,8 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QTableWidget, QWidget
 
-from playground.errors import DataError
+from playground.errors import DataError, PlaygroundError
+from playground.events import StoreReady
 
 ROWS = '{"prompt": "Hi", "completion": "Ahoy!"}\n{"prompt": "You", "completion": "Aye, me!"}\n'
 
@@ -151,3 +152,17 @@ def test_the_keys_and_names_of_a_run(page, qtbot) -> None:
     assert isinstance(find(page, "train.what"), QLabel)
     qtbot.keyClick(page.run, Qt.Key.Key_Escape)
     qtbot.waitUntil(lambda: not page.run.isVisible())
+
+
+def test_a_window_that_begins_with_this_page_is_there_before_the_database(window, session, monkeypatch, qtbot) -> None:
+    def not_yet():
+        raise PlaygroundError("The database is not open yet.", "Try again in a moment.")
+
+    with monkeypatch.context() as soon:
+        soon.setattr(session.training, "runs", not_yet)
+        window.open("train")
+    page = window.pages["train"]
+    run_id = session.training.start("model", "data", {})
+    page.runs.show_runs([])
+    page.handle(StoreReady(True))
+    qtbot.waitUntil(lambda: [each.id for each in page.runs.model.runs] == [run_id])
