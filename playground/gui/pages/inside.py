@@ -59,7 +59,7 @@ class InsidePage(InsideLayout):
         self.pickers.delete_wanted.connect(self.ask_delete)
         self.pickers.export_wanted.connect(lambda button: self.export().open_below(button))
         self.pickers.new_wanted.connect(lambda: self.new_capture())
-        self.new.wanted.connect(self.capture)
+        self.capture_wanted.connect(self.capture)
         self.parts.activated.connect(lambda place: self.show_part(self.parts.itemData(place)))
         self.state.captures_changed.connect(self._show_parts)
         self.state.failed.connect(self._view_failed)
@@ -366,8 +366,8 @@ class InsidePage(InsideLayout):
 
     def handle(self, event: Any) -> None:
         """An event of the session."""
-        if isinstance(event, events.ModelState):
-            self.new.handle_model()
+        if isinstance(event, events.ModelState) and self._new is not None:
+            self._new.handle_model()
 
     def fit(self) -> None:
         """Shows all of the map."""

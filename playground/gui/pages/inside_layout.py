@@ -13,6 +13,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QSplitter, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
 from playground.gui import theme
+from playground.gui.ahead import make_ahead, polish
 from playground.gui.pages import Desk
 from playground.gui.widgets.inside_controls import InsideControls
 from playground.gui.widgets.inside_grid import HeadGrid
@@ -74,28 +75,44 @@ class _Columns(QSplitter):
 class InsideLayout(QWidget):
     """The parts of the page and which of them are shown. Object names: `inside.tabs`, `inside.state.way_out`, and those of the parts."""
 
+    capture_wanted = Signal(object)
+    """a `CaptureRequest`"""
+
     def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._desk = desk
         self.state = InsideState(self)
         self._shades = Shades(self.state)
         self._explain: QWidget | None = None
+        self._new: InsideNew | None = None
         self._build()
+        make_ahead(self, [lambda: self.new, *polish(lambda: self.new, 2)])
 
     # -- parts
 
     def _build(self) -> None:
-        self.pickers = InsidePickers(self.state)
-        self.controls = InsideControls(self.state)
-        self.grid = HeadGrid(self.state, self._shades)
-        self.map = MapView(self.state, self._shades)
+        # From the outside in: what is put into another parent later is styled again with all that is in it.
+        self._outer = QStackedWidget(self)
+        around = QVBoxLayout(self)
+        around.setContentsMargins(0, 0, 0, 0)
+        around.addWidget(self._outer)
+        main = QWidget(self._outer)
+        self._outer.addWidget(main)
+        self.stack = QStackedWidget(main)
+        looked = self._looked = QWidget(self.stack)
+        self.splitter = _Columns(Qt.Orientation.Horizontal, looked)
+        self.splitter.setChildrenCollapsible(False)
+        left, middle = QFrame(self.splitter), QFrame(self.splitter)
+        self._tab_stack = QStackedWidget(middle)
+        self.pickers = InsidePickers(self.state, main)
+        self.controls = InsideControls(self.state, looked)
+        self.grid = HeadGrid(self.state, self._shades, left)
+        self.map = MapView(self.state, self._shades, self._tab_stack)
         names = (("map", "Map", "What every token looks at"), *((part.name, part.title, part.tip) for part in TABS))
-        self.tabs = Segments("inside.tabs", "Views", names)
+        self.tabs = Segments("inside.tabs", "Views", names, middle)
         self.tabs.changed.connect(self.show_tab)
         self._views: dict[str, QWidget] = {"map": self.map}
-        self._tab_stack = QStackedWidget()
         self._tab_stack.addWidget(self.map)
-        middle = QFrame()
         theme.mark(middle, surface="surface")
         above = QHBoxLayout()
         above.setContentsMargins(16, 8, 16, 0)
@@ -115,9 +132,6 @@ class InsideLayout(QWidget):
         inner.setSpacing(0)
         inner.addLayout(above)
         inner.addWidget(self._tab_stack, 1)
-        self.splitter = _Columns(Qt.Orientation.Horizontal)
-        self.splitter.setChildrenCollapsible(False)
-        left = QFrame()
         theme.mark(left, surface="window")
         column = QVBoxLayout(left)
         column.setContentsMargins(8, 8, 8, 0)
@@ -130,8 +144,6 @@ class InsideLayout(QWidget):
         self.parts.hide()
         column.addWidget(self.parts)
         column.addWidget(self.grid)
-        self.splitter.addWidget(left)
-        self.splitter.addWidget(middle)
         self.splitter.setStretchFactor(1, 1)
         self.splitter.setSizes([COLUMN, 880])
         self._by_hand = False
@@ -141,32 +153,30 @@ class InsideLayout(QWidget):
         self.state.captures_changed.connect(self._fit_column)
         if self._desk.preferences.get(EXPLAIN, False) is True:
             self.show_explanation(True)
-        looked = QWidget()
         below = QVBoxLayout(looked)
         below.setContentsMargins(0, 0, 0, 0)
         below.setSpacing(0)
         below.addWidget(self.controls)
         below.addWidget(self.splitter, 1)
-        self.says = StateView("inside")
-        self.new = InsideNew(self._desk, self.state)
-        self.new.closed.connect(self.leave_new)
-        self.stack = QStackedWidget()
-        self._looked = looked
+        self.says = StateView("inside", self.stack)
         for each in (self.says, looked):
             self.stack.addWidget(each)
-        main = QWidget()
         whole = QVBoxLayout(main)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
         whole.addWidget(self.pickers)
         whole.addWidget(self.stack, 1)
-        self._outer = QStackedWidget()
-        self._outer.addWidget(main)
-        self._outer.addWidget(self.new)
-        around = QVBoxLayout(self)
-        around.setContentsMargins(0, 0, 0, 0)
-        around.addWidget(self._outer)
         self.setFocusProxy(self.grid)
+
+    @property
+    def new(self) -> InsideNew:
+        """The form for a new capture; made when it is first needed, or ahead of that."""
+        if self._new is None:
+            new = self._new = InsideNew(self._desk, self.state, self._outer)
+            new.closed.connect(self.leave_new)
+            new.wanted.connect(self.capture_wanted)
+            self._outer.addWidget(new)
+        return self._new
 
     def _moved(self, _place: int, _line: int) -> None:
         self._by_hand = True
@@ -185,7 +195,7 @@ class InsideLayout(QWidget):
     def _made_of(self, part: Part) -> QWidget:
         module, _, name = part.place.partition(":")
         made: QWidget = getattr(importlib.import_module(module), name)(
-            *((self.state, self._desk) if part.desk else (self.state,))
+            *((self.state, self._desk) if part.desk else (self.state,)), parent=self._tab_stack
         )
         return made
 
