@@ -43,8 +43,8 @@ def _one(mode: str, home: Home) -> None:
     window.resize(1280, 800)
     window.show()
 
-    def until(condition: Callable[[], object]) -> None:
-        end = time.monotonic() + PATIENCE_S
+    def until(condition: Callable[[], object], patience: float = PATIENCE_S) -> None:
+        end = time.monotonic() + patience
         while not condition():
             if time.monotonic() > end:
                 raise TimeoutError("the picture did not come about")
@@ -99,6 +99,7 @@ def _one(mode: str, home: Home) -> None:
     chat.set_colours("off")
     _compare(window, session, find, until, rest, mode)
     _inside(window, session, find, until, rest, mode)
+    _train(window, find, until, rest, mode)
     find("rail.log").click()  # type: ignore[attr-defined]
     rest(0.8)
     window.grab().save(str(HERE / f"log-{mode}.png"))
@@ -153,6 +154,16 @@ def _inside(window: Any, session: Any, find: Any, until: Any, rest: Any, mode: s
     rest(0.5)
     print(f"head {best.name}: {best.scores}")
     window.grab().save(str(HERE / f"inside-{mode}.png"))
+
+
+def _train(window: Any, find: Any, until: Any, rest: Any, mode: str) -> None:
+    window.open("train", data=str(HERE.parent.parent / "resources" / "examples" / "persona.jsonl"))
+    page: Any = window.pages["train"]
+    until(lambda: find("train.new.start").isEnabled(), 120)
+    find("train.new.start").click()
+    until(lambda: page.run.row().ended, 600)
+    rest(1.0)
+    window.grab().save(str(HERE / f"train-{mode}.png"))
 
 
 if __name__ == "__main__":

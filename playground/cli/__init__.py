@@ -20,7 +20,21 @@ from playground.cli.common import WrongUsage, json_alone, note
 from playground.errors import Cancelled, PlaygroundError
 from playground.paths import home
 
-VERBS = ("chat", "compare", "beam", "next", "attention", "lens", "embeddings", "models", "fit", "quantize", "data", "train", "log")
+VERBS = (
+    "chat",
+    "compare",
+    "beam",
+    "next",
+    "attention",
+    "lens",
+    "embeddings",
+    "models",
+    "fit",
+    "quantize",
+    "data",
+    "train",
+    "log",
+)
 """Modules of this folder, in the order of the help. Only the one that is asked for is imported: a listing needs no sessions."""
 
 FAILED, WRONG_USAGE, CANCELLED = 1, 2, 130

@@ -713,7 +713,7 @@ class Run:
         said = f"{self.done} of {self.steps} steps, {self.group} rows each."
         if len(self.losses) > 1:
             kept = self.best if self.kept_best else self.done
-            known = dict(self.losses)
+            known = {step: loss for step, loss in self.losses}  # noqa: C416  # rows of JSON are lists
             now = known.get(kept, self.losses[-1][1])
             said += f" Validation loss {self.losses[0][1]:.4f} before, {now:.4f} at step {kept}, whose weights these are."
         return said
