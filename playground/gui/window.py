@@ -256,7 +256,7 @@ class Window(WindowModels, QMainWindow):
 
     def _make(self, entry: Entry) -> QWidget:
         module, _, name = entry.place.partition(":")
-        made: QWidget = getattr(importlib.import_module(module), name)(self._desk)
+        made: QWidget = getattr(importlib.import_module(module), name)(self._desk, self.stack)
         made.setObjectName(f"page.{entry.id}")
         self.stack.addWidget(made)
         from playground.gui.actions import Action

@@ -49,8 +49,8 @@ def test_a_page_is_one_entry_in_the_table(dressed, qtbot, home, session, monkeyp
     made = []
 
     class Garden(QWidget):
-        def __init__(self, desk) -> None:
-            super().__init__()
+        def __init__(self, desk, parent) -> None:
+            super().__init__(parent)
             made.append(desk)
 
         def actions(self):

@@ -15,6 +15,7 @@ from PySide6.QtCore import QFileSystemWatcher, QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QWidget
 
+import playground.session.inside  # noqa: F401 - what the session would bring on the window's thread, this module brings off it
 from playground import events
 from playground.errors import Cancelled, PlaygroundError
 from playground.gui.actions import Action

@@ -49,8 +49,8 @@ class LogPage(QWidget):
     title = "Log"
     icon = "scroll-text"
 
-    def __init__(self, desk: Desk) -> None:
-        super().__init__()
+    def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
         self._desk = desk
         self._request = 0
         self._model = LogModel(self)

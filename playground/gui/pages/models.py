@@ -51,8 +51,8 @@ class ModelsPage(QWidget):
     title = "Models"
     icon = "boxes"
 
-    def __init__(self, desk: Desk) -> None:
-        super().__init__()
+    def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
         self._desk = desk
         self._shelf: Any = None
         self._hub: HubView | None = None

@@ -59,8 +59,8 @@ class SettingsPage(QWidget):
     title = "Settings"
     icon = "settings"
 
-    def __init__(self, desk: Desk) -> None:
-        super().__init__()
+    def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
         self._desk = desk
         self._sections: dict[str, QWidget] = {}
         outer = QVBoxLayout(self)

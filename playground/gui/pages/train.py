@@ -16,6 +16,8 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
 
+import playground.session.datasets
+import playground.session.training  # noqa: F401 - what the session would bring on the window's thread, this module brings off it
 from playground.errors import PlaygroundError
 from playground.gui import theme
 from playground.gui.actions import Action
