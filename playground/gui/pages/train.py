@@ -105,7 +105,7 @@ class TrainPage(TrainRunning, QWidget):
             if shiboken6.isValid(self):
                 self._shelf = shelf
                 self._read_models()
-                make_ahead(self, [self.data.rows, *polish(self.data.rows, 8)])
+                make_ahead(self, [self.data.make_rows, *polish(self.data.rows, 8)])
                 if not shelf.rows():
                     shelf.refresh()
 

@@ -80,10 +80,17 @@ class TrainData(QObject):
 
     def encode(self) -> dict[str, Any]:
         """What was chosen about how rows become tokens."""
-        return self._rows.encode() if self._rows is not None else {}
+        return self._rows.encode() if self._rows is not None and self._rows.whole() else {}
 
     def rows(self) -> TrainRows:
         """The part that shows rows; made when it is first needed, or ahead of that."""
+        while self.make_rows():
+            pass
+        assert self._rows is not None
+        return self._rows
+
+    def make_rows(self) -> bool:
+        """Makes a piece of the part that shows rows; whether one is missing still."""
         if self._rows is None:
             from playground.gui.widgets.train_rows import TrainRows
 
@@ -95,7 +102,8 @@ class TrainData(QObject):
             rows.used.connect(self._use)
             rows.closed.connect(self.closed)
             rows.cancelled.connect(self._datasets.cancel)
-        return self._rows
+            return True
+        return self._rows.make_next()
 
     def open_rows(self, data: str, model: str, plan: TrainPlan | None) -> None:
         """Shows a file's rows, or a dataset's; `plan` says how long rows may be and what is held out."""

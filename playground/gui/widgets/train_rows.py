@@ -68,12 +68,12 @@ class TrainRows(QFrame):
         self._stack = QStackedWidget(self)
         self.state = StateView("train.rows", self._stack)
         self._stack.addWidget(self.state)
-        self._stack.addWidget(self._both())
-        self.reading.corrected.connect(self._correct)
-        self.problems.fixes_changed.connect(self._fix)
-        self.problems.edit_wanted.connect(self._open_row)
-        self.edit.saved.connect(self._edited)
-        self.edit.closed.connect(lambda: self._sides.setCurrentIndex(0))
+        both = QWidget(self._stack)
+        self._across = QHBoxLayout(both)
+        self._across.setContentsMargins(0, 0, 0, 0)
+        self._across.setSpacing(0)
+        self._stack.addWidget(both)
+        self._rest = [self._make_left, self._make_right]
         self.foot = JobFoot("train.rows", self)
         self._settle = QTimer(self, singleShot=True, interval=SETTLE_MS)
         self._settle.timeout.connect(self._ask)
@@ -86,17 +86,23 @@ class TrainRows(QFrame):
 
     # -- parts
 
-    def _both(self) -> QWidget:
-        both = QWidget(self._stack)
-        left, right = QFrame(both), QFrame(both)
+    def make_next(self) -> bool:
+        """Makes one of the halves; whether one is missing still. Without both nothing here can be used."""
+        if self._rest:
+            self._rest.pop(0)()
+        return bool(self._rest)
+
+    def whole(self) -> bool:
+        return not self._rest
+
+    def _make_left(self) -> None:
+        left = QFrame(self._across.parentWidget())
         theme.mark(left, surface="surface", line="right")
-        theme.mark(right, surface="surface")
         left.setFixedWidth(LEFT)
         area, inner = scroll_column(left, 16)
         self._sides = QStackedWidget(area.widget())
         first = QWidget(self._sides)
         self.reading, self.problems, self.edit = RowsReading(first), RowProblems(first), RowEdit(self._sides)
-        self.tokens, self.lengths = TokenRows(right), RowLengths(right)
         column = QVBoxLayout(first)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
@@ -113,6 +119,17 @@ class TrainRows(QFrame):
         outer = QVBoxLayout(left)
         outer.setContentsMargins(24, 16, 8, 8)
         outer.addWidget(area)
+        self._across.insertWidget(0, left)
+        self.reading.corrected.connect(self._correct)
+        self.problems.fixes_changed.connect(self._fix)
+        self.problems.edit_wanted.connect(self._open_row)
+        self.edit.saved.connect(self._edited)
+        self.edit.closed.connect(lambda: self._sides.setCurrentIndex(0))
+
+    def _make_right(self) -> None:
+        right = QFrame(self._across.parentWidget())
+        theme.mark(right, surface="surface")
+        self.tokens, self.lengths = TokenRows(right), RowLengths(right)
         other = QVBoxLayout(right)
         other.setContentsMargins(24, 16, 24, 8)
         other.setSpacing(8)
@@ -120,12 +137,7 @@ class TrainRows(QFrame):
         other.addWidget(self.lengths)
         other.addLayout(self._pager())
         other.addWidget(self.tokens, 1)
-        row = QHBoxLayout(both)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(0)
-        row.addWidget(left)
-        row.addWidget(right, 1)
-        return both
+        self._across.addWidget(right, 1)
 
     def _choices(self) -> QVBoxLayout:
         """What is learned from and how long rows are cut: fields of `EncodeSettings`, declared there."""
