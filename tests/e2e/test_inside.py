@@ -77,7 +77,14 @@ def look_at_a_word(driver: Driver, page: Any) -> None:
     driver.until(lambda: text.weights() is not None)
     (file,) = captures(driver)
     capture = Capture(file)
-    (chosen,) = [place for place in range(capture.header.length) if np.array_equal(capture.row(0, 0, place), text.weights())]
+    choose(driver, "inside.layer", 0)  # it opens with the head that shows most
+    choose(driver, "inside.head", 0)
+
+    def places() -> list[int]:
+        return [place for place in range(capture.header.length) if np.array_equal(capture.row(0, 0, place), text.weights())]
+
+    driver.until(lambda: len(places()) == 1)
+    (chosen,) = places()
     assert capture.header.tokens[chosen].id == mark.token.token_id and capture.header.tokens[chosen].text == mark.token.text
     before = "".join(each.text for each in capture.header.tokens[:chosen])
     assert before.endswith(page.conversation.message(reply).content[: mark.start])
