@@ -180,9 +180,11 @@ class LibraryModel(ColumnsModel):
         return COLUMNS[self._column].sort(row)
 
     def word(self, row: Row) -> str:
-        """What the chip of a row says: a verdict, `damaged`, or `…` while it is not known."""
+        """What the chip of a row says: a verdict, `damaged`, or `…` while it is not known; nothing for what fits if its model does."""
         if row.problem:
             return "damaged"
+        if row.kind in KINDS:
+            return ""
         found = self._verdicts.get(row.path)
         return "…" if found is None else str(found.verdict)
 

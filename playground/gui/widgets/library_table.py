@@ -26,6 +26,7 @@ from playground.gui.widgets.library_model import (
     CONTEXT,
     FIT,
     FORMAT,
+    KINDS,
     NAME,
     PARAMETERS,
     PLACE,
@@ -68,7 +69,9 @@ class _CellDelegate(QStyledItemDelegate):
         elif place == self._table.hovered:
             painter.fillRect(rect, hovered)
         if column == FIT:
-            fit_chip.paint(painter, QRectF(rect).adjusted(8, 0, -4, 0), self._model.word(self._model.row(place)))
+            row = self._model.row(place)
+            if row.problem or row.kind not in KINDS:  # an adapter fits if its model does
+                fit_chip.paint(painter, QRectF(rect).adjusted(8, 0, -4, 0), self._model.word(row))
             return
         rect.adjust(11, 0, -10, 0)
         text = self._model.texts(place)[column]

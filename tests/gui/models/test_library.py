@@ -101,6 +101,13 @@ def test_verdicts_are_asked_for_the_rows_in_sight(bench: Bench) -> None:
     assert model.data(model.index(0, 7), Qt.ItemDataRole.ToolTipRole) == "It takes nearly all."
 
 
+def test_an_adapter_waits_for_no_verdict(bench: Bench) -> None:
+    bench.rows(row("one"), row("pirate", kind="adapter"))
+    model = bench.page.library.model
+    said = {model.row(place).name: model.word(model.row(place)) for place in range(2)}
+    assert said["pirate"] == "" and said["one"]
+
+
 def test_what_the_loaded_model_holds_counts_as_free(bench: Bench) -> None:
     import dataclasses
 
