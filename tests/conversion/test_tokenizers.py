@@ -47,12 +47,25 @@ def answers(
     }
 
 
+def _equally_likely(tokenizer: Tokenizer, mine: list[int], other: list[int]) -> bool:
+    """Whether a unigram model finds both cuts of a text just as likely: which one is taken then is chance, and the notes say so.
+
+    Which texts that are differs by the training run: its threads add up the same numbers in another order.
+    """
+    model = json.loads(tokenizer.to_str())["model"]
+    if model["type"] != "Unigram":
+        return False
+    scores = dict(enumerate(score for _, score in model["vocab"]))
+    return abs(sum(scores.get(each, 0.0) for each in mine) - sum(scores.get(each, 0.0) for each in other)) < 1e-4
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_ids_are_those_of_the_hugging_face_tokenizer(answers: Any, name: str) -> None:
     tokenizer, texts, ids, notes = answers[name]
     assert len(texts) > 80
     expected = [each.ids for each in tokenizer.encode_batch(texts, add_special_tokens=True)]
-    assert [text for text, mine, other in zip(texts, ids["special"], expected, strict=True) if mine != other] == []
+    others = zip(texts, ids["special"], expected, strict=True)
+    assert [text for text, mine, other in others if mine != other and not _equally_likely(tokenizer, mine, other)] == []
     assert bool(notes) == bool(FAMILIES[name].noted)
     assert all(any(word in note for note in notes) for word in FAMILIES[name].noted)
 

@@ -22,9 +22,9 @@ from playground.workers.folder_tokenizer import FolderTokenizer
 from .conftest import PATIENCE, Listening
 
 LINES = [
-    {"frage": "What is 1 + 1?", "antwort": "1 + 1 = 2.", "note": "a remark of mine"},
-    {"frage": "Hi there", "antwort": "", "note": "a remark of mine"},
-    {"frage": "Hi you", "antwort": "Hello, write to me@mail.org.", "note": "a remark of mine"},
+    {"krz": "What is 1 + 1?", "plum": "1 + 1 = 2.", "note": "a remark of mine"},
+    {"krz": "Hi there", "plum": "", "note": "a remark of mine"},
+    {"krz": "Hi you", "plum": "Hello, write to me@mail.org.", "note": "a remark of mine"},
 ]
 
 
@@ -33,11 +33,11 @@ def test_from_a_file_to_a_dataset(listening: Listening, tmp_path: Path) -> None:
     file = tmp_path / "talk.jsonl"
     file.write_text("".join(json.dumps(line) + "\n" for line in LINES), encoding="utf-8")
     first = datasets.look(file).result(PATIENCE)
-    assert not first.guess.schema and first.guess.columns == ("frage", "antwort", "note") and first.counts == {"columns": 3}
-    guess = replace(first.guess, schema="answers", names={"question": "frage", "answer": "antwort"})
+    assert not first.guess.schema and first.guess.columns == ("krz", "plum", "note") and first.counts == {"columns": 3}
+    guess = replace(first.guess, schema="answers", names={"question": "krz", "answer": "plum"})
     look = datasets.look(file, guess, {"e-mail address": "keep"}).result(PATIENCE)
     assert (look.read, look.kept) == (3, 2) and dict(look.counts) == {"empty answer": 1, "e-mail address": 1}
-    assert look.problems[0].place == "row 2, antwort" and sum(look.lengths) == 2
+    assert look.problems[0].place == "row 2, plum" and sum(look.lengths) == 2
     shown = datasets.preview(look, "starter", share=0.5, seed=1).result(PATIENCE)
     assert shown.held == 1 and set(shown.held_out) < {1, 3} and shown.whole == shown.lengths
     read = datasets.row(look, 2).result(PATIENCE)

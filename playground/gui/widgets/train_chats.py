@@ -104,7 +104,9 @@ class TrainChats(QFrame):
 
     def show_sessions(self, sessions: Sequence[Any]) -> None:
         self._sessions = list(sessions)
-        self._filter()
+        self._fill()
+        if self.foot.state == "ready":  # what failed is said until something else is chosen
+            self._show_foot()
 
     def filter(self) -> LogFilter:
         """What is chosen."""
@@ -118,6 +120,10 @@ class TrainChats(QFrame):
         return [str(item.data(Qt.ItemDataRole.UserRole)) for item in items if item.checkState() == Qt.CheckState.Checked]
 
     def _filter(self) -> None:
+        self._fill()
+        self._show_foot()
+
+    def _fill(self) -> None:
         checked, wanted = set(self._checked()), self.filter()
         self.list.blockSignals(True)
         self.list.clear()
@@ -131,7 +137,6 @@ class TrainChats(QFrame):
             item.setCheckState(Qt.CheckState.Checked if each.id in checked else Qt.CheckState.Unchecked)
             self.list.addItem(item)
         self.list.blockSignals(False)
-        self._show_foot()
 
     def _show_foot(self) -> None:
         chosen, count = len(self._checked()), self.list.count()
