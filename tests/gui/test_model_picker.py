@@ -75,9 +75,11 @@ def test_a_failed_model_says_why_and_offers_another_try(picker, session, qtbot) 
 
 
 def test_unload(picker, session, qtbot) -> None:
-    picker.handle(session.model)
+    # The window has heard that the database is open (told before this): hearing it with no model loaded, it would load one.
+    qtbot.waitUntil(lambda: picker.texts() == ("starter", "llama.cpp  ·  CPU"))
     picker.open()
     picker._menu.findChild(QAbstractButton, "models.unload").click()
+    assert ("unload",) in session.calls
     qtbot.waitUntil(lambda: session.model.state == "none")
 
 
