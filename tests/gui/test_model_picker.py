@@ -75,8 +75,8 @@ def test_a_failed_model_says_why_and_offers_another_try(picker, session, qtbot) 
 
 
 def test_unload(picker, session, qtbot) -> None:
-    # The window has heard that the database is open (told before this): hearing it with no model loaded, it would load one.
-    qtbot.waitUntil(lambda: picker.texts() == ("starter", "llama.cpp  ·  CPU"))
+    # The window has heard of the model, and before that of the database: hearing of it with no model loaded, it would load one.
+    qtbot.waitUntil(lambda: ("set_pace", 40.0) in session.calls)
     picker.open()
     picker._menu.findChild(QAbstractButton, "models.unload").click()
     assert ("unload",) in session.calls
