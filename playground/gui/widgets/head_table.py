@@ -12,11 +12,11 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStyledItemDelegate, QStyleOptionViewItem, QTableView, QWidget
+from PySide6.QtWidgets import QHeaderView, QStyledItemDelegate, QStyleOptionViewItem, QTableView, QWidget
 
 from playground.gui import theme
 from playground.gui.widgets.inside_flow import shade
-from playground.gui.widgets.table_head import TableHead
+from playground.gui.widgets.table_head import plain_table
 from playground.inside.finding import HeadRow, Keeps
 
 Index = QModelIndex | QPersistentModelIndex
@@ -187,18 +187,7 @@ class HeadTable(QTableView):
         self.rows = HeadModel(self)
         self.setModel(self.rows)
         self.setItemDelegate(_Cells(self))
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(28)
-        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        head = TableHead(self)
-        self.setHorizontalHeader(head)
+        head = plain_table(self, 28)
         head.setMinimumSectionSize(56)
         head.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.setSortingEnabled(True)

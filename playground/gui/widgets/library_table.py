@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QResizeEvent
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QHeaderView,
     QStyledItemDelegate,
     QStyleOptionViewItem,
@@ -34,7 +33,7 @@ from playground.gui.widgets.library_model import (
     STRONG,
     LibraryModel,
 )
-from playground.gui.widgets.table_head import TableHead
+from playground.gui.widgets.table_head import plain_table
 
 if TYPE_CHECKING:
     from playground.models.library import Row
@@ -104,20 +103,9 @@ class LibraryTable(QTableView):
         """rows under the mouse, and selected; -1 for none"""
         self.setItemDelegate(_CellDelegate(self, model))
         self.setMouseTracking(True)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(36)
-        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        head = TableHead(self)
-        self.setHorizontalHeader(head)
+        head = plain_table(self)
         head.setMinimumSectionSize(56)
         for place, column in enumerate(COLUMNS):
             head.setSectionResizeMode(place, QHeaderView.ResizeMode.Interactive)

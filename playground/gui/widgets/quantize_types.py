@@ -16,7 +16,7 @@ from playground.gui import theme
 from playground.gui.widgets import fit_chip
 from playground.gui.widgets.amounts import size
 from playground.gui.widgets.table_columns import ColumnsModel, side
-from playground.gui.widgets.table_head import TableHead
+from playground.gui.widgets.table_head import plain_table
 
 if TYPE_CHECKING:
     from playground.session.workshop_jobs import TypeRow
@@ -186,19 +186,9 @@ class TypesTable(QTableView):
         self.setModel(model)
         self.rows = model
         self.setItemDelegate(_Cells(self, model))
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        head = plain_table(self)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(36)
-        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        head = TableHead(self)
-        self.setHorizontalHeader(head)
         head.setSectionsClickable(False)
         for place, wide in enumerate(_WIDTHS):
             head.setSectionResizeMode(place, QHeaderView.ResizeMode.Fixed)

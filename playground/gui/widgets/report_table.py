@@ -13,12 +13,12 @@ from typing import Any
 
 from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPen
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStyledItemDelegate, QStyleOptionViewItem, QTableView, QWidget
+from PySide6.QtWidgets import QHeaderView, QStyledItemDelegate, QStyleOptionViewItem, QTableView, QWidget
 
 from playground.gui import theme
 from playground.gui.widgets.amounts import amount, size
 from playground.gui.widgets.table_columns import Column, ColumnsModel, side
-from playground.gui.widgets.table_head import TableHead
+from playground.gui.widgets.table_head import plain_table
 from playground.protocol import QualityRow
 
 Index = QModelIndex | QPersistentModelIndex
@@ -229,18 +229,7 @@ class ReportTable(QTableView):
         self.setModel(model)
         self.rows = model
         self.setItemDelegate(_Cells(self, model))
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(32)
-        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        head = TableHead(self)
-        self.setHorizontalHeader(head)
+        head = plain_table(self, 32)
         head.setMinimumSectionSize(48)
         for place, column in enumerate(COLUMNS):
             self.setColumnWidth(place, column.width)

@@ -12,10 +12,10 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QPainter
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStyledItemDelegate, QStyleOptionViewItem, QTableView, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QStyledItemDelegate, QStyleOptionViewItem, QTableView, QWidget
 
 from playground.gui import theme
-from playground.gui.widgets.table_head import TableHead
+from playground.gui.widgets.table_head import plain_table
 from playground.history.records import Column, PromptRow, ResultRow
 
 Index = QModelIndex | QPersistentModelIndex
@@ -190,18 +190,9 @@ class SetGrid(QTableView):
         self.rows = model
         self.setModel(model)
         self.setItemDelegate(_Cells(self))
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        head = plain_table(self, 32)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectItems)  # a reply, not its whole row
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(32)
-        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        head = TableHead(self)
-        self.setHorizontalHeader(head)
         head.setSectionsClickable(False)
         head.setMinimumSectionSize(56)
         model.modelReset.connect(lambda: QTimer.singleShot(0, self, self.share_width))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QColor, QPainter
-from PySide6.QtWidgets import QHeaderView, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from playground.gui import theme
 
@@ -54,3 +54,20 @@ class TableHead(QHeaderView):
             icon = theme.icon("chevron-down" if falling else "chevron-up", "muted", _SIGN)
             icon.paint(painter, QRect(x, rect.center().y() - _SIGN // 2 + 1, _SIGN, _SIGN))
         painter.restore()
+
+
+def plain_table(table: QTableView, row: int = HIGH) -> TableHead:
+    """Makes a table the house's kind: rows of one height that are selected whole, nothing edited, no grid, this head. Gives the head."""
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setShowGrid(False)
+    table.setWordWrap(False)
+    table.setTabKeyNavigation(False)
+    table.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+    table.verticalHeader().hide()
+    table.verticalHeader().setDefaultSectionSize(row)
+    table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+    head = TableHead(table)
+    table.setHorizontalHeader(head)
+    return head

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QStackedWidget, QTableView, QVBoxLayout, QWidget
 
@@ -18,7 +17,8 @@ from playground.gui import theme
 from playground.gui.palette import CURVES
 from playground.gui.widgets.curve_plot import Curve, CurvePlot
 from playground.gui.widgets.state_view import StateView
-from playground.gui.widgets.table_head import TableHead
+from playground.gui.widgets.table_columns import Column, ColumnsModel, side
+from playground.gui.widgets.table_head import plain_table
 from playground.gui.widgets.train_curves import RunCurves
 from playground.gui.widgets.train_differences import RunDifferences
 from playground.history.runs import RunRow
@@ -26,16 +26,6 @@ from playground.history.runs import RunRow
 Index = QModelIndex | QPersistentModelIndex
 NOWHERE = QModelIndex()
 WORDS = {"ended": "stopped", "stopped": "kept early", "queued": "waits"}
-
-
-@dataclass(frozen=True)
-class Column:
-    title: str
-    help: str
-    text: Callable[[RunRow], str]
-    sort: Callable[[RunRow], Any]
-    width: int
-    number: bool = False
 
 
 def _loss(row: RunRow) -> float:
@@ -46,7 +36,7 @@ def _setting(name: str, write: str) -> Callable[[RunRow], str]:
     return lambda row: format(row.settings[name], write) if name in row.settings else ""
 
 
-COLUMNS = (
+COLUMNS: tuple[Column[RunRow], ...] = (
     Column("Run", "Model and data", lambda row: row.title or row.id, lambda row: (row.title or row.id).lower(), 160),
     Column("State", "How it stands", lambda row: WORDS.get(row.state, row.state), lambda row: row.state, 88),
     Column(
@@ -83,8 +73,10 @@ NEEDS = (("Method", 760), ("Steps", 700), ("Begun", 600), ("State", 460), ("Rate
 """columns that are only shown where there is so much room"""
 
 
-class RunsModel(QAbstractTableModel):
+class RunsModel(ColumnsModel):
     """A row a run."""
+
+    columns = COLUMNS
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -116,32 +108,25 @@ class RunsModel(QAbstractTableModel):
     def rowCount(self, parent: Index = NOWHERE) -> int:
         return 0 if parent.isValid() else len(self.runs)
 
-    def columnCount(self, parent: Index = NOWHERE) -> int:
-        return 0 if parent.isValid() else len(COLUMNS)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        column = COLUMNS[section]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return column.title
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return column.help
-        return _side(column) if role == Qt.ItemDataRole.TextAlignmentRole else None
-
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         run, column = self.runs[index.row()], COLUMNS[index.column()]
         if role == Qt.ItemDataRole.DisplayRole:
             return column.text(run)
         if role == Qt.ItemDataRole.ToolTipRole:
             return run.error or run.id
-        return _side(column) if role == Qt.ItemDataRole.TextAlignmentRole else None
+        return side(column.number) if role == Qt.ItemDataRole.TextAlignmentRole else None
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        """What is chosen stays chosen."""
         self._order = (column, order)
-        self.beginResetModel()
+        self.layoutAboutToBeChanged.emit()
+        before = self.persistentIndexList()
+        rows = [self.runs[index.row()] for index in before]
         self._arrange()
-        self.endResetModel()
+        places = {run.id: place for place, run in enumerate(self.runs)}
+        after = [self.index(places[row.id], index.column()) for row, index in zip(rows, before, strict=True)]
+        self.changePersistentIndexList(before, after)
+        self.layoutChanged.emit()
 
     def _arrange(self) -> None:
         column, order = self._order
@@ -256,18 +241,10 @@ class _Table(QTableView):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self.setHorizontalHeader(TableHead(self))
+        plain_table(self)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(36)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setTabKeyNavigation(False)
         self.doubleClicked.connect(lambda index: self.chosen.emit(index.row()))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -288,8 +265,3 @@ def short(rate: float) -> str:
     """A learning rate as people write it: 8e-4."""
     digits, _, power = f"{rate:.1e}".partition("e")
     return f"{digits.removesuffix('.0')}e{int(power)}" if rate else "0"
-
-
-def _side(column: Column) -> Qt.AlignmentFlag:
-    across = Qt.AlignmentFlag.AlignRight if column.number else Qt.AlignmentFlag.AlignLeft
-    return across | Qt.AlignmentFlag.AlignVCenter
