@@ -55,8 +55,8 @@ def transcript(qtbot, dressed):
     made = Transcript()
     qtbot.addWidget(made)
     made.resize(760, 600)
-    made.show()
-    qtbot.waitExposed(made)
+    with qtbot.waitExposed(made):
+        made.show()
     return made
 
 
@@ -80,13 +80,19 @@ def test_a_chat_of_300_000_tokens_has_few_live_documents(qtbot, transcript, reco
         texts += [" ".join(random.Random(i).choices(WORDS, k=30)), text_of(850, i)]
     assert sum(map(len, texts)) > 1_000_000
     turns, clock = [], QElapsedTimer()
+
+    def turn_ended() -> None:
+        turns.append(clock.nsecsElapsed() / 1e6)
+        clock.restart()
+
     beat = QTimer()
-    beat.timeout.connect(lambda: (turns.append(clock.nsecsElapsed() / 1e6), clock.restart()))
+    beat.timeout.connect(turn_ended)
     beat.start(0)
     clock.start()
     before = time.thread_time()
     transcript.show_entries(entries(*texts), fresh=True)
     settle(qtbot, transcript)
+    turn_ended()  # a quick machine is done before the first beat
     record_property("open_cpu_ms", round((time.thread_time() - before) * 1e3))
     record_property("longest_turn_ms", round(max(turns)))  # reported, not asserted: machines differ
     assert transcript.live_documents <= 40
