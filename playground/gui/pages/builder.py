@@ -1,23 +1,19 @@
 """Prompt builder: an instruction, examples and a question become a prompt, seen as the model will get it. A page below Chat.
 
-What a draft comes to is `decoding.prompt_drafts`' knowledge; drafts are kept as they are typed. Object names `builder.*`.
+What a draft comes to is `decoding.prompt_drafts`' knowledge, how it is typed `draft_fields`'; drafts are kept as they are typed. Object
+names `builder.*`.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import (
-    QCheckBox,
     QComboBox,
-    QFileDialog,
-    QFormLayout,
     QHBoxLayout,
     QLabel,
-    QLineEdit,
     QPlainTextEdit,
     QProgressBar,
     QPushButton,
@@ -27,12 +23,11 @@ from PySide6.QtWidgets import (
 )
 
 from playground import events
-from playground.decoding.prompt_drafts import CUE, READY, Draft, Rendered, read_examples, render, variables_of
-from playground.errors import DataError, PlaygroundError
+from playground.decoding.prompt_drafts import READY, Draft, Rendered, render
+from playground.errors import PlaygroundError
 from playground.gui import theme
 from playground.gui.pages import Desk
-from playground.gui.widgets.examples_table import ExamplesTable
-from playground.gui.widgets.number_box import NumberBox
+from playground.gui.widgets.draft_fields import DraftFields
 from playground.gui.widgets.part_head import PartHead, scrolled
 from playground.protocol import ChatMessage
 
@@ -52,20 +47,21 @@ class BuilderPage(QWidget):
         self.desk = desk
         self.draft = READY[0]
         self.draft_id = ""
-        self._quiet = False
         self._kept: list[tuple[str, Draft]] = []
         self._asked = 0
-        self._fields: dict[str, QLineEdit] = {}
-        self.head = PartHead("builder", "Back to the chat")
-        self.head.show_title("Prompt builder", "What examples in the prompt do: zero-shot, one-shot, few-shot")
-        self.head.closed.connect(lambda: desk.open_page("chat"))
-        self._make()
-        self._build()
         self._keep = QTimer(self, singleShot=True, interval=KEEP_MS)
         self._keep.timeout.connect(self.keep_now)
         self._count = QTimer(self, singleShot=True, interval=COUNT_MS)
         self._count.timeout.connect(self._ask_count)
-        self.setFocusProxy(self.query)
+        self.head = PartHead("builder", "Back to the chat")
+        self.head.show_title("Prompt builder", "What examples in the prompt do: zero-shot, one-shot, few-shot")
+        self.head.closed.connect(lambda: desk.open_page("chat"))
+        self.fields = DraftFields()
+        self.fields.changed.connect(self._edited)
+        self.fields.refused.connect(lambda said, hint: desk.notify(said, hint, "warning", key="builder"))
+        self._make()
+        self._build()
+        self.setFocusProxy(self.fields.query)
         self.show_draft(READY[0], remember=False)
         QTimer.singleShot(0, self, self._read_kept)
 
@@ -75,36 +71,13 @@ class BuilderPage(QWidget):
         self.choice.setAccessibleName("Drafts and ready-made prompts")
         self.choice.setToolTip("Your drafts, and ready-made prompts to begin with")
         self.choice.activated.connect(self._choose)
-        self.remove = self._tool("remove", "trash-2", "Throws this draft away")
+        self.remove = QToolButton()
+        self.remove.setObjectName("builder.remove")
+        self.remove.setAccessibleName("Throws this draft away")
+        self.remove.setToolTip("Throws this draft away")
+        self.remove.setFixedSize(32, 32)
+        theme.bind_icon(self.remove, "trash-2", "muted", 16)
         self.remove.clicked.connect(self.throw_away)
-        self.name = self._line("title", "Title", "What this draft is called")
-        self.instruction = self._field("instruction", "Instruction", "What to do, with {variables} in braces", 60)
-        self.input_pattern = self._line("input_pattern", "Input pattern", "How an input is written: {input} stands for it")
-        self.output_pattern = self._line("output_pattern", "Output pattern", "How an output is written: {output} stands for it")
-        self.examples = ExamplesTable()
-        self.examples.setMinimumHeight(190)
-        self.examples.changed.connect(self._edited)
-        self.examples.refused.connect(lambda said: self.desk.notify(said, "", "warning", key="builder"))
-        self.add = self._button("add", "plus", "Add", "One more example")
-        self.add.clicked.connect(lambda: self.examples.add())
-        self.paste = self._button("paste", "copy", "Paste rows", "Rows copied from a table, two columns each")
-        self.paste.clicked.connect(self.examples.paste)
-        self.import_csv = self._button("import", "folder-open", "Import…", "A CSV file with two columns")
-        self.import_csv.clicked.connect(self._choose_file)
-        self.shots = NumberBox(-1, 999, 1, {-1: "all"})
-        self.shots.setObjectName("builder.shots")
-        self.shots.setAccessibleName("Examples shown")
-        self.shots.setToolTip("How many of the examples the model sees: 0 is zero-shot, 1 one-shot")
-        self.shots.setFixedWidth(72)
-        theme.mark(self.shots, compact=True, filled=True)
-        self.shots.valueChanged.connect(lambda _value: self._edited())
-        self.cot = QCheckBox("Step by step")
-        self.cot.setObjectName("builder.cot")
-        self.cot.setToolTip("Chain of thought: the reply begins with this cue, so that the model writes its way to the answer")
-        self.cue = self._line("cue", "Cue", CUE)
-        self.cue.setPlaceholderText(CUE)
-        self.cot.toggled.connect(lambda _on: self._edited())
-        self.query = self._field("query", "Question", "The input that is asked about", 60)
         self.form = QComboBox()
         self.form.setObjectName("builder.form")
         self.form.setAccessibleName("Form of the prompt")
@@ -134,42 +107,6 @@ class BuilderPage(QWidget):
         self.compare.setToolTip("A comparison with this prompt, everything in one message")
         self.compare.clicked.connect(self.use_in_compare)
 
-    def _tool(self, name: str, icon: str, tip: str) -> QToolButton:
-        button = QToolButton()
-        button.setObjectName(f"builder.{name}")
-        button.setAccessibleName(tip)
-        button.setToolTip(tip)
-        button.setFixedSize(32, 32)
-        theme.bind_icon(button, icon, "muted", 16)
-        return button
-
-    def _button(self, name: str, icon: str, words: str, tip: str) -> QPushButton:
-        button = QPushButton(words)
-        button.setObjectName(f"builder.{name}")
-        button.setAccessibleName(tip)
-        button.setToolTip(tip)
-        theme.mark(button, role="quiet")
-        theme.bind_icon(button, icon, "text")
-        return button
-
-    def _line(self, name: str, words: str, tip: str) -> QLineEdit:
-        field = QLineEdit()
-        field.setObjectName(f"builder.{name}")
-        field.setAccessibleName(words)
-        field.setToolTip(tip)
-        field.textChanged.connect(lambda _text: self._edited())
-        return field
-
-    def _field(self, name: str, words: str, tip: str, high: int) -> QPlainTextEdit:
-        field = QPlainTextEdit()
-        field.setObjectName(f"builder.{name}")
-        field.setAccessibleName(words)
-        field.setToolTip(tip)
-        field.setTabChangesFocus(True)
-        field.setFixedHeight(high)
-        field.textChanged.connect(self._edited)
-        return field
-
     def _build(self) -> None:
         inner = QWidget()
         column = QVBoxLayout(inner)
@@ -179,33 +116,7 @@ class BuilderPage(QWidget):
         top.addWidget(self.choice, 1)
         top.addWidget(self.remove)
         column.addLayout(top)
-        rows = QFormLayout()
-        rows.setHorizontalSpacing(12)
-        rows.setVerticalSpacing(8)
-        rows.addRow("Title", self.name)
-        rows.addRow("Instruction", self.instruction)
-        rows.addRow("Input", self.input_pattern)
-        rows.addRow("Output", self.output_pattern)
-        column.addLayout(rows)
-        self.variables = QFormLayout()
-        self.variables.setHorizontalSpacing(12)
-        column.addLayout(self.variables)
-        tools = QHBoxLayout()
-        tools.addWidget(_heading("Examples"))
-        tools.addStretch(1)
-        for each in (self.add, self.paste, self.import_csv):
-            tools.addWidget(each)
-        column.addLayout(tools)
-        column.addWidget(self.examples, 1)
-        lower = QHBoxLayout()
-        lower.addWidget(QLabel("Show"))
-        lower.addWidget(self.shots)
-        lower.addSpacing(16)
-        lower.addWidget(self.cot)
-        lower.addWidget(self.cue, 1)
-        column.addLayout(lower)
-        column.addWidget(_heading("Question"))
-        column.addWidget(self.query)
+        column.addWidget(self.fields, 1)
         left = QVBoxLayout()
         left.setContentsMargins(24, 16, 8, 16)
         left.addWidget(scrolled(inner, 16))
@@ -213,7 +124,7 @@ class BuilderPage(QWidget):
         right.setContentsMargins(8, 16, 24, 16)
         right.setSpacing(8)
         bar = QHBoxLayout()
-        bar.addWidget(_heading("The prompt as the model gets it"))
+        bar.addWidget(theme.mark(QLabel("The prompt as the model gets it"), role="heading"))
         bar.addStretch(1)
         bar.addWidget(self.form)
         right.addLayout(bar)
@@ -238,62 +149,33 @@ class BuilderPage(QWidget):
     def show_draft(self, draft: Draft, draft_id: str = "", remember: bool = True) -> None:
         """Another draft; what was typed into the one before is kept first."""
         self.keep_now()
-        self._quiet = True
         self.draft, self.draft_id = draft, draft_id
-        self.name.setText(draft.title)
-        self.instruction.setPlainText(draft.instruction)
-        self.input_pattern.setText(draft.input_pattern)
-        self.output_pattern.setText(draft.output_pattern)
-        self.examples.show_examples(draft.examples)
-        self.shots.setValue(draft.shots)
-        self.cot.setChecked(bool(draft.cue))
-        self.cue.setText(draft.cue)
-        self.cue.setCursorPosition(0)
-        self.query.setPlainText(draft.query)
+        self.fields.show_draft(draft)
+        self.form.blockSignals(True)
         self.form.setCurrentIndex(0 if draft.as_turns else 1)
-        self._quiet = False
+        self.form.blockSignals(False)
         if remember:
             self.desk.preferences.set(OPEN, draft_id)
-        self._show_variables()
         self._show_prompt()
         self._show_choice()
 
     def _edited(self) -> None:
-        if self._quiet:
-            return
-        draft = self.read()
+        draft = replace(self.fields.read(self.draft), as_turns=bool(self.form.currentData()))
         if draft == self.draft:
             return
         self.draft = draft
-        self._show_variables()
+        self.fields.show_variables(draft)
         self._show_prompt()
         self._keep.start()
 
-    def read(self) -> Draft:
-        """What stands in the fields."""
-        self.cue.setEnabled(self.cot.isChecked())
-        return replace(
-            self.draft,
-            title=self.name.text(),
-            instruction=self.instruction.toPlainText(),
-            input_pattern=self.input_pattern.text(),
-            output_pattern=self.output_pattern.text(),
-            examples=self.examples.examples(),
-            shots=int(self.shots.value()),
-            cue=(self.cue.text() or CUE) if self.cot.isChecked() else "",
-            query=self.query.toPlainText(),
-            as_turns=bool(self.form.currentData()),
-            variables={**self.draft.variables, **{name: field.text() for name, field in self._fields.items()}},
-        )
-
     def keep_now(self) -> None:
         """Writes what was changed; a ready-made one becomes a draft of one's own by that."""
-        if hasattr(self, "_keep") and self._keep.isActive():
+        if self._keep.isActive():
             self._keep.stop()
             try:
                 self.draft_id = self.desk.session.drafts.keep(self.draft, self.draft_id)
             except PlaygroundError as error:
-                self.desk.notify(error.message, error.hint, "warning", key="builder")
+                self._refused(error)
                 return
             self.desk.preferences.set(OPEN, self.draft_id)
             self._read_kept(open_too=False)
@@ -362,28 +244,7 @@ class BuilderPage(QWidget):
 
     # -- what is shown
 
-    def _show_variables(self) -> None:
-        """A field for every variable that the texts name."""
-        wanted = variables_of(self.draft)
-        if tuple(self._fields) == wanted:
-            for name, field in self._fields.items():
-                if field.text() != self.draft.variables.get(name, ""):
-                    field.setText(self.draft.variables.get(name, ""))
-            return
-        while self.variables.rowCount():
-            self.variables.removeRow(0)
-        self._fields = {}
-        for name in wanted:
-            field = QLineEdit(self.draft.variables.get(name, ""))
-            field.setObjectName(f"builder.variable.{name}")
-            field.setAccessibleName(f"Value of {name}")
-            field.setToolTip(f"What stands in place of {{{name}}}")
-            field.textChanged.connect(lambda _text: self._edited())
-            self.variables.addRow(f"{{{name}}}", field)
-            self._fields[name] = field
-
     def _show_prompt(self) -> None:
-        self.cue.setEnabled(self.cot.isChecked())
         if not self.preview.toPlainText() or self.desk.session.model.state != "ready":
             self.preview.setPlainText(render(self.draft).text)
         self._count.start()
@@ -457,7 +318,7 @@ class BuilderPage(QWidget):
             chat_id = session.drafts.as_chat(found.system, found.turns)
             session.send(chat_id, found.prompt, found.reply_start)
         except PlaygroundError as error:
-            self.desk.notify(error.message, error.hint, "warning", key="builder")
+            self._refused(error)
             return
         self.desk.open_page("chat", chat_id=chat_id)
 
@@ -465,22 +326,15 @@ class BuilderPage(QWidget):
         """A comparison asks one message: examples are part of it."""
         self.keep_now()
         found = render(replace(self.draft, as_turns=False))
-        comparison = self.desk.session.compare.new(found.prompt, title=self.draft.title)
+        try:
+            comparison = self.desk.session.compare.new(found.prompt, title=self.draft.title)
+        except PlaygroundError as error:
+            self._refused(error)
+            return
         self.desk.open_page("compare", comparison_id=comparison)
 
-    def _choose_file(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, "A table of examples", "", "Tables (*.csv *.tsv *.txt);;All files (*)")
-        if name:
-            self.import_file(Path(name))
-
-    def import_file(self, path: Path) -> None:
-        """Adds the examples of a CSV file."""
-        try:
-            self.examples.add(read_examples(path.read_text(encoding="utf-8-sig")))
-        except (OSError, UnicodeDecodeError) as error:
-            self.desk.notify(f"{path.name} cannot be read: {error}.", "Choose a text file in UTF-8.", "warning", key="builder")
-        except DataError as error:
-            self.desk.notify(f"{path.name}: {error.message}", error.hint, "warning", key="builder")
+    def _refused(self, error: PlaygroundError) -> None:
+        self.desk.notify(error.message, error.hint, "warning", key="builder")
 
     # -- events
 
@@ -501,10 +355,3 @@ def _messages(found: Rendered) -> list[ChatMessage]:
     turns = [(role, text) for pair in found.turns for role, text in zip(("user", "assistant"), pair, strict=True)]
     head = [ChatMessage("system", found.system)] if found.system else []
     return [*head, *(ChatMessage(role, text) for role, text in turns), ChatMessage("user", found.prompt)]
-
-
-def _heading(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-    theme.mark(label, role="heading")
-    return label

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def page(desk: Told, qtbot: Any) -> BuilderPage:
 
 
 def test_examples_are_typed_pasted_imported_and_reordered(page: BuilderPage, desk: Told, qtbot: Any, tmp_path: Path) -> None:
-    table = page.examples
+    table = page.fields.examples
     table.show_examples([Example("one", "eins"), Example("two", "zwei\nzwo")])
     QGuiApplication.clipboard().setText("three\tdrei\nfour\tvier\n")
     qtbot.keyClick(table, Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
@@ -57,10 +58,10 @@ def test_examples_are_typed_pasted_imported_and_reordered(page: BuilderPage, des
     qtbot.keyClick(table, Qt.Key.Key_Delete)
     assert [each.input for each in page.draft.examples] == ["two", "four", "three"]
     (tmp_path / "more.csv").write_text("input,output\nfive,fünf\n", encoding="utf-8")
-    page.import_file(tmp_path / "more.csv")
+    page.fields.import_file(tmp_path / "more.csv")
     assert page.draft.examples[-1] == Example("five", "fünf")
     (tmp_path / "more.csv").write_text("five\n", encoding="utf-8")
-    page.import_file(tmp_path / "more.csv")
+    page.fields.import_file(tmp_path / "more.csv")
     assert "more.csv: Row 1" in desk.said[-1][0] and len(page.draft.examples) == 4
 
 
@@ -70,28 +71,28 @@ def test_the_prompt_is_shown_as_the_model_gets_it_with_its_tokens(page: BuilderP
     qtbot.waitUntil(lambda: "of 1,024 tokens, 3-shot" in page.said.text(), timeout=20_000)
     assert page.preview.toPlainText().count("<|im_start|>assistant") == 4
     before = page.gauge.value()
-    page.shots.setValue(1)
+    page.fields.shots.setValue(1)
     qtbot.waitUntil(lambda: "one-shot" in page.said.text())
     assert 0 < page.gauge.value() < before
     page.form.setCurrentIndex(1)
     qtbot.waitUntil(lambda: page.preview.toPlainText().count("<|im_start|>assistant") == 1)
-    page.cot.setChecked(True)
+    page.fields.cot.setChecked(True)
     qtbot.waitUntil(lambda: CUE in page.preview.toPlainText())
-    page._fields["labels"].setText("")
+    page.fields.variables["labels"].setText("")
     qtbot.waitUntil(lambda: "no value for labels" in page.said.text())
-    page.query.setPlainText("word " * 2000)
+    page.fields.query.setPlainText("word " * 2000)
     qtbot.waitUntil(lambda: "does not fit" in page.said.text())
     assert not page.chat.isEnabled()
 
 
 def test_what_was_made_is_there_again_and_ready_made_ones_stay_as_they_are(page: BuilderPage, desk: Told, qtbot: Any) -> None:
-    page.query.setPlainText("My own question")
-    page.instruction.setPlainText("Say {what}.")
-    page._fields["what"].setText("hello")
+    page.fields.query.setPlainText("My own question")
+    page.fields.instruction.setPlainText("Say {what}.")
+    page.fields.variables["what"].setText("hello")
     page.hide()  # at once, before the timer
     other = page_on(desk, qtbot)
     qtbot.waitUntil(lambda: other.draft.query == "My own question")
-    assert other.draft.variables["what"] == "hello" and other._fields["what"].text() == "hello"
+    assert other.draft.variables["what"] == "hello" and other.fields.variables["what"].text() == "hello"
     kept = other.draft_id
     other.choice.setCurrentIndex(other.choice.findText(f"Ready-made: {READY[0].title}"))
     other._choose(other.choice.currentIndex())
@@ -119,3 +120,13 @@ def test_it_is_asked_in_a_chat_and_in_a_comparison(page: BuilderPage, desk: Told
     name, arguments = desk.opened[-1]
     compared = desk.session.chat(arguments["comparison_id"]).result(20).session
     assert name == "compare" and compared.prompt.count("Text:") == 4 and compared.prompt.endswith("Class:")
+
+
+def test_another_draft_brings_values_of_its_own(page: BuilderPage) -> None:
+    ready = next(each for each in READY if len(each.variables) > 1)
+    page.show_draft(replace(ready, variables=dict.fromkeys(ready.variables, "mine")), "one")
+    page.show_draft(ready)
+    assert page.draft == ready and not page.draft_id
+    assert {name: field.text() for name, field in page.fields.variables.items()} == ready.variables
+    page.keep_now()
+    assert not page.draft_id, "it was not edited"
