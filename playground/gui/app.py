@@ -125,8 +125,10 @@ def _make_session(home: Home, window: Window) -> None:
 
     def attach() -> None:
         if window.isVisible():
-            window.attach(session)
-            session.start()
+            try:
+                window.attach(session)
+            finally:  # a page that cannot be made is no reason to have no session: it is opened at every start
+                session.start()
             QTimer.singleShot(SETTLED_MS, window, spare_the_collector)
 
     on_window_thread(attach)

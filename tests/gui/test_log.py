@@ -10,8 +10,8 @@ from fake_session import FakeSession
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QTableView, QWidget
 
-from playground.errors import StorageError
-from playground.events import ReplayResult
+from playground.errors import PlaygroundError, StorageError
+from playground.events import ReplayResult, StoreReady
 from playground.gui.pages.log import LogPage
 from playground.gui.widgets.log_model import COLUMNS, ENDED, PROMPT, TOKENS, WHEN, differences, prompt_start, when_text
 from playground.history.records import GenerationRow
@@ -154,6 +154,21 @@ def test_a_log_that_cannot_be_read_offers_another_try(window, session, qtbot, mo
     monkeypatch.setattr(session, "generations", real)
     session.add_chat("One", "Question", "Answer")
     way_out.click()
+    qtbot.waitUntil(lambda: page.table.model().rowCount() == 1)
+
+
+def test_opened_before_the_database_is_it_is_read_when_that_is_there(window, session, qtbot, monkeypatch) -> None:
+    def closed(*_: object) -> None:
+        raise PlaygroundError("The database is not open yet.", "Try again in a moment.")
+
+    session.add_chat("One", "Question", "Answer")
+    real = session.generations
+    monkeypatch.setattr(session, "generations", closed)
+    window.open("log")
+    page = window.pages["log"]
+    assert page.table.model().rowCount() == 0
+    monkeypatch.setattr(session, "generations", real)
+    window.handle(StoreReady())
     qtbot.waitUntil(lambda: page.table.model().rowCount() == 1)
 
 

@@ -27,6 +27,7 @@ from PySide6.QtWidgets import (
 )
 
 from playground import events
+from playground.errors import PlaygroundError
 from playground.gui import theme
 from playground.gui.bridge import on_window_thread
 from playground.gui.pages import Desk
@@ -226,7 +227,11 @@ class LogPage(QWidget):
                 text = getattr(error, "message", "") or "The log could not be read."
                 self._say("The log could not be read", f"{text} {getattr(error, 'hint', '')}".strip(), "Try again")
 
-        self._desk.when_done(self._desk.session.generations(limit, offset), self, take, fail)
+        try:
+            future = self._desk.session.generations(limit, offset)
+        except PlaygroundError:  # the store is not open yet: `StoreReady` will bring us here again
+            return
+        self._desk.when_done(future, self, take, fail)
 
     def _fetch_on(self) -> None:
         """A filter, and any order but the newest first, is only true of what has been fetched: fetch on."""
@@ -243,8 +248,10 @@ class LogPage(QWidget):
         self._fetch_on()
 
     def handle(self, event: Any) -> None:
-        """A generation that begins or ends."""
-        if isinstance(event, events.GenerationFinished):
+        """A generation that begins or ends; the store that is open."""
+        if isinstance(event, events.StoreReady):
+            self.refresh()
+        elif isinstance(event, events.GenerationFinished):
             self._model.put(event.generation)
             self._show_state()
             if self.detail.row is not None and self.detail.row.id == event.generation.id:
