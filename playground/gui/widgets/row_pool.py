@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QWidget
 
 from playground.gui.widgets.code_part import CodePart
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 KEPT = 12
 """unused widgets kept of each kind"""
+WARM_MS = 60
+WARM = (("foot", 5), ("text", 6), ("code", 3), ("wait", 1))
+"""widgets made ahead of their need, one at a time, while nothing happens"""
 
 
 class RowPool:
@@ -32,6 +36,9 @@ class RowPool:
         self._parent = parent
         self._transcript = transcript
         self._free: dict[str, list[Any]] = {}
+        self._warm = QTimer(transcript, interval=WARM_MS)
+        self._warm.timeout.connect(self._warm_up)
+        self._warm.start()
 
     def show(self, row: Row, block: Block, width: int) -> None:
         """Gives a row its widget, fills it and measures it."""
@@ -101,8 +108,19 @@ class RowPool:
             return row.widget
         return row.widget.view if isinstance(row.widget, CodePart) else None
 
-    def warm_up(self, kind: str, count: int) -> bool:
-        """Makes one widget ahead of its need, unless there are `count` already. Says whether it did."""
+    def _warm_up(self) -> None:
+        transcript = self._transcript
+        seen = transcript.isVisibleTo(transcript.window()) or transcript.window().isVisible()
+        if (
+            seen
+            and transcript.settled
+            and not transcript.busy
+            and not any(self._make_ahead(kind, count) for kind, count in WARM)
+        ):
+            self._warm.stop()
+
+    def _make_ahead(self, kind: str, count: int) -> bool:
+        """Makes one widget, unless there are `count` already. Says whether it did."""
         free = self._free.setdefault(kind, [])
         if len(free) >= count:
             return False
@@ -118,6 +136,7 @@ class RowPool:
         for widget in self._parent.findChildren(QWidget):
             if isinstance(widget, (TextPart, CodePart)):
                 widget.restyle()
+        self._warm.start()
 
     def _take(self, kind: str) -> Any:
         free = self._free.get(kind)

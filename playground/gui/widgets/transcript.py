@@ -13,29 +13,23 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from PySide6.QtCore import QEvent, QPoint, QRectF, Qt, QTimer, Signal
-from PySide6.QtGui import QGuiApplication, QResizeEvent
-from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolButton, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QWidget
 
 from playground.gui import theme
 from playground.gui.widgets import transcript_paint
 from playground.gui.widgets.code_highlight import Lexing
 from playground.gui.widgets.conversation import Entry
+from playground.gui.widgets.newest_button import NewestButton
 from playground.gui.widgets.row_pool import RowPool
 from playground.gui.widgets.transcript_blocks import Block, Row, estimate, leftovers, measure, plan
 from playground.gui.widgets.transcript_keys import TranscriptKeys
-from playground.gui.widgets.transcript_stack import Anchor, Stack
+from playground.gui.widgets.transcript_stack import NARROW, Eye, Stack, column_of
 from playground.gui.widgets.transcript_tokens import TranscriptTokens
 
 TICK_MS = 33
 BUDGET_S = 0.010
 """for laying out rows in one turn of the event loop"""
-COLUMN = 760
-GUTTER = 72
-NARROW = 620
-MARGIN = 24
-WARM_MS = 60
-WARM = (("foot", 5), ("text", 6), ("code", 3), ("wait", 1))
-"""widgets made ahead of their need, one at a time, while nothing happens"""
 LIVE = 1.0
 """how many views above and below are kept ready"""
 
@@ -70,9 +64,7 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
         self.stack = Stack()
         self._live: dict[str, Block] = {}
         """blocks that have widgets"""
-        self._offset = 0.0
-        self._stick = True
-        self._anchor: Anchor | None = None
+        self.eye = Eye(self.stack)
         self._guard = False
         self._width = 0
         self._dirty: dict[str, Entry] = {}
@@ -85,18 +77,8 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
         self._tick.timeout.connect(self._take_in)
         self._later = QTimer(self, singleShot=True, interval=0)
         self._later.timeout.connect(self._arrange)
-        self._warm = QTimer(self, interval=WARM_MS)
-        self._warm.timeout.connect(self._warm_up)
-        self._warm.start()
-        self._down = QToolButton(self)
-        self._down.setObjectName("chat.newest")
-        self._down.setText("Jump to newest")
-        self._down.setToolTip("Goes to the end of the conversation and follows it (End)")
-        self._down.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        theme.bind_icon(self._down, "arrow-down", "accent")
-        theme.mark(self._down, role="floating")
+        self._down = NewestButton(self)
         self._down.clicked.connect(self.jump_to_newest)
-        self._down.hide()
         self.verticalScrollBar().setSingleStep(28)
         self.verticalScrollBar().valueChanged.connect(self._scrolled)
         theme.notifier().changed.connect(self._restyle)
@@ -128,7 +110,7 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
                 self._release(block.rows or ())
         self.stack.fill(blocks)
         if fresh:
-            self._stick, self._anchor = True, None
+            self.eye.follow()
         self._arrange()
 
     def update_entry(self, entry: Entry) -> None:
@@ -154,7 +136,7 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
 
     def follow(self) -> None:
         """Goes to the end and follows it."""
-        self._stick, self._anchor = True, None
+        self.eye.follow()
         self._arrange()
 
     jump_to_newest = follow
@@ -163,8 +145,7 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
         """Brings a message to the top of the view and makes it the current one."""
         block = self.stack.by_id.get(message_id)
         if block is not None:
-            self._stick = False
-            self._anchor = (message_id, -1, 0.0)
+            self.eye.look_at(message_id)
             self.set_current(message_id)
             self._arrange()
 
@@ -176,7 +157,7 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
         for other in self.blocks:
             if other.editing:
                 self.end_edit(other.id)
-        self._hold()
+        self.eye.hold()
         block.editing = True
         self._replan(block)
         self._arrange()
@@ -219,7 +200,7 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
 
     @property
     def at_end(self) -> bool:
-        return self._stick
+        return self.eye.at_end
 
     # -- taking in
 
@@ -264,31 +245,13 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
 
     def column_in(self, width: int) -> tuple[int, int]:
         """Left and width of the text, were this widget so wide."""
-        return self._column_of(width - self.verticalScrollBar().sizeHint().width())
+        return column_of(width - self.verticalScrollBar().sizeHint().width())
 
     def _column(self) -> tuple[int, int]:
-        return self._column_of(self.viewport().width())
-
-    def _column_of(self, view: int) -> tuple[int, int]:
-        room = view - 2 * MARGIN
-        gutter = 0 if view < NARROW else GUTTER
-        column = max(160, min(COLUMN + gutter, room))
-        return MARGIN + max(0, (room - column) // 2) + gutter, column - gutter
+        return column_of(self.viewport().width())
 
     def _text_width(self) -> int:
         return self._column()[1]
-
-    def _find_offset(self) -> float:
-        """Where the view begins, from the end or from what the reader looks at."""
-        most = max(0.0, self.stack.total - self.viewport().height())
-        if self._stick:
-            return most
-        found = self.stack.find(self._anchor) if self._anchor is not None else None
-        return min(max(0.0, self._offset if found is None else found), most)
-
-    def _hold(self) -> None:
-        """Notes what stands at the top of the view, to keep it there."""
-        self._anchor = None if self._stick else self.stack.anchor_at(self._offset)
 
     def _live_rows(self) -> Iterator[tuple[Block, Row, float]]:
         for block in self._live.values():
@@ -309,7 +272,7 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
         more = True
         while more:
             self.stack.sum_up()
-            self._offset = self._find_offset()
+            self.eye.settle(high)
             found = self._next_to_do(high)
             if found is None:
                 more = False
@@ -325,11 +288,11 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
         for reach in (0.0, LIVE * high):
             waiting = [
                 (block, row)
-                for block, row in self.stack.rows_between(self._offset - reach, self._offset + high + reach)
+                for block, row in self.stack.rows_between(self.eye.offset - reach, self.eye.offset + high + reach)
                 if row is None or row.widget is None or not row.exact or row.stale
             ]
             if waiting:
-                return waiting[-1] if self._stick else waiting[0]
+                return waiting[-1] if self.eye.at_end else waiting[0]
         return None
 
     def _do(self, block: Block, row: Row | None) -> None:
@@ -349,12 +312,12 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
     def _place(self, high: float) -> None:
         """Moves the widgets to where they belong, and gives back those that are far away."""
         left, width = self._column()
-        low_end, high_end = self._offset - 2 * LIVE * high, self._offset + high + 2 * LIVE * high
+        low_end, high_end = self.eye.offset - 2 * LIVE * high, self.eye.offset + high + 2 * LIVE * high
         for block, row, y in list(self._live_rows()):
             if (y + row.height < low_end or y > high_end) and not self.pool.in_use(row):
                 self._release([row])
                 continue
-            top = round(y - self._offset)
+            top = round(y - self.eye.offset)
             geometry = (left, top, width, round(row.height))
             if row.widget.geometry().getRect() != geometry:
                 row.widget.setGeometry(*geometry)
@@ -374,16 +337,10 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
         bar.setRange(0, max(0, round(self.stack.total - high)))
         bar.setEnabled(bar.maximum() > 0)
         bar.setPageStep(round(high))
-        bar.setValue(round(self._offset))
+        bar.setValue(round(self.eye.offset))
         self._guard = False
-        hidden = self._stick or self.stack.total - high - self._offset < 40
-        if self._down.isHidden() != hidden:
-            self._down.setVisible(not hidden)
-        size = self._down.sizeHint()
-        left, width = self._column()
-        self._down.setGeometry(
-            left + (width - size.width()) // 2, self.height() - size.height() - 12, size.width(), size.height()
-        )
+        far = self.stack.total - high - self.eye.offset >= 40
+        self._down.stand(*self._column(), self.height(), not self.eye.at_end and far)
 
     def _reflow(self) -> None:
         """The column has another width: all heights are guesses again."""
@@ -399,13 +356,6 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
             for row in block.rows or ():
                 row.exact = row.exact and row.kind == "foot"
                 row.stale = True
-
-    def _warm_up(self) -> None:
-        if not self.isVisibleTo(self.window()) and not self.window().isVisible():
-            return
-        if not self.settled or self.busy or any(self.pool.warm_up(kind, count) for kind, count in WARM):
-            return
-        self._warm.stop()
 
     def _release(self, rows: Sequence[Row]) -> None:
         for row in rows:
@@ -426,7 +376,7 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
         for row in block.rows or () if block else ():
             if row.widget is widget:
                 row.exact = False
-        self._hold()
+        self.eye.hold()
         self._arrange()
 
     def _colours_found(self, widget: Any, lines: Any) -> None:
@@ -438,16 +388,13 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
     def _scrolled(self, value: int) -> None:
         if self._guard:
             return
-        self._offset = float(value)
-        bar = self.verticalScrollBar()
-        self._stick = value >= bar.maximum() - 2
-        self._hold()
+        self.eye.scroll_to(float(value), at_end=value >= self.verticalScrollBar().maximum() - 2)
         self._arrange()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        if not self._stick and self._anchor is None:
-            self._hold()
+        if not self.eye.held:
+            self.eye.hold()
         self._arrange()
 
     def scrollContentsBy(self, dx: int, dy: int) -> None:
@@ -462,8 +409,8 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
     def visible_blocks(self) -> Iterator[tuple[Block, QRectF]]:
         """The messages in view, with where they are."""
         left, width = self._column()
-        for block, top in self.stack.blocks_between(self._offset, self._offset + self.viewport().height()):
-            yield block, QRectF(left, top - self._offset, width, block.height)
+        for block, top in self.stack.blocks_between(self.eye.offset, self.eye.offset + self.viewport().height()):
+            yield block, QRectF(left, top - self.eye.offset, width, block.height)
 
     def block_at(self, point: QPoint) -> Block | None:
         """The message at a point of the viewport."""
@@ -471,16 +418,7 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
 
     def _restyle(self) -> None:
         self.pool.restyle()
-        self._warm.start()
         for block, row, _y in self._live_rows():
             row.stale, row.exact = True, row.kind == "foot"
             del block
         self._arrange()
-
-    def copy_selection(self) -> bool:
-        """What is selected, across rows, goes to the clipboard. False if nothing is."""
-        rows = sorted(self._live_rows(), key=lambda each: each[2])
-        texts = [text for _block, row, _y in rows if (text := self.pool.selected_text(row))]
-        if texts:
-            QGuiApplication.clipboard().setText("\n\n".join(texts))
-        return bool(texts)

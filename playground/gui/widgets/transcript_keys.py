@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QFocusEvent, QKeyEvent, QKeySequence, QMouseEvent, QTextCursor
+from PySide6.QtGui import QFocusEvent, QGuiApplication, QKeyEvent, QKeySequence, QMouseEvent, QTextCursor
 from PySide6.QtWidgets import QMenu, QWidget
 
 from playground.gui.widgets import message_foot as foot
@@ -97,8 +97,8 @@ class TranscriptKeys:
         self.set_current(block.id)
         top, height = self.stack.top(block), block.height
         high = self.viewport().height()
-        if top < self._offset or top + height > self._offset + high:
-            wanted = top if height > high or top < self._offset else top + height - high
+        if top < self.eye.offset or top + height > self.eye.offset + high:
+            wanted = top if height > high or top < self.eye.offset else top + height - high
             self.verticalScrollBar().setValue(round(wanted))
 
     # -- keys
@@ -236,6 +236,14 @@ class TranscriptKeys:
 
     def _row_view(self: Transcript, row: Row) -> ReadingView | None:
         return self.pool.view(row)
+
+    def copy_selection(self: Transcript) -> bool:
+        """What is selected, across rows, goes to the clipboard. False if nothing is."""
+        rows = sorted(self._live_rows(), key=lambda each: each[2])
+        texts = [text for _block, row, _y in rows if (text := self.pool.selected_text(row))]
+        if texts:
+            QGuiApplication.clipboard().setText("\n\n".join(texts))
+        return bool(texts)
 
     def _clear_selections(self: Transcript, but: ReadingView | None) -> None:
         for view in self._views():

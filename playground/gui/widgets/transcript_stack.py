@@ -12,6 +12,19 @@ Anchor = tuple[str, int, float]
 """a block, a row in it (-1: its beginning), and how far below that the view begins"""
 FOOT = 16
 """room under the last message"""
+COLUMN = 760
+GUTTER = 72
+NARROW = 620
+"""width of a view below which names stand over their messages, not at their side"""
+MARGIN = 24
+
+
+def column_of(view: int) -> tuple[int, int]:
+    """Left and width of the text in a view so wide."""
+    room = view - 2 * MARGIN
+    gutter = 0 if view < NARROW else GUTTER
+    column = max(160, min(COLUMN + gutter, room))
+    return MARGIN + max(0, (room - column) // 2) + gutter, column - gutter
 
 
 class Stack:
@@ -90,3 +103,43 @@ class Stack:
             return None
         rows = block.rows or []
         return self.top(block) + (rows[number].y if 0 <= number < len(rows) else 0.0) + inside
+
+
+class Eye:
+    """What the reader looks at: how far down a view begins, and what stays where it is while heights above it change."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self.offset = 0.0
+        """where the view begins"""
+        self.at_end = True
+        """the view follows what is written"""
+        self._anchor: Anchor | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether something keeps the view where it is."""
+        return self.at_end or self._anchor is not None
+
+    def hold(self) -> None:
+        """Notes what stands at the top of the view, to keep it there."""
+        self._anchor = None if self.at_end else self._stack.anchor_at(self.offset)
+
+    def follow(self) -> None:
+        """To the end, and on with it."""
+        self.at_end, self._anchor = True, None
+
+    def look_at(self, block_id: str) -> None:
+        """A block comes to the top of the view."""
+        self.at_end, self._anchor = False, (block_id, -1, 0.0)
+
+    def scroll_to(self, offset: float, at_end: bool) -> None:
+        """The reader has scrolled."""
+        self.offset, self.at_end = offset, at_end
+        self.hold()
+
+    def settle(self, high: float) -> None:
+        """Where a view of this height begins now: at the end, or where what is held has come to stand."""
+        most = max(0.0, self._stack.total - high)
+        found = self._stack.find(self._anchor) if self._anchor is not None else None
+        self.offset = most if self.at_end else min(max(0.0, self.offset if found is None else found), most)

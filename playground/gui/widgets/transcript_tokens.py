@@ -46,7 +46,7 @@ class TranscriptTokens:
         """`off`, `probability` or `entropy`. With colours comes the surprise track."""
         if mode == self.token_mode:
             return
-        self._hold()
+        self.eye.hold()
         self.token_mode = mode
         if mode == "off":
             self.select_token("", None)

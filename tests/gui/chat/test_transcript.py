@@ -171,10 +171,10 @@ def test_what_is_read_stays_when_messages_above_turn_out_higher_than_guessed(qtb
     transcript.reveal("m15")
     settle(qtbot, transcript)
     block = transcript.stack.by_id["m15"]
-    assert abs(transcript.stack.top(block) - transcript._offset) < 1
+    assert abs(transcript.stack.top(block) - transcript.eye.offset) < 1
     transcript.resize(700, 600)
     settle(qtbot, transcript)
-    assert abs(transcript.stack.top(block) - transcript._offset) < 1
+    assert abs(transcript.stack.top(block) - transcript.eye.offset) < 1
 
 
 def test_ticks_are_at_most_thirty_a_second(qtbot, transcript):
