@@ -17,15 +17,13 @@ from playground.errors import PlaygroundError
 from playground.gui.pages import Desk
 from playground.gui.pages.chat_lab import ChatLab
 from playground.gui.pages.chat_layout import ChatLayout
+from playground.gui.pages.chat_sampling import ChatSampling
 from playground.gui.pages.chat_sessions import ChatSessions
 from playground.gui.pages.chat_tokens import ChatTokens
 from playground.gui.widgets import message_foot as foot
 from playground.gui.widgets.conversation import Conversation
 from playground.history.records import Chat, SessionRow
-from playground.params import SamplingSettings
 
-SETTLE_MS = 400
-"""after which the settings of a slider that came to rest are kept with the chat"""
 DOUBT_MS = 3000
 """after which a request that nothing came of is taken for lost"""
 
@@ -50,8 +48,6 @@ class ChatPage(ChatSessions, ChatTokens, ChatLab, QWidget):
         self._opening: tuple[str, list[Any]] | None = None
         self.ui = ChatLayout(self, desk)
         self.transcript, self.composer, self.chats = self.ui.transcript, self.ui.composer, self.ui.chats
-        self._settle = QTimer(self, singleShot=True, interval=SETTLE_MS)
-        self._settle.timeout.connect(self._keep_sampling)
         self._doubt = QTimer(self, singleShot=True, interval=DOUBT_MS)
         self._doubt.timeout.connect(self._ask_whether_busy)
         self._connect()
@@ -70,10 +66,7 @@ class ChatPage(ChatSessions, ChatTokens, ChatLab, QWidget):
         self.ui.system.changed.connect(self._system_changed)
         self.ui.welcome.example.connect(self._take_example)
         self.ui.welcome.action.connect(lambda action: self._reload() if action == "reload" else self.desk.ask_for_model())
-        self.ui.panel.changed.connect(self._sampling_changed)
-        self.ui.panel.pace_changed.connect(self._pace_changed)
-        self.ui.panel.set_settings(self.desk.session.sampling)
-        self.ui.panel.set_pace(self.desk.session.pace)
+        self.sampling = ChatSampling(self)
 
     # -- what the menus, the keys and the window ask for
 
@@ -182,7 +175,7 @@ class ChatPage(ChatSessions, ChatTokens, ChatLab, QWidget):
             self.send(text, start)
 
     def _reload(self) -> None:
-        self._try(self.desk.session.reload)
+        self.attempt(self.desk.session.reload)
 
     def _show_state(self) -> None:
         state = self._model.state
@@ -238,13 +231,14 @@ class ChatPage(ChatSessions, ChatTokens, ChatLab, QWidget):
 
     def _ask(self, intent: Any) -> bool:
         """Asks for something that is answered with a reply. False if it was refused; the user was told why."""
-        if self._try(intent):
+        if self.attempt(intent):
             self._set_busy(True)
             self._doubt.start()
             return True
         return False
 
-    def _try(self, intent: Any) -> bool:
+    def attempt(self, intent: Any) -> bool:
+        """Asks the session for something. False if it was refused; the user was told why."""
         try:
             intent()
         except PlaygroundError as error:
@@ -287,7 +281,7 @@ class ChatPage(ChatSessions, ChatTokens, ChatLab, QWidget):
             versions = conversation.siblings(message_id)
             place = versions.index(message_id) + (1 if action == foot.NEXT else -1)
             if 0 <= place < len(versions):
-                self._try(lambda: session.select_version(self.chat_id, versions[place]))
+                self.attempt(lambda: session.select_version(self.chat_id, versions[place]))
 
     def _regenerate(self, message_id: str) -> None:
         if self._ask(lambda: self.desk.session.regenerate(self.chat_id, message_id)):
@@ -302,7 +296,7 @@ class ChatPage(ChatSessions, ChatTokens, ChatLab, QWidget):
             if self._ask(intent):
                 self.transcript.follow()
         else:
-            self._try(intent)
+            self.attempt(intent)
 
     # -- chats
 
@@ -333,7 +327,7 @@ class ChatPage(ChatSessions, ChatTokens, ChatLab, QWidget):
         self.composer.open_chat(self.chat_id)
         self.ui.system.set_text(chat.session.system)
         if not self._busy:
-            self._take_sampling(chat.session.sampling)
+            self.sampling.take(chat.session.sampling)
         QTimer.singleShot(
             0, self, lambda: self._show_opened(chat.session.id, message_id, again)
         )  # a turn of its own: it takes a while
@@ -360,43 +354,18 @@ class ChatPage(ChatSessions, ChatTokens, ChatLab, QWidget):
         if any(message.id == message_id for message in conversation.path()):
             self.transcript.reveal(message_id)
         elif not self._busy:
-            self._try(lambda: self.desk.session.select_version(self.chat_id, message_id))
+            self.attempt(lambda: self.desk.session.select_version(self.chat_id, message_id))
             self.ui.reveal_later = message_id
 
     def _close_chat(self) -> None:
         """What is still in the air belongs to the chat that is left."""
         self.ui.system.commit()
         self.forget_tokens()
-        if self._settle.isActive():
-            self._keep_sampling()
-
-    # -- settings
-
-    def _sampling_changed(self, settings: SamplingSettings) -> None:
-        self.desk.session.set_sampling(settings)
-        self.lab_settings(settings)
-        self._settle.start()
-
-    def _keep_sampling(self) -> None:
-        self._settle.stop()
-        settings = self.desk.session.sampling
-        self.desk.preferences.sampling = settings
-        if self.chat_id:
-            self._try(lambda: self.desk.session.set_sampling(settings, self.chat_id))
-
-    def _take_sampling(self, settings: SamplingSettings) -> None:
-        """A chat brings the settings that it was left with."""
-        self.ui.panel.set_settings(settings)
-        self.desk.session.set_sampling(settings)
-        self.lab_settings(settings)
-
-    def _pace_changed(self, pace: float) -> None:
-        self.desk.session.set_pace(pace)
-        self.desk.preferences.set("pace", pace)
+        self.sampling.commit()
 
     def _system_changed(self, text: str) -> None:
         if self.chat_id:
-            self._try(lambda: self.desk.session.set_system(self.chat_id, text))
+            self.attempt(lambda: self.desk.session.set_system(self.chat_id, text))
 
     # -- showing
 

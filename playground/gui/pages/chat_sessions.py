@@ -22,7 +22,7 @@ class ChatSessions:
         chats.new_wanted.connect(self.new_chat)
         chats.opened.connect(self.open_chat)
         chats.searched.connect(self._search)
-        chats.renamed.connect(lambda chat_id, title: self._try(lambda: self.desk.session.rename(chat_id, title)))
+        chats.renamed.connect(lambda chat_id, title: self.attempt(lambda: self.desk.session.rename(chat_id, title)))
         chats.deleted.connect(self.delete)
         chats.export_wanted.connect(self.export)
         self.ui.menu_wanted.connect(self._chat_menu)
@@ -40,14 +40,14 @@ class ChatSessions:
         title = (row.title if row else "") or "New chat"
         if self._busy and self.conversation is not None and self.conversation.running and chat_id == self.chat_id:
             self.desk.session.stop()
-        if self._try(lambda: self.desk.session.delete(chat_id)):
+        if self.attempt(lambda: self.desk.session.delete(chat_id)):
             short = title if len(title) <= 40 else title[:38] + "…"
             self.desk.notify(
                 f"“{short}” was deleted.", action="Undo", key=f"deleted:{chat_id}", run=lambda: self._undelete(chat_id)
             )
 
     def _undelete(self: ChatPage, chat_id: str) -> None:
-        if self._try(lambda: self.desk.session.undelete(chat_id)):
+        if self.attempt(lambda: self.desk.session.undelete(chat_id)):
             self.desk.notify("", key=f"deleted:{chat_id}")
             self.open_chat(chat_id)
 
