@@ -119,7 +119,7 @@ class BeamPage(QWidget):
         column = QVBoxLayout(inner)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
-        column.addWidget(_heading("Prompt"))
+        column.addWidget(theme.mark(QLabel("Prompt"), role="heading"))
         column.addWidget(self.prompt)
         column.addWidget(self.raw)
         column.addSpacing(8)
@@ -127,7 +127,7 @@ class BeamPage(QWidget):
         column.addSpacing(8)
         column.addWidget(self.run)
         column.addSpacing(16)
-        column.addWidget(_heading("Earlier searches"))
+        column.addWidget(theme.mark(QLabel("Earlier searches"), role="heading"))
         self.earlier.setMinimumHeight(120)
         column.addWidget(self.earlier, 1)
         left.addWidget(scrolled(inner, 16))
@@ -318,12 +318,6 @@ class BeamPage(QWidget):
             item.setSizeHint(QSize(0, 44))
             item.setToolTip(row.prompt[:400])
             self.earlier.addItem(item)
-
-
-def _heading(text: str) -> QLabel:
-    label = QLabel(text)
-    theme.mark(label, role="heading")
-    return label
 
 
 def _kept(desk: Desk) -> BeamSettings:

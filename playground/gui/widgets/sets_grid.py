@@ -6,6 +6,7 @@ take no longer to open than ten.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QAbstractItemView, QStyledItemDelegate, QStyleOptionViewItem, QTableView, QWidget
 
 from playground.gui import theme
+from playground.gui.widgets.table_columns import side
 from playground.gui.widgets.table_head import plain_table
 from playground.history.records import Column, PromptRow, ResultRow
 
@@ -74,9 +76,7 @@ class SetModel(QAbstractTableModel):
     def _place_of(self, index: int) -> int:
         if isinstance(self._indices, range):
             return index if index in self._indices else -1
-        import bisect
-
-        place = bisect.bisect_left(self._indices, index)
+        place = bisect_left(self._indices, index)
         return place if place < len(self._indices) and self._indices[place] == index else -1
 
     # -- reading
@@ -116,8 +116,7 @@ class SetModel(QAbstractTableModel):
                 else self._columns[section - 2].label or f"Column {section - 1}"
             )
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            side = Qt.AlignmentFlag.AlignRight if section == 0 else Qt.AlignmentFlag.AlignLeft
-            return side | Qt.AlignmentFlag.AlignVCenter
+            return side(section == 0)
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -162,7 +161,6 @@ class _Cells(QStyledItemDelegate):
             )
         text = index.data()
         ink = colors.text if index.column() else colors.muted
-        side = Qt.AlignmentFlag.AlignRight if index.column() == 0 else Qt.AlignmentFlag.AlignLeft
         if index.column() >= 2:
             result = table.rows.result(index)
             if result is None:
@@ -174,7 +172,7 @@ class _Cells(QStyledItemDelegate):
         inner = rect.adjusted(12, 0, -8, 0)
         painter.setPen(QColor(ink))
         shown = option.fontMetrics.elidedText(text or "", Qt.TextElideMode.ElideRight, inner.width())
-        painter.drawText(inner, (side | Qt.AlignmentFlag.AlignVCenter).value, shown)
+        painter.drawText(inner, side(index.column() == 0).value, shown)
 
 
 class SetGrid(QTableView):

@@ -1,7 +1,7 @@
 """Many prompts through the columns of a comparison: begun, watched, paused, looked through, exported. A part of the Compare page.
 
-Puts the beginning (`sets_setup`) and the grid (`sets_grid`) together and carries their wishes to `Session.prompt_sets`. The job strip shows a
-set that runs, wherever one is. Object names `compare.sets.*`.
+Puts the beginning (`sets_setup`), the line (`sets_bar`) and the grid (`sets_grid`) together and carries their wishes to
+`Session.prompt_sets`. The job strip shows a set that runs, wherever one is. Object names `compare.sets.*`.
 """
 
 from __future__ import annotations
@@ -11,21 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtWidgets import (
-    QComboBox,
-    QFileDialog,
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
-    QMenu,
-    QPlainTextEdit,
-    QProgressBar,
-    QPushButton,
-    QSplitter,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QFileDialog, QLabel, QPlainTextEdit, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from playground import events
 from playground.errors import PlaygroundError
@@ -34,15 +20,13 @@ from playground.gui.pages import Desk
 from playground.gui.widgets.amounts import duration
 from playground.gui.widgets.job_strip import Job
 from playground.gui.widgets.part_head import PartHead
+from playground.gui.widgets.sets_bar import SetsBar
 from playground.gui.widgets.sets_grid import Row, SetGrid, SetModel
 from playground.gui.widgets.sets_setup import SetsSetup
 from playground.history.records import Column, SessionRow
 
 TICK_MS = 120
 """progress is shown at most this often, however many cells are done a second"""
-SETTLE_MS = 200
-STATES = (("", "All prompts"), ("different", "Replies differ"), ("open", "Not done yet"), ("failed", "Failed"))
-FORMS = (("md", "Markdown"), ("csv", "CSV, a row a prompt"), ("jsonl", "JSON Lines, an object a reply"))
 
 
 class SetsPanel(QWidget):
@@ -58,7 +42,6 @@ class SetsPanel(QWidget):
         self._row: SessionRow | None = None
         self._columns: tuple[Column, ...] = ()
         self._system = ""
-        self._total = 0
         self._progress: dict[str, events.PromptSetProgress] = {}
         self._titles: dict[str, str] = {}
         self._asked = 0
@@ -72,7 +55,10 @@ class SetsPanel(QWidget):
         self.model = SetModel(self._read, self)
         self.grid = SetGrid(self.model)
         self.grid.opened.connect(self._show_cell)
-        self._make_bar()
+        self.bar = SetsBar()
+        self.bar.hold_wanted.connect(self.pause_or_go_on)
+        self.bar.filtered.connect(self._filter)
+        self.bar.export_wanted.connect(self.export_as)
         self.cell = QPlainTextEdit()
         self.cell.setObjectName("compare.sets.cell")
         self.cell.setAccessibleName("The chosen cell in full")
@@ -84,55 +70,8 @@ class SetsPanel(QWidget):
         self._build()
         self._tick = QTimer(self, singleShot=True, interval=TICK_MS)
         self._tick.timeout.connect(self._show_progress)
-        self._settle = QTimer(self, singleShot=True, interval=SETTLE_MS)
-        self._settle.timeout.connect(self._filter_now)
-
-    def _make_bar(self) -> None:
-        self.bar = QProgressBar()
-        self.bar.setObjectName("compare.sets.progress")
-        self.bar.setAccessibleName("Progress")
-        self.bar.setTextVisible(False)
-        self.bar.setFixedWidth(160)
-        self.state = QLabel()
-        self.state.setObjectName("compare.sets.state")
-        theme.mark(self.state, role="muted")
-        self.hold = QPushButton("Pause")
-        self.hold.setObjectName("compare.sets.hold")
-        self.hold.clicked.connect(self.pause_or_go_on)
-        self.filter = QLineEdit()
-        self.filter.setObjectName("compare.sets.filter")
-        self.filter.setAccessibleName("Filter prompts and replies")
-        self.filter.setPlaceholderText("Words in prompts and replies")
-        self.filter.setToolTip("Keeps prompts that have these words, in the prompt or in a reply")
-        self.filter.setClearButtonEnabled(True)
-        self.filter.setFixedWidth(220)
-        self.filter.textChanged.connect(lambda _text: self._settle.start())
-        self.which = QComboBox()
-        self.which.setObjectName("compare.sets.which")
-        self.which.setAccessibleName("Which prompts are shown")
-        self.which.setToolTip("Which prompts are shown")
-        for name, words in STATES:
-            self.which.addItem(words, name)
-        self.which.currentIndexChanged.connect(lambda _place: self._filter_now())
-        self.export = QPushButton("Export")
-        self.export.setObjectName("compare.sets.export")
-        self.export.setToolTip("Writes all prompts and replies to a file")
-        theme.bind_icon(self.export, "file-down", "text")
-        menu = QMenu(self.export)
-        for form, words in FORMS:
-            menu.addAction(words).triggered.connect(lambda _on=False, form=form: self.export_as(form))
-        self.export.setMenu(menu)
 
     def _build(self) -> None:
-        bar = QHBoxLayout()
-        bar.setContentsMargins(16, 8, 16, 8)
-        bar.setSpacing(8)
-        bar.addWidget(self.hold)
-        bar.addWidget(self.bar)
-        bar.addWidget(self.state, 1)
-        bar.addWidget(self.filter)
-        bar.addWidget(self.which)
-        bar.addWidget(self.export)
         lower = QWidget()
         below = QVBoxLayout(lower)
         below.setContentsMargins(16, 8, 16, 8)
@@ -149,7 +88,7 @@ class SetsPanel(QWidget):
         column = QVBoxLayout(self.results)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        column.addLayout(bar)
+        column.addWidget(self.bar)
         column.addWidget(split, 1)
         self.stack = QStackedWidget()
         self.stack.addWidget(self.setup)
@@ -175,11 +114,7 @@ class SetsPanel(QWidget):
     def open_set(self, set_id: str) -> None:
         """Shows a set; one that is not done waits for the button."""
         self.set_id = set_id
-        self._total = 0
-        self.filter.blockSignals(True)
-        self.filter.clear()
-        self.filter.blockSignals(False)
-        self.which.setCurrentIndex(0)
+        self.bar.show_all()
         self.cell.clear()
         self.facts.setText("")
         self.stack.setCurrentWidget(self.results)
@@ -205,7 +140,7 @@ class SetsPanel(QWidget):
         sets = self.desk.session.prompt_sets
         if sets.running == self.set_id:
             sets.pause()
-            self.hold.setEnabled(False)
+            self.bar.hold.setEnabled(False)
         else:
             self._try(lambda: sets.start(self.set_id))
 
@@ -261,11 +196,11 @@ class SetsPanel(QWidget):
         def take(counts: tuple[int, int]) -> None:
             if set_id != self.set_id:
                 return
-            done, self._total = counts
+            done, total = counts
             running = self.desk.session.prompt_sets.running == set_id
             if not running:
-                state = "done" if done >= self._total else "paused"
-                self._progress[set_id] = events.PromptSetProgress(set_id, state, done, self._total)  # type: ignore[arg-type]
+                state = "done" if done >= total else "paused"
+                self._progress[set_id] = events.PromptSetProgress(set_id, state, done, total)  # type: ignore[arg-type]
             self._show_progress()
 
         self.desk.when_done(self.desk.session.prompt_sets.counts(set_id), self, take)
@@ -277,10 +212,9 @@ class SetsPanel(QWidget):
         self._titles[row.id] = row.title
         model = f"{row.model_name} · " if row.model_name else ""
         self.head.show_title(row.title, f"{model}{len(row.columns)} columns")
-        self._filter_now()
+        self._filter()
 
-    def _filter_now(self) -> None:
-        self._settle.stop()
+    def _filter(self) -> None:
         row, set_id = self._row, self.set_id
         if row is None or row.id != set_id:
             return
@@ -293,8 +227,7 @@ class SetsPanel(QWidget):
                 self.model.show_set(row.columns, range(len(indices)) if whole else indices)
                 self._show_progress()
 
-        state = str(self.which.currentData())
-        self.desk.when_done(self.desk.session.prompt_sets.matching(set_id, self.filter.text(), state), self, take)
+        self.desk.when_done(self.desk.session.prompt_sets.matching(set_id, self.bar.words, self.bar.choice), self, take)
 
     # -- showing
 
@@ -315,27 +248,9 @@ class SetsPanel(QWidget):
         now = self._progress.get(self.set_id)
         if now is None:
             return
-        going = now.state == "running"
-        self.bar.setRange(0, max(1, now.total))
-        self.bar.setValue(now.done)
-        shown = (
-            ""
-            if self.model.rowCount() * max(1, len(self.model._columns)) == now.total
-            else f" · {self.model.rowCount():,} shown"
-        )
-        left = f", {duration(now.seconds_left)} left" if going and now.seconds_left > 0 else ""
-        rate = f" · {now.tokens_per_s:.0f} tokens/s{left}" if going and now.tokens_per_s else ""
-        said = {"paused": " · paused", "done": " · done", "failed": " · failed"}.get(now.state, "")
-        self.state.setText(f"{now.done:,} of {now.total:,} replies{rate}{said}{shown}")
-        self.hold.setVisible(now.state != "done")
-        self.hold.setText("Pause" if going else "Go on")
-        theme.mark(self.hold, role="plain" if going else "primary")
-        self.hold.setEnabled(going or not running)
-        self.hold.setToolTip(
-            "Stops at the next token; what is not replied to in full is done again"
-            if going
-            else "Goes on with what has no reply yet"
-        )
+        prompts = self.model.rowCount()
+        whole = prompts * max(1, self.model.columnCount() - 2) == now.total
+        self.bar.show_progress(now, -1 if whole else prompts, bool(running))
 
     def _show_job(self, strip: Any, set_id: str, event: events.PromptSetProgress) -> None:
         name = f"sets.{set_id}"

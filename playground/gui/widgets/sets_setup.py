@@ -119,7 +119,7 @@ class SetsSetup(QWidget):
     def _build(self) -> None:
         left = QVBoxLayout()
         left.setSpacing(8)
-        left.addWidget(_heading("Prompts"))
+        left.addWidget(theme.mark(QLabel("Prompts"), role="heading"))
         left.addWidget(self.text, 3)
         row = QHBoxLayout()
         row.addWidget(self.file)
@@ -130,7 +130,7 @@ class SetsSetup(QWidget):
         left.addWidget(self.preview, 1)
         right = QVBoxLayout()
         right.setSpacing(8)
-        right.addWidget(_heading("Columns"))
+        right.addWidget(theme.mark(QLabel("Columns"), role="heading"))
         right.addWidget(self.columns)
         said = self._label("compare.sets.columns_said", "muted")
         said.setText("As they stand in the comparison, with their seeds and limits.")
@@ -138,7 +138,7 @@ class SetsSetup(QWidget):
         right.addSpacing(8)
         right.addWidget(self.start)
         right.addSpacing(16)
-        right.addWidget(_heading("Earlier sets"))
+        right.addWidget(theme.mark(QLabel("Earlier sets"), role="heading"))
         right.addWidget(self.none_yet)
         right.addWidget(self.earlier, 1)
         holder = QWidget()
@@ -231,9 +231,3 @@ class SetsSetup(QWidget):
             self.unwanted.emit(item.data(Qt.ItemDataRole.UserRole))
         else:
             super().keyPressEvent(event)
-
-
-def _heading(text: str) -> QLabel:
-    label = QLabel(text)
-    theme.mark(label, role="heading")
-    return label

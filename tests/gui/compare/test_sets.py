@@ -72,19 +72,19 @@ def test_a_set_runs_in_the_background_is_paused_and_goes_on(panel: SetsPanel, de
     panel.grid.setCurrentIndex(panel.model.index(0, 3))
     result = panel.model.row(0)[1]["b"]  # type: ignore[index]
     assert panel.cell.toPlainText() == result.text and "warm" in panel.facts.text()
-    qtbot.mouseClick(panel.hold, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: panel.hold.text() == "Go on" and panel.hold.isEnabled(), timeout=20_000)
+    qtbot.mouseClick(panel.bar.hold, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: panel.bar.hold.text() == "Go on" and panel.bar.hold.isEnabled(), timeout=20_000)
     done, total = sets.counts(set_id).result(20)
     assert total == 80 and 0 < done < 80
-    assert f"{done} of 80 replies · paused" in panel.state.text()
+    assert f"{done} of 80 replies · paused" in panel.bar.state.text()
     panel.open(TWO)
     qtbot.waitUntil(lambda: panel.setup.earlier.count() == 1)
     assert f"{done} of 80 done" in panel.setup.earlier.item(0).text()
     panel.open_set(set_id)
-    qtbot.waitUntil(lambda: panel.model.rowCount() == 40 and panel.hold.text() == "Go on")
-    qtbot.mouseClick(panel.hold, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: "80 of 80 replies · done" in panel.state.text(), timeout=60_000)
-    assert panel.hold.isHidden()
+    qtbot.waitUntil(lambda: panel.model.rowCount() == 40 and panel.bar.hold.text() == "Go on")
+    qtbot.mouseClick(panel.bar.hold, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "80 of 80 replies · done" in panel.bar.state.text(), timeout=60_000)
+    assert panel.bar.hold.isHidden()
     panel.export_as("jsonl", str(tmp_path / "out.jsonl"))
     qtbot.waitUntil(lambda: (tmp_path / "out.jsonl").exists())
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -103,12 +103,12 @@ def test_ten_thousand_prompts_are_read_where_one_looks(panel: SetsPanel, desk: T
     qtbot.waitUntil(lambda: panel.model.row(9_995) is not None)
     assert panel.model.index(9_995, 2).data() == "reply 9995" and panel.model.index(9_995, 0).data() == "9,996"
     assert panel.model.row(5_000) is None, "what nobody looked at was not read"
-    panel.filter.setText("REPLY 99")
+    panel.bar.filter.setText("REPLY 99")
     qtbot.waitUntil(lambda: panel.model.rowCount() == 2)
     panel.grid.scrollToTop()
     qtbot.waitUntil(lambda: panel.model.row(1) is not None)
     assert panel.model.index(1, 1).data() == "Prompt 9995"
-    panel.which.setCurrentIndex(panel.which.findData("failed"))
+    panel.bar.which.setCurrentIndex(panel.bar.which.findData("failed"))
     qtbot.waitUntil(lambda: panel.model.rowCount() == 0)
 
 
