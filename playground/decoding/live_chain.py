@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from playground.decoding import chain
 from playground.decoding.chain import Floats, Ids, Stage
+from playground.decoding.logit_order import Buffers, Order, sort
 from playground.params import SamplingSettings
 
 FEW = 2048
@@ -64,8 +64,8 @@ class LiveChain:
         self.model = chain.model_stage(logits)
         self.tokens = list(tokens)
         logits = self.model.logits
-        self._buffers = _Buffers(len(logits))
-        self._base = _Order(logits, *_sorted(logits), self._buffers)
+        self._buffers = Buffers(len(logits))
+        self._base = sort(logits, self._buffers)
         self._memo: dict[int, tuple[Any, Any]] = {}
         self._steps: dict[int, tuple[Any, Step]] = {}
 
@@ -116,8 +116,6 @@ class LiveChain:
 
     def _apply(self, name: str, node: Stage | _Many, settings: SamplingSettings, more: bool) -> Stage | _Many:
         if not _is_on(name, settings):
-            if isinstance(node, _Many) and name == "top_p" and settings.top_p >= 1:
-                return node
             return node
         if isinstance(node, Stage):
             return chain._apply(name, node, settings, self.tokens)
@@ -144,7 +142,7 @@ class LiveChain:
         by_id = self._buffers.get("penalties")
         np.copyto(by_id, before.by_id)
         by_id[used] = after
-        order = _merged(before, used, after, by_id, self._buffers)
+        order = before.changed(used, after, by_id)
         return _Many(order, node.count, self._buffers, sums=_moved(node, mine.logits, after, order.logits[0]))
 
     def _temperature(self, node: _Many, temperature: float, more: bool) -> Stage | _Many:
@@ -153,78 +151,7 @@ class LiveChain:
             return _Many(node.order, node.count, self._buffers, node.is_sorted, np.float32(temperature), by_id)
         if node.count < len(self.model) or node.is_sorted:
             return chain._apply("temperature", node.stage(), SamplingSettings(temperature=temperature), self.tokens)
-        return _Many(_divided(node.order, np.float32(temperature), by_id, self._buffers), node.count, self._buffers)
-
-
-class _Buffers:
-    """Arrays as long as the vocabulary, used again: fresh ones cost more than what is computed in them."""
-
-    def __init__(self, length: int) -> None:
-        self._length = length
-        self._known: dict[tuple[str, Any], Any] = {}
-
-    def get(self, name: str, dtype: Any = np.float32) -> Any:
-        known = self._known.get((name, dtype))
-        if known is None:
-            known = self._known[name, dtype] = np.empty(self._length, dtype)
-        return known
-
-    def exponentials(self, logits: Floats, peak: np.float32, name: str) -> Floats:
-        """exp(logit - peak) as `chain` rounds it, in a buffer."""
-        count = len(logits)
-        out, wide = self.get(name)[:count], self.get("wide", np.float64)[:count]
-        with np.errstate(over="ignore", invalid="ignore"):
-            np.subtract(logits, peak, out=out)
-        np.copyto(wide, out)
-        np.exp(wide, out=wide)
-        np.copyto(out, wide, casting="same_kind")
-        result: Floats = out
-        return result
-
-
-class _Order:
-    """All tokens from the highest logit down, the lower id first among equals. `name` tells its buffers from others'."""
-
-    def __init__(
-        self, by_id: Floats, ids: Ids, logits: Floats, buffers: _Buffers, name: str = "model", weights: Floats | None = None
-    ) -> None:
-        self.by_id = by_id
-        self.ids = ids
-        self.logits = logits
-        self.name = name
-        self._buffers = buffers
-        self._weights = weights
-        self._places: Ids | None = None
-        self._negative: Floats | None = None
-
-    @property
-    def places(self) -> Ids:
-        """Of every token, by id, where it stands in this order."""
-        if self._places is None:
-            self._places = self._buffers.get(f"places of {self.name}", np.int32)
-            self._places[self.ids] = np.arange(len(self.ids), dtype=np.int32)
-        return self._places
-
-    def above(self, logits: Floats, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many tokens of this order would stand before each of these."""
-        if self._negative is None:
-            self._negative = np.negative(self.logits, out=self._buffers.get(f"negative of {self.name}"))
-        low = np.searchsorted(self._negative, -logits, side="left")
-        high = np.searchsorted(self._negative, -logits, side="right")
-        return np.array(
-            [
-                start + int(np.searchsorted(self.ids[start:end], each))
-                for start, end, each in zip(low.tolist(), high.tolist(), ids.tolist(), strict=True)
-            ],
-            np.int64,
-        )
-
-    @property
-    def weights(self) -> Floats:
-        """exp(logit - highest), in this order."""
-        if self._weights is None:
-            self._weights = self._buffers.exponentials(self.logits, self.logits[0], f"weights of {self.name}")
-        return self._weights
+        return _Many(node.order.divided(np.float32(temperature), by_id), node.count, self._buffers)
 
 
 class _Many:
@@ -232,9 +159,9 @@ class _Many:
 
     def __init__(
         self,
-        order: _Order,
+        order: Order,
         count: int,
-        buffers: _Buffers,
+        buffers: Buffers,
         is_sorted: bool = False,
         temperature: np.float32 | None = None,
         tempered: Floats | None = None,
@@ -321,39 +248,6 @@ class _Many:
         return [float(each) for each in np.where(inside, weights, 0.0).astype(np.float32)]
 
 
-def _merged(before: _Order, used: NDArray[np.int64], logits: Floats, by_id: Floats, buffers: _Buffers) -> _Order:
-    """The order after some tokens' logits have changed: what lies between their old and new places moves as it is."""
-    turn = np.lexsort((used, -logits))
-    used, logits = used[turn], logits[turn]
-    entering = before.above(logits, used)
-    leaving = np.sort(before.places[used]).astype(np.int64)
-    ids, values = buffers.get("merged ids", np.int32), buffers.get("merged logits")
-    # The weights of the others stay as they are while the highest logit does.
-    same_peak = bool(logits[0] <= before.logits[0] and leaving[0] > 0)
-    weights: Floats | None = buffers.get("merged weights") if same_peak else None
-    moved = ((ids, before.ids, used), (values, before.logits, logits))
-    if weights is not None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            mine = np.exp((logits - before.logits[0]).astype(np.float64)).astype(np.float32)
-        moved = (*moved, (weights, before.weights, mine))  # type: ignore[assignment]
-    # Events by their place in the old order: 0 an arrival before it, 1 a departure at it.
-    events = sorted([*((place, 0) for place in entering.tolist()), *((place, 1) for place in leaving.tolist())])
-    source = target = arrived = 0
-    for place, departure in [*events, (len(before.ids), 2)]:
-        count = place - source
-        if count > 0:
-            for new, old, _ in moved:
-                new[target : target + count] = old[source:place]
-            source, target = place, target + count
-        if departure == 0:
-            for new, _, extra in moved:
-                new[target] = extra[arrived]
-            target, arrived = target + 1, arrived + 1
-        elif departure == 1:
-            source = place + 1
-    return _Order(by_id, ids, values, buffers, "penalties", weights)
-
-
 def _moved(before: _Many, old: Floats, new: Floats, peak: np.float32) -> tuple[float, float] | None:
     """The sums after some logits have changed, from those before; None where too little would be left of them to be exact."""
     total, below = before.sums()
@@ -369,32 +263,6 @@ def _moved(before: _Many, old: Floats, new: Floats, peak: np.float32) -> tuple[f
     if total < 1e-6 * before.sums()[0] or abs(up) > 10:
         return None
     return total * math.exp(up), math.exp(up) * (below + up * total)
-
-
-def _divided(before: _Order, temperature: np.float32, by_id: Floats, buffers: _Buffers) -> _Order:
-    """The order of quotients: different logits may have become equal, which later cuts break by id."""
-    values = np.divide(before.logits, temperature, out=buffers.get("divided logits"))
-    ids = buffers.get("divided ids", np.int32)
-    np.copyto(ids, before.ids)
-    equal = values[1:] == values[:-1]
-    if bool((equal & (ids[:-1] > ids[1:])).any()):
-        tied = np.zeros(len(ids), np.bool_)
-        tied[1:] = equal
-        tied[:-1] |= equal
-        places = np.flatnonzero(tied)
-        runs = np.cumsum(~np.concatenate(([False], equal)))[places]
-        ids[places] = ids[places][np.lexsort((ids[places], runs))]
-    return _Order(by_id, ids, values, buffers, "tempered")
-
-
-def _sorted(logits: Floats) -> tuple[Ids, Floats]:
-    """Ids and logits from the highest down, the lower id first among equals: one sort of 64-bit keys, several times as fast as by index."""
-    bits = (logits + np.float32(0)).view(np.uint32)  # -0 is 0
-    keys = np.where(bits >> 31, bits, ~bits & np.uint32(0x7FFFFFFF)).astype(np.uint64) << np.uint64(32)
-    keys |= np.arange(len(logits), dtype=np.uint64)
-    keys.sort()
-    ids: Ids = (keys & np.uint64(0xFFFFFFFF)).astype(np.int32)
-    return ids, logits[ids]
 
 
 def _is_on(name: str, settings: SamplingSettings) -> bool:
