@@ -48,8 +48,8 @@ class EmbeddingsView(QWidget):
         self.setObjectName("inside.embeddings_view")
         self.state, self._desk = state, desk
         self.found: Embedded | None = None
-        self._of = ""
-        """the model that the answer is of"""
+        self._of: str | None = None
+        """the model that what is shown, or asked for, is of"""
         self._number = 0
         self._future: Future[Embedded] | None = None
         self.words = QLineEdit()
@@ -134,7 +134,8 @@ class EmbeddingsView(QWidget):
 
     def renew(self) -> None:
         """Another model: what is shown of the old one goes."""
-        if self.found is None or self._of != self.model:
+        if self._of != self.model:
+            self._of = self.model
             self._number += 1
             self._show(None)
             if not self.model:
@@ -151,9 +152,10 @@ class EmbeddingsView(QWidget):
     def _suggest(self) -> None:
         """The token that is looked at stands in an empty field."""
         state = self.state
-        if self.words.text().strip() or state.token is None or not self.model:
+        if self.words.text().strip() or state.token is None or state.header is None or not self.model:
             return
-        token = state.tokens[state.token]
+        there = state.header.tokens if state.direction == "from" else state.header.column_tokens
+        token = there[state.token]
         if token.text.strip() and not token.special:
             self.words.setText(token.text.strip())
 
@@ -184,13 +186,12 @@ class EmbeddingsView(QWidget):
         when_done(
             future,
             self,
-            lambda found: self._take(number, model, found),
+            lambda found: self._take(number, found),
             lambda error: self._failed(number, error),
         )
 
-    def _take(self, number: int, model: str, found: Embedded) -> None:
+    def _take(self, number: int, found: Embedded) -> None:
         if number == self._number:
-            self._of = model
             self._show(found)
             self.stack.setCurrentIndex(1)
 

@@ -10,6 +10,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QKeyEvent, QMouseEv
 from PySide6.QtWidgets import QAbstractScrollArea, QToolTip, QWidget
 
 from playground.gui import theme
+from playground.gui.widgets.heat_paint import step_of
 from playground.gui.widgets.next_token import readable
 from playground.inside.lens import LensReading
 
@@ -17,6 +18,8 @@ LEFT, TOP = 56, 32
 WIDE, HIGH = 80, 24
 PAD = 4
 LISTED = 8
+PAGE = 8
+"""rows that a page key moves by"""
 
 
 class LensGrid(QAbstractScrollArea):
@@ -203,11 +206,7 @@ class LensGrid(QAbstractScrollArea):
         super().leaveEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        steps = {
-            Qt.Key.Key_Left: (0, -1), Qt.Key.Key_Right: (0, 1), Qt.Key.Key_Up: (-1, 0), Qt.Key.Key_Down: (1, 0),
-            Qt.Key.Key_Home: (0, -(1 << 30)), Qt.Key.Key_End: (0, 1 << 30),
-        }  # fmt: skip
-        step = steps.get(Qt.Key(event.key()))
+        step = step_of(event.key(), PAGE, len(self.reading.positions)) if self.reading is not None else None
         if self.reading is None or step is None:
             super().keyPressEvent(event)
             return

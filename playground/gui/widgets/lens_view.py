@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
 
 from playground.errors import Cancelled, PlaygroundError
@@ -37,6 +38,8 @@ class LensView(QWidget):
         self.state, self._desk = state, desk
         self._readings: dict[tuple[Any, ...], LensReading] = {}
         self._running: tuple[tuple[Any, ...], Future[LensReading]] | None = None
+        self._of: Header | None = None
+        """the text that something is said of"""
         self.grid = LensGrid()
         self.shade = Segments(
             "inside.lens_shade",
@@ -75,13 +78,13 @@ class LensView(QWidget):
         self.grid.picked.connect(lambda place: state.set_token(place))
         self.grid.pointed.connect(self._say)
         state.captures_changed.connect(self.show_all)
-        state.look_changed.connect(self.show_all)
+        state.look_changed.connect(self._look_changed)
         state.token_changed.connect(lambda: self.grid.set_token(state.token))
         self.show_all()
 
     def show_all(self) -> None:
         """Shows the reading of the text that is looked at, or how to get it."""
-        header = self._header
+        header = self._of = self._header
         if header is None:
             self._say_state("No text", "Capture a text first.")
         elif header.part or not header.causal:
@@ -113,6 +116,15 @@ class LensView(QWidget):
                 beside = "" if str(folder) == header.model_path else f" Its folder {folder.name} is read in the file's place."
                 self._say_state("What would each layer say?", WHAT + beside, "Read the layers", self.read)
 
+    def _look_changed(self) -> None:
+        if self._header is not self._of:  # another head has the same text
+            self.show_all()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Another model may be loaded since, or an adapter on it."""
+        super().showEvent(event)
+        self.show_all()
+
     def read(self) -> None:
         """Asks for the reading of the text that is looked at."""
         from playground.session.inside import LensRequest
@@ -133,14 +145,18 @@ class LensView(QWidget):
         self.show_all()
 
     def _take(self, key: tuple[Any, ...], found: LensReading) -> None:
-        self._running = None
+        self._ended(key)
         self._readings[key] = found
         while len(self._readings) > KEPT:
             del self._readings[next(iter(self._readings))]
         self.show_all()
 
+    def _ended(self, key: tuple[Any, ...]) -> None:
+        if self._running is not None and self._running[0] == key:  # another text's may be under way since
+            self._running = None
+
     def _failed(self, key: tuple[Any, ...], error: BaseException) -> None:
-        self._running = None
+        self._ended(key)
         header = self._header
         if header is None or _key(header) != key:
             return

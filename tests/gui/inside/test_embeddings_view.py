@@ -77,6 +77,7 @@ def test_words_are_looked_up_and_shown(qtbot: QtBot, view: EmbeddingsView, insid
     qtbot.keyClick(view.words, Qt.Key.Key_Return)
     assert (inside.asked[0].words, inside.asked[0].model, inside.asked[0].table) == (("fox", "dog"), "/m.gguf", "input")
     qtbot.mouseClick(view.look, Qt.MouseButton.LeftButton)
+    view.state.set_look(head=2)  # of the same model: the question stands
     inside.futures[1].set_result(answer("fox", "dog"))
     inside.futures[0].cancel()
     qtbot.waitUntil(lambda: view.stack.currentIndex() == 1)

@@ -135,6 +135,15 @@ def test_what_cannot_be_read_is_said(qtbot: QtBot, view: LensView, inside: Insid
         attention_made.written(tmp_path / f"{name}.attention", TEXTS, **more)
         view.state.set_captures(Capture(tmp_path / f"{name}.attention"), name)
         assert sentence in view.empty.text.text() and view.stack.currentIndex() == 0
+    for name in ("x", "xy"):
+        attention_made.written(tmp_path / f"{name}.attention", [*TEXTS, *name], engine="transformers", model_path="/m")
+        view.state.set_captures(Capture(tmp_path / f"{name}.attention"), name)
+        view.read()
+    inside.futures[-2].set_result(reading())
+    qtbot.waitUntil(lambda: len(view._readings) == 1)
+    assert view.empty.button.text() == "Stop", "the later of two is still being read"
+    inside.stop()
+    qtbot.waitUntil(lambda: view.empty.button.text() == "Read the layers")
     attention_made.written(tmp_path / "w.attention", TEXTS, engine="transformers", model_path="/m", adapter="/lora")
     view.state.set_captures(Capture(tmp_path / "w.attention"), "w")
     assert "with lora" in view.empty.text.text()
