@@ -15,7 +15,8 @@ from PySide6.QtCore import QFileSystemWatcher, QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QWidget
 
-import playground.session.inside  # noqa: F401 - what the session would bring on the window's thread, this module brings off it
+import playground.session.inside
+import playground.session.lab  # noqa: F401 - what the session would bring on the window's thread, this module brings off it
 from playground import events
 from playground.errors import Cancelled, PlaygroundError
 from playground.gui.actions import Action
@@ -24,7 +25,7 @@ from playground.gui.pages import Desk
 from playground.gui.pages.inside_layout import InsideLayout
 from playground.gui.widgets.amounts import size
 from playground.gui.widgets.inside_pickers import name_of
-from playground.gui.widgets.inside_state import COLOURS, SCALES
+from playground.gui.widgets.inside_state import as_scale
 from playground.gui.widgets.job_strip import Job
 from playground.inside.capture import Capture
 from playground.inside.finding import telling_head
@@ -47,25 +48,28 @@ class InsidePage(InsideLayout):
         self._entries: dict[str, Entry] = {}
         self._made: dict[str, str] = {}
         """generation -> the capture that was made of it"""
+        self._unopened: set[str] = set()
+        """captures that could not be opened: they are not tried again unless somebody chooses them"""
         self._listed = False
         self._watched: QFileSystemWatcher | None = None
         self._soon = QTimer(self, singleShot=True, interval=SOON_MS)
         """until the folder is read again: a capture is several changes of it"""
         self._soon.timeout.connect(self._refresh_if_seen)
         self._running: Future[Entry] | None = None
+        self._replaces = False
+        """whether what is under way was asked for in the place of what is seen"""
         self._wanted: tuple[str, int | None] = ("", None)
-        self.state.set_scale(**_kept_scale(desk))
+        self.state.set_scale(**as_scale(desk.preferences.get(SCALE, {})))
         self.pickers.chosen.connect(self.show_capture)
         self.pickers.other_chosen.connect(self.compare_with)
         self.pickers.delete_wanted.connect(self.ask_delete)
         self.pickers.export_wanted.connect(lambda button: self.export().open_below(button))
         self.pickers.new_wanted.connect(lambda: self.new_capture())
         self.capture_wanted.connect(self.capture)
-        self.parts.activated.connect(lambda place: self.show_part(self.parts.itemData(place)))
-        self.state.captures_changed.connect(self._show_parts)
+        self._views.part_wanted.connect(self.show_part)
         self.state.failed.connect(self._view_failed)
         self.state.scale_changed.connect(lambda: desk.preferences.set(SCALE, asdict(self.state.scale)))
-        self.refresh()
+        self._look_for_captures()
 
     def actions(self) -> Sequence[Action]:
         """Keys and menu lines of this page."""
@@ -92,10 +96,12 @@ class InsidePage(InsideLayout):
 
     def refresh(self) -> None:
         """Reads the folder of captures."""
-        if not self._listed:
-            self.say("Looking for captures…", busy=True)
         inside = self._desk.session.inside
         self.state.ask("list", inside.list, self, self._show_entries, self._list_failed, "disk")
+
+    def _look_for_captures(self) -> None:
+        self.say("Looking for captures…", busy=True)
+        self.when_made(self.refresh)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Captures may have been made or deleted elsewhere: by a chat, by the command line, by hand."""
@@ -118,14 +124,14 @@ class InsidePage(InsideLayout):
         if list(self._entries.values()) != entries:
             self._entries = {each.id: each for each in entries}
             self.pickers.show_entries(entries)
-        self._show_parts()
         wanted, token = self._wanted
         if wanted:
             self._wanted = ("", None)
             self.show_capture(wanted, token)
         elif self.state.a is None and not self.state.asks("open a"):
-            if entries:
-                self.show_capture(entries[0].id)
+            newest = next((each.id for each in entries if each.id not in self._unopened), "")
+            if newest and self._running is None:  # else another one is on its way
+                self.show_capture(newest)
             else:
                 self._show_empty()
         elif self.state.a is not None and not self.state.a.path.exists():
@@ -133,7 +139,7 @@ class InsidePage(InsideLayout):
 
     def _list_failed(self, error: BaseException) -> None:
         message = getattr(error, "message", "") or str(error)
-        self.say("The captures cannot be read", message, "Try again", self.refresh, "triangle-alert")
+        self.say("The captures cannot be read", message, "Try again", self._look_for_captures, "triangle-alert")
 
     def _show_empty(self) -> None:
         if self._running is not None:
@@ -168,17 +174,11 @@ class InsidePage(InsideLayout):
     def show_part(self, part: str) -> None:
         """Another part of the same pair of texts: `encoder`, `decoder` or `cross`."""
         self.show_capture(self._part_of(part))
-        self._show_parts()  # until it is there, the part that is seen is the one before
+        self.views.show_part()  # until it is there, the part that is seen is the one before
 
     def _part_of(self, part: str) -> str:
         found = f"{self.state.id_a.rpartition('-')[0]}-{part}"
         return found if found in self._entries else ""
-
-    def _show_parts(self) -> None:
-        header = self.state.a.header if self.state.a is not None else None
-        self.parts.setVisible(header is not None and bool(header.part))
-        if header is not None:
-            self.parts.setCurrentIndex(self.parts.findData(header.part))
 
     def compare_with(self, capture_id: str) -> None:
         """Puts a second capture beside the first; an empty id takes it away."""
@@ -196,8 +196,14 @@ class InsidePage(InsideLayout):
         self._open(capture_id, opened, "b")
 
     def _open(self, capture_id: str, then: Callable[[Capture], None], which: str = "a") -> None:
-        inside = self._desk.session.inside
-        self.state.ask(f"open {which}", lambda: inside.open(capture_id), self, then, self._open_failed, "disk")
+        def work() -> Capture:
+            return self._desk.session.inside.open(capture_id)
+
+        def failed(error: BaseException) -> None:
+            self._unopened.add(capture_id)
+            self._open_failed(error)
+
+        self.when_made(lambda: self.state.ask(f"open {which}", work, self, then, failed, "disk"))
 
     def _open_failed(self, error: BaseException) -> None:
         self._tell(error)
@@ -252,7 +258,7 @@ class InsidePage(InsideLayout):
         except PlaygroundError as error:
             self._tell(error)
             return
-        self._running = future
+        self._running, self._replaces = future, bool(made_of)
         self.leave_new()
         self._show_job(-1.0)
         if self.state.a is None:
@@ -279,11 +285,13 @@ class InsidePage(InsideLayout):
         self._end_job()
         if not isinstance(error, Cancelled):
             self._tell(error)
-        if self.state.a is None:
-            self._show_empty()
+        self.show_views() if self.state.a is not None else self._show_empty()
         self.refresh()
 
     def _show_job(self, fraction: float) -> None:
+        if self._replaces and self._running is not None and fraction >= 0:  # one that was made before is there at once
+            self._replaces = False
+            self._show_empty()
         strip = getattr(self.window(), "jobs", None)
         if strip is not None and self._running is not None:
             strip.put(Job(JOB, "Capturing attention", fraction, cancel=self.stop))
@@ -347,7 +355,7 @@ class InsidePage(InsideLayout):
         `token`: a place in the text of the capture, negative ones from its end. `tab`: `map` or one of `TABS`. `compare`: a second capture's id.
         """
         if tab:
-            self.show_tab(tab)
+            self.when_made(lambda: self.show_tab(tab))
         inside = self._desk.session.inside
         made_of = generation_id or message_id
         # A message can have grown since: what is still the same of it, the session knows.
@@ -388,14 +396,3 @@ class InsidePage(InsideLayout):
         if not message:
             raise error
         self._desk.notify(message, getattr(error, "hint", ""), "error", key="inside")
-
-
-def _kept_scale(desk: Desk) -> dict[str, Any]:
-    """The scale that was chosen the last time, as far as it is one."""
-    kept = desk.preferences.get(SCALE, {})
-    found: dict[str, Any] = {}
-    if isinstance(kept, dict):
-        found = {name: kept[name] for name in ("hide_sink", "shared") if isinstance(kept.get(name), bool)}
-        found |= {"kind": kept["kind"]} if kept.get("kind") in SCALES else {}
-        found |= {"colours": kept["colours"]} if kept.get("colours") in COLOURS else {}
-    return found

@@ -27,7 +27,7 @@ PICTURE = QSize(256, 88)
 class InsideExplain(QScrollArea):
     """Object name: `inside.explain`; the texts are labels `inside.explain.<section>`."""
 
-    def __init__(self, state: InsideState, desk: Any = None, parent: QWidget | None = None) -> None:
+    def __init__(self, state: InsideState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("inside.explain")
         self.setAccessibleName("What you see")
@@ -115,14 +115,14 @@ ORDER = ("product", "softmax", "mask", "heads", "window", "cap", "absent", "roll
 class _Picture(QWidget):
     def __init__(self) -> None:
         super().__init__()
-        self._draw: Callable[[QPainter, Header, int, int | None], None] | None = None
+        self._draw: Callable[[QPainter, Header, int], None] | None = None
         self._header: Header | None = None
-        self._head, self._token = 0, None
+        self._head = 0
         self.setFixedSize(QSize(PICTURE.width(), 0))
 
     def show_picture(self, name: str, header: Header | None, state: InsideState) -> None:
         self._draw, self._header = _PICTURES.get(name), header
-        self._head, self._token = state.look.head, state.token  # type: ignore[assignment]
+        self._head = state.look.head
         self.setFixedSize(QSize(PICTURE.width(), PICTURE.height() if self._draw is not None else 0))
         self.update()
 
@@ -131,7 +131,7 @@ class _Picture(QWidget):
             painter = QPainter(self)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setFont(theme.font("small"))
-            self._draw(painter, self._header, self._head, self._token)
+            self._draw(painter, self._header, self._head)
 
 
 def _block(painter: QPainter, rect: QRectF, color: str, text: str = "") -> None:
@@ -143,7 +143,7 @@ def _block(painter: QPainter, rect: QRectF, color: str, text: str = "") -> None:
         painter.drawText(rect.translated(0, rect.height() / 2 + 10), int(Qt.AlignmentFlag.AlignCenter), text)
 
 
-def _product(painter: QPainter, header: Header, head: int, token: int | None) -> None:
+def _product(painter: QPainter, header: Header, head: int) -> None:
     """Queries lying, keys standing, their product a square."""
     colors = theme.palette()
     for row in range(5):
@@ -164,7 +164,7 @@ def _product(painter: QPainter, header: Header, head: int, token: int | None) ->
     painter.drawText(QRectF(196, 46, 60, 34), f"{header.length:,}\n× {header.width:,}")
 
 
-def _softmax(painter: QPainter, header: Header, head: int, token: int | None) -> None:
+def _softmax(painter: QPainter, header: Header, head: int) -> None:
     colors = theme.palette()
     for place, (before, after) in enumerate(((0.5, 0.08), (-0.4, 0.03), (1.9, 0.33), (-1.0, 0.02), (2.4, 0.54))):
         painter.setPen(Qt.PenStyle.NoPen)
@@ -181,12 +181,12 @@ def _softmax(painter: QPainter, header: Header, head: int, token: int | None) ->
     painter.drawText(QRectF(104, 34, 40, 18), int(Qt.AlignmentFlag.AlignCenter), "→")
 
 
-def _mask(painter: QPainter, header: Header, head: int, token: int | None) -> None:
+def _mask(painter: QPainter, header: Header, head: int) -> None:
     grid(painter, lambda row, column: 0.55)
     note(painter, ("row: who looks", "column: at whom", "dots: later, masked"))
 
 
-def _heads(painter: QPainter, header: Header, head: int, token: int | None) -> None:
+def _heads(painter: QPainter, header: Header, head: int) -> None:
     """Query heads above, the keys that they share below."""
     colors = theme.palette()
     count, groups = min(header.model_heads, 16), max(1, min(header.kv_heads, 16))
@@ -212,12 +212,12 @@ def _heads(painter: QPainter, header: Header, head: int, token: int | None) -> N
     painter.drawText(QRectF(4, 68, 252, 16), f"{header.model_heads} queries, {header.kv_heads} keys{more}")
 
 
-def _window(painter: QPainter, header: Header, head: int, token: int | None) -> None:
+def _window(painter: QPainter, header: Header, head: int) -> None:
     grid(painter, lambda row, column: 0.55 if row - column < 3 else 0.0)
     note(painter, ("only the last few", "are in sight"))
 
 
-def _cap(painter: QPainter, header: Header, head: int, token: int | None) -> None:
+def _cap(painter: QPainter, header: Header, head: int) -> None:
     import math
 
     colors = theme.palette()
@@ -232,11 +232,11 @@ def _cap(painter: QPainter, header: Header, head: int, token: int | None) -> Non
     painter.drawText(QRectF(188, 8, 68, 16), "c·tanh(x/c)")
 
 
-def _rollout(painter: QPainter, header: Header, head: int, token: int | None) -> None:
+def _rollout(painter: QPainter, header: Header, head: int) -> None:
     glossary_inside.PICTURES["rollout"](painter)
 
 
-_PICTURES: dict[str, Callable[[QPainter, Header, int, int | None], None]] = {
+_PICTURES: dict[str, Callable[[QPainter, Header, int], None]] = {
     "product": _product,
     "softmax": _softmax,
     "mask": _mask,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,15 +68,12 @@ class InsideExport:
         return dialog
 
     def write(self, name: str, path: Path) -> None:
-        """Writes one of `CHOICES`; what came of it is told in a notice."""
-        if name.startswith("map"):
-            data = heat_figure.map_figure(self._view.figure(), name[4:])
-            work: Callable[[Path], object] = lambda part: part.write_bytes(data)  # noqa: E731
-        elif name.startswith("grid"):
-            data = self._grid_figure(name[5:])
-            work = lambda part: part.write_bytes(data)  # noqa: E731
-        else:
-            work = self._numbers(name)
+        """Writes one of `CHOICES`, as it is seen now; what came of it is told in a notice."""
+        if self._state.header is None or (name.startswith("map") and not self._view.ready):
+            # The dialog was open for a while.
+            self._desk.notify("There is nothing to save any more.", "Look at a capture first.", "warning", key="inside.save")
+            return
+        work = self._numbers(name) if name in ("npy", "csv") else self._figure(name)
 
         def whole() -> None:
             from playground.conversion.whole_file import whole_file
@@ -86,7 +84,13 @@ class InsideExport:
         def done(_nothing: object) -> None:
             self._desk.notify(f"It is all in {path.name}.", str(path.parent), key="inside.save")
 
-        self._state.ask("save", whole, self._page, done)
+        self._state.ask(f"save {path}", whole, self._page, done)
+
+    def _figure(self, name: str) -> Callable[[Path], object]:
+        """Painted and packed where it is written: of a long text that takes a second."""
+        what, _, form = name.partition("_")
+        make = partial(heat_figure.map_figure, self._view.figure(), form) if what == "map" else self._grid_figure(form)
+        return lambda part: part.write_bytes(make())
 
     def _numbers(self, name: str) -> Callable[[Path], object]:
         state = self._state
@@ -110,7 +114,7 @@ class InsideExport:
 
         return work
 
-    def _grid_figure(self, form: str) -> bytes:
+    def _grid_figure(self, form: str) -> Callable[[], bytes]:
         header = self._state.header
         assert header is not None
         side = max(12, min(64, 1600 // max(1, len(header.heads))))
@@ -118,6 +122,11 @@ class InsideExport:
         spread, view = self._view.shared_spread(), self._view
         which = ", difference of their maxima" if self._state.signed else ""
         title = f"{header.model}: all heads, {header.length:,} tokens{which}"
-        ticks = view.ticks(spread) if self._state.scale.shared else [(0.0, "least"), (1.0, "each head's greatest")]
+        own = (
+            [(0.0, "−"), (0.5, "0"), (1.0, "+ each head's greatest")]
+            if self._state.signed
+            else [(0.0, "0"), (1.0, "each head's greatest")]
+        )
+        ticks = view.ticks(spread) if self._state.scale.shared else own
         base = view.shades.base(LIGHT)
-        return heat_figure.grid_figure(title, picture, side, side + 4, header.layers, header.heads, base, ticks, form)
+        return partial(heat_figure.grid_figure, title, picture, side, side + 4, header.layers, header.heads, base, ticks, form)

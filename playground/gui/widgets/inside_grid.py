@@ -17,7 +17,7 @@ from playground.gui.palette import Palette
 from playground.gui.widgets.heat_paint import step_of
 from playground.gui.widgets.inside_shades import Shades
 from playground.gui.widgets.inside_state import InsideState
-from playground.inside import atlas, scales
+from playground.inside import atlas
 from playground.inside.scales import Spread
 
 LEFT, TOP, MARGIN = 28, 20, 4
@@ -141,17 +141,21 @@ class HeadGrid(QAbstractScrollArea):
         self.viewport().update()
 
     def words(self, layer_place: int, head_place: int) -> str:
-        """A head and its best pattern."""
-        capture = self._state.capture
+        """A head and its best pattern; of a difference the one of which B has most more or less than A."""
+        state, capture = self._state, self._state.capture
         if capture is None:
             return ""
         header = capture.header
         said = f"Layer {header.layers[layer_place]}, head {header.heads[head_place]}"
         scores = capture.scores[layer_place, head_place]
+        if state.signed:
+            if state.b is None or state.partly:  # the scores are those of the whole texts
+                return said
+            scores = state.b.scores[layer_place, head_place] - scores
         if np.isnan(scores).all():
             return said
-        best = int(np.nanargmax(scores))
-        return f"{said}\n{header.score_names[best]} {scores[best]:.2f}"
+        best = int(np.nanargmax(np.abs(scores)))
+        return f"{said}\n{header.score_names[best]} {scores[best]:{'+' if state.signed else ''}.2f}"
 
     # -- painting
 
@@ -170,19 +174,19 @@ class HeadGrid(QAbstractScrollArea):
         header = state.header
         assert header is not None
         small = self._shades.fitted(side)
-        table = _packed(self._table(colors))
+        table = _packed(self._table(colors, side))
         mask = _color(colors.sunken) if header.causal else None
         pixels = atlas.compose(small, table, side, gap, _color(colors.window), mask)
         rows, columns = pixels.shape
         return QImage(pixels.data, columns, rows, columns * 4, QImage.Format.Format_RGB32).copy()
 
-    def _table(self, colors: Palette) -> np.ndarray:
+    def _table(self, colors: Palette, side: int) -> np.ndarray:
         """Colours of codes: [256, 3], or [layers, heads, 256, 3] where every head has its own scale."""
         state = self._state
         if state.scale.shared:
             return self._shades.of(self._shades.spread(), colors)
         if state.scale.kind == "percentile":
-            return self._shades.base(colors)[np.array([scales.percentile_places(row) for row in self._shades.each()])]
+            return self._shades.base(colors)[self._shades.graded(side)]
         # All depends on the greatest, and that is one of 256.
         ends, places = np.unique(self._shades.greatest(), return_inverse=True)
         none = np.zeros(256, np.int64)

@@ -53,6 +53,8 @@ class MapView(QFrame):
         self._state, self.shades = state, shades
         self._kept: OrderedDict[tuple[Any, ...], Seen] = OrderedDict()
         self._seen: Seen | None = None
+        self._fetched: tuple[Any, ...] = ()
+        """the key of what is seen, or asked for"""
         self._named: tuple[Header, tuple[str, ...], tuple[str, ...]] | None = None
         self._row: tuple[tuple[Any, ...], np.ndarray] | None = None
         self.map = HeatMap()
@@ -112,7 +114,7 @@ class MapView(QFrame):
 
     def _scale_changed(self) -> None:
         self.map.set_hidden_sink(self._state.scale.hide_sink)
-        if self._seen is None or self._key() not in self._kept:
+        if self._key() != self._fetched:
             self._fetch()
         self._dress()
 
@@ -169,7 +171,7 @@ class MapView(QFrame):
             self.map.set_coarse(None)
             self.legend.show_scale(None, (), ())
             return
-        key = self._key()
+        key = self._fetched = self._key()
         # What was seen before is no reason to be silent about a file that is gone.
         if key in self._kept and state.capture is not None and state.capture.whole:
             state.forget("map")

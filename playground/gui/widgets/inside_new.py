@@ -163,14 +163,14 @@ class InsideNew(QFrame):
                 self._add_model(path)
         self.model.addItem("A model folder…", None)
         self.model.setCurrentIndex(max(0, self.model.findData(chosen)) if chosen else 0)
-        self._changed()
+        self._model_changed()
 
     def set_model(self, path: str) -> None:
         """Another model than the loaded one, by its path."""
         if self.model.findData(path) < 0:
             self._add_model(path, self.model.count() - 1)
         self.model.setCurrentIndex(self.model.findData(path))
-        self._changed()
+        self._model_changed()
 
     def _add_model(self, path: str, place: int = -1) -> None:
         place = self.model.count() if place < 0 else place
@@ -179,7 +179,7 @@ class InsideNew(QFrame):
 
     def _model_chosen(self, place: int) -> None:
         if self.model.itemData(place) is not None:
-            self._changed()
+            self._model_changed()
             return
         self.model.setCurrentIndex(0)
         dialog = QFileDialog(self, "A model folder")
@@ -212,8 +212,11 @@ class InsideNew(QFrame):
         self._refused = ""
         self._counted = 0
         self._timer.start()
-        self._show_second()
         self._show_can_go()
+
+    def _model_changed(self) -> None:
+        self._show_second()
+        self._changed()
 
     def _show_second(self) -> None:
         """A model that reads may be given a second text: an encoder to compare, one that also writes what it is to have written."""

@@ -57,15 +57,15 @@ class Shades:
 
         return self._once(("fitted", state.view, hide, side), make)
 
-    def each(self) -> list[list[Spread]]:
-        """Every head's own scale, as [layer][head]."""
+    def graded(self, side: int) -> np.ndarray:
+        """Every head's own percentiles, [layers, heads, 256]: where its codes lie among the cells that are drawn, as `fitted` has them."""
         state, hide = self._state, self._state.scale.hide_sink
-        causal = state.header is not None and state.header.causal
 
-        def make() -> list[list[Spread]]:
-            return scales.each_spread(self.thumbs(), causal, state.signed, hide)
+        def make() -> np.ndarray:
+            found = scales.each_spread(self.fitted(side), False, state.signed, False)  # what is hidden is 0 there already
+            return np.array([scales.percentile_places(row) for row in found])
 
-        return self._once(("each", state.view, hide), make)
+        return self._once(("graded", state.view, hide, side), make)
 
     def greatest(self) -> np.ndarray:
         """Where every head's own scale ends, [layers, heads]: for the scales that need no more."""

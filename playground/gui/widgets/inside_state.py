@@ -57,6 +57,16 @@ class Scale:
     """one of COLOURS; a difference is always blue to orange"""
 
 
+def as_scale(kept: Any) -> dict[str, Any]:
+    """What was kept of a `Scale` (as a dict), as far as it is one still."""
+    found: dict[str, Any] = {}
+    if isinstance(kept, dict):
+        found = {name: kept[name] for name in ("hide_sink", "shared") if isinstance(kept.get(name), bool)}
+        found |= {"kind": kept["kind"]} if kept.get("kind") in SCALES else {}
+        found |= {"colours": kept["colours"]} if kept.get("colours") in COLOURS else {}
+    return found
+
+
 _here = threading.local()
 
 
@@ -335,6 +345,6 @@ class InsideState(QObject):
         layer = self.look.layer if self.look.layer in header.layers else header.layers[0]
         head = self.look.head if self.look.head in header.heads else header.heads[0]
         self.look = replace(self.look, layer=layer, head=head)
-        if self.token is not None and self.token >= header.length:
+        if self.token is not None and self.token >= (header.length if self.direction == "from" else header.width):
             self.token = None
         self.pointed = None

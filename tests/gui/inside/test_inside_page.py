@@ -14,11 +14,12 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QComboBox, QLabel, QPushButton, QToolButton, QWidget
 
-from playground.errors import StorageError
+from playground.errors import DataError, StorageError
 from playground.gui.widgets.inside_pickers import ElidedBox
 from playground.inside import head_scores
 from playground.inside import look as looks
 from playground.inside.capture import Capture
+from playground.session import reading_models
 
 TEXT = "the cat sat on the mat and the cat sat on the dog"
 
@@ -140,6 +141,9 @@ def test_scales_change_the_colours_and_the_legend_and_are_remembered(page: Any) 
     find(page, "inside.sink").click()
     seen.add(picture(page))
     assert any("first token" in each for each in page.map.legend.notes)
+    find(page, "inside.sink").click()
+    assert picture(page) in seen, "the first column comes back"
+    find(page, "inside.sink").click()
     find(page, "inside.shared").click()
     seen.add(picture(page))
     assert len(seen) == 7
@@ -177,6 +181,8 @@ def test_two_captures_and_their_difference(page: Any, window: Any, qtbot: Any) -
     one, two = page.state.a.map(0, 0), page.state.b.map(0, 0)
     assert f"{two[9, 4] - one[9, 4]:+.4f}" in point_at(page, 9, 4)
     assert page.map.legend.ticks[0][1].startswith("−") and page.map.legend.ticks[-1][1].startswith("+")
+    moved = page.state.b.scores[1, 2] - page.state.a.scores[1, 2]
+    assert page.grid.words(1, 2).endswith(f"{moved[np.nanargmax(np.abs(moved))]:+.2f}")
     qtbot.mouseClick(find(page, "inside.view.b", QToolButton), Qt.MouseButton.LeftButton)
     assert f"{two[9, 4]:.4f}" in point_at(page, 9, 4)
     item = box.model().item(box.findData(shorter.id))
@@ -236,6 +242,48 @@ def test_the_capture_that_was_asked_for_opens_and_not_the_newest(window: Any, qt
     assert page.state.id_a == first.id != newest.id
 
 
+def test_the_page_is_there_at_once_and_its_views_a_moment_later(window: Any, qtbot: Any) -> None:
+    made = [window.session.inside.made(words) for words in (["one", "two"], ["one", "two", "three"])]
+    window.open("inside", capture_id=made[0].id, tab="text", compare=made[1].id)
+    page = window.pages["inside"]
+    assert find(page, "inside.new", QPushButton).isVisible() and page.state.a is None
+    assert page.findChild(QWidget, "inside.grid") is None and page.findChild(QWidget, "inside.map") is None
+    qtbot.waitUntil(lambda: page.state.view == "difference")
+    assert (page.state.id_a, page.state.id_b) == (made[0].id, made[1].id)
+    assert find(page, "inside.text_view").isVisible() and find(page, "inside.tabs").value() == "text"
+
+
+def test_a_key_that_comes_before_the_views_finds_them(window: Any, qtbot: Any) -> None:
+    window.session.inside.made(["one", "two"])
+    window.open("inside")
+    page = window.pages["inside"]
+    page.fit()
+    page.toggle_explanation()
+    assert find(page, "inside.explain_button").isChecked()
+    qtbot.waitUntil(lambda: page.state.a is not None)
+    assert page.map.map.isVisible() and find(page, "inside.explain").isVisible()
+    assert page.focusProxy() is page.grid
+
+
+def test_a_capture_that_cannot_be_opened_is_said_once_and_the_next_one_is_opened(
+    window: Any, qtbot: Any, monkeypatch: Any
+) -> None:
+    inside = window.session.inside
+    first, newest = inside.made(["one"]), inside.made(["two"])
+    asked: list[str] = []
+
+    def refuse(capture_id: str) -> Capture:
+        asked.append(capture_id)
+        if capture_id == newest.id:
+            raise DataError("No room to map it into.", "Close something.")
+        return Capture(first.path)
+
+    monkeypatch.setattr(inside, "open", refuse)
+    page = opened(window, qtbot)
+    assert page.state.id_a == first.id and "No room" in notices(page)
+    assert asked == [newest.id, first.id]
+
+
 def test_captures_that_come_and_go_elsewhere_are_seen(window: Any, qtbot: Any) -> None:
     page = opened(window, qtbot)
     box = find(page, "inside.captures", ElidedBox)
@@ -273,14 +321,14 @@ def test_a_capture_opens_at_the_head_that_shows_most_until_one_is_chosen(window:
 
 def test_few_heads_take_the_room_that_they_have_unless_the_line_was_moved(page: Any, window: Any, qtbot: Any) -> None:
     grid = find(page, "inside.grid")
-    column = page.splitter.sizes()[0]
+    column = page.views.splitter.sizes()[0]
     assert column > 320 and grid.rect_of(0, 0).width() == 72
     assert grid.rect_of(0, 3).right() <= grid.viewport().width() and page.map.map.width() > 480
-    page.splitter.setSizes([340, 800])
-    page.splitter.splitterMoved.emit(340, 1)
-    before = page.splitter.sizes()[0]
+    page.views.splitter.setSizes([340, 800])
+    page.views.splitter.splitterMoved.emit(340, 1)
+    before = page.views.splitter.sizes()[0]
     page.state.set_captures(page.state.a, page.state.id_a)
-    assert page.splitter.sizes()[0] == before
+    assert page.views.splitter.sizes()[0] == before
 
 
 def _turned(capture: Capture) -> np.ndarray:
@@ -300,9 +348,8 @@ def test_deleting_asks_in_a_notice(page: Any, qtbot: Any, window: Any) -> None:
     assert "Delete this capture" in notices(page)
     assert len(window.session.inside.list()) == 2
     qtbot.mouseClick(find(page, "notice.action", QPushButton), Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: page.state.id_a == second.id)
+    qtbot.waitUntil(lambda: page.state.id_a == second.id and box.findData(first) < 0)
     assert [each.id for each in window.session.inside.list()] == [second.id]
-    assert box.findData(first) < 0
     page.delete(second.id)
     qtbot.waitUntil(lambda: "Nothing has been captured" in page.says.title.text())
 
@@ -379,11 +426,17 @@ def test_what_is_seen_is_saved_whole_or_not_at_all(page: Any, qtbot: Any, tmp_pa
         assert QImage(str(tmp_path / f"{name}.png")).width() >= 640
     svg = (tmp_path / "map_svg.svg").read_text("utf-8")
     assert "·cat" in svg and "Layer 1, head 2" in svg and "data:image/png" in svg and "cannot be seen" in svg
+    for name in ("grid_png", "csv"):  # one does not push the other out
+        out.write(name, tmp_path / f"again.{name}")
+    qtbot.waitUntil(lambda: (tmp_path / "again.grid_png").exists() and (tmp_path / "again.csv").exists())
     nowhere = tmp_path / "file"
     nowhere.write_text("")
     out.write("npy", nowhere / "x.npy")
     qtbot.waitUntil(lambda: "x.npy" in notices(page) or str(nowhere) in notices(page))
     assert not [each for each in tmp_path.iterdir() if "part" in each.name]
+    page.delete(page.state.id_a)  # while the dialog is open
+    out.write("map_png", tmp_path / "late.png")
+    assert "nothing to save" in notices(page) and not (tmp_path / "late.png").exists()
 
 
 def test_a_generation_is_captured_once_and_its_token_is_chosen(page: Any, window: Any, qtbot: Any, monkeypatch: Any) -> None:
@@ -407,7 +460,41 @@ def test_a_generation_is_captured_once_and_its_token_is_chosen(page: Any, window
     assert calls == ["g1"]
 
 
-def test_a_model_that_reads_may_be_given_a_second_text(page: Any, window: Any, qtbot: Any, tmp_path: Path) -> None:
+def test_what_was_asked_for_is_waited_for_and_nothing_else_is_seen_meanwhile(window: Any, qtbot: Any, monkeypatch: Any) -> None:
+    from playground.session.inside import CaptureRequest
+
+    inside = window.session.inside
+    old = inside.made(["old"])
+    monkeypatch.setattr(
+        inside, "capture_generation", lambda _id, _request, tell: inside.capture(CaptureRequest("a b c"), tell), raising=False
+    )
+    inside.hold()
+    window.open("inside", generation_id="g1", token=2, tab="text")
+    page = window.pages["inside"]
+    qtbot.waitUntil(lambda: page._listed)
+    assert page.state.a is None and not page.state.asks("open a") and "Capturing" in page.says.title.text()
+    inside.let_go()
+    qtbot.waitUntil(lambda: page.state.token == 2)
+    newer = page.state.id_a
+    assert newer != old.id and find(page, "inside.text_view").isVisible()
+    inside.hold()
+    window.open("inside", generation_id="g2", tab="text")
+    qtbot.waitUntil(page.says.isVisible)
+    find(page, "inside.way_out", QPushButton).click()
+    qtbot.waitUntil(find(page, "inside.text_view").isVisible)
+    assert page.state.id_a == newer
+
+
+def folders_read(monkeypatch: Any) -> list[Path]:
+    """The folders that are asked of which kind they are, from now on."""
+    read: list[Path] = []
+    monkeypatch.setattr(reading_models, "is_encoder", lambda path: bool(read.append(path)))
+    return read
+
+
+def test_a_model_that_reads_may_be_given_a_second_text(
+    page: Any, window: Any, qtbot: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
     page.new_capture("one two three")
     second = find(page, "inside.new_second")
     assert not second.isVisible() and find(page, "inside.new_template").isVisible()
@@ -415,7 +502,10 @@ def test_a_model_that_reads_may_be_given_a_second_text(page: Any, window: Any, q
     (tmp_path / "t5" / "config.json").write_text('{"model_type": "t5", "is_encoder_decoder": true}')
     page.new.set_model(str(tmp_path / "t5"))
     assert second.isVisible() and not find(page, "inside.new_template").isVisible()
+    read = folders_read(monkeypatch)
     second.setText("four five")
+    find(page, "inside.new_text").setPlainText("one two three")
+    assert not read, "a folder is read when it is chosen, not with every letter"
     qtbot.mouseClick(find(page, "inside.capture", QPushButton), Qt.MouseButton.LeftButton)
     asked = window.session.inside.asked[-1]
     assert (asked.text, asked.target_text, asked.model) == ("one two three", "four five", str(tmp_path / "t5"))
@@ -425,7 +515,7 @@ def test_cross_attention_has_the_tokens_of_one_text_as_rows_and_of_another_as_co
     page: Any, window: Any, qtbot: Any
 ) -> None:
     columns = attention_made.tokens([f"c{each}" for each in range(31)])
-    made = window.session.inside.made(["eins", "zwei", "drei"], part="cross", causal=False, columns=columns)
+    made = window.session.inside.made(["eins", "zwei", "drei"], part="cross", causal=False, columns=columns, model_path="/m")
     page.refresh()
     qtbot.waitUntil(lambda: made.id in page._entries)
     page.show_capture(made.id)
@@ -436,6 +526,12 @@ def test_cross_attention_has_the_tokens_of_one_text_as_rows_and_of_another_as_co
     assert not page.map.notes()
     qtbot.mouseClick(page.grid.viewport(), Qt.MouseButton.LeftButton, pos=page.grid.rect_of(2, 1).center())
     assert f"{page.state.a.map(2, 1)[3, 8]:.4f}" in point_at(page, 3, 8)
+    for tab in ("text", "embeddings"):
+        page.show_tab(tab)
+    page.state.set_token(29, "to")  # the source is longer than the target
+    page.show_capture(made.id)
+    qtbot.waitUntil(lambda: not page.state.asks("open a"))
+    assert page.state.token == 29 and find(page, "inside.embeddings_words").text() == "c29"
     page.state.set_look("rollout")
     qtbot.waitUntil(lambda: "cross attention goes from one text to another" in notices(page))
     page.state.set_look("layer")
