@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QLabel, QPushButton, QStackedWidget, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from playground.gui import theme
 from playground.gui.form import line
@@ -18,8 +18,10 @@ from playground.gui.widgets.fit_engine import FitEngine
 from playground.gui.widgets.fit_rows import RunRows
 from playground.gui.widgets.fit_sharing import FitSharing
 from playground.gui.widgets.fit_terms import FitTerms
+from playground.gui.widgets.segments import tabs
 
 STEPS = ("_make_top", "_make_rows", "_make_terms", "_make_foot")
+MODES = (("run", "Run", "What it takes to talk to it"), ("train", "Train", "What it takes to fine-tune it"))
 
 
 class FitLayout:
@@ -82,23 +84,9 @@ class FitLayout:
         self._column.addLayout(self._foot(self._holder))
 
     def _head(self, holder: QWidget) -> QHBoxLayout:
-        self._modes = QButtonGroup(holder)
-        row = line(spacing=4)
-        for place, (text, role, tip) in enumerate(
-            (("Run", "run", "What it takes to talk to it"), ("Train", "train", "What it takes to fine-tune it"))
-        ):
-            button = QToolButton(holder)
-            button.setObjectName(f"{self._name}.{role}")
-            button.setText(text)
-            button.setAccessibleName(text)
-            button.setToolTip(tip)
-            button.setCheckable(True)
-            theme.mark(button, role="segment")
-            self._modes.addButton(button, place)
-            row.addWidget(button)
-        self._modes.button(0).setChecked(True)
+        self._modes = tabs(self._name, MODES, holder)
         self._modes.idClicked.connect(self._set_mode)
-        row.addStretch(1)
+        row = line(*self._modes.buttons(), 1, spacing=4)
         self.chip = FitChip(parent=holder)
         self.chip.setObjectName(f"{self._name}.verdict")
         row.addWidget(self.chip)

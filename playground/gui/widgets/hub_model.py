@@ -9,12 +9,10 @@ from typing import Any
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import (
-    QButtonGroup,
     QComboBox,
     QFrame,
     QLabel,
     QStackedWidget,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -27,6 +25,7 @@ from playground.gui.widgets.choice_row import ChoiceRow
 from playground.gui.widgets.elided_label import ElidedLabel
 from playground.gui.widgets.fit_panel import FitPanel
 from playground.gui.widgets.part_head import scroll_column
+from playground.gui.widgets.segments import tabs
 from playground.gui.widgets.state_view import StateView
 from playground.gui.widgets.token_field import TokenField
 
@@ -73,7 +72,9 @@ class HubModel(QFrame):
         self.gate = TokenField()
         self.gate.entered.connect(self.token_entered)
         column.addWidget(self.gate)
-        column.addLayout(self._tab_row())
+        self.tabs = tabs("models.page", TABS, self)
+        self.tabs.idClicked.connect(self.open_tab)
+        column.addLayout(line(*self.tabs.buttons(), 1, spacing=4))
         # Each widget is made inside the one it belongs to: given away with all that is in it, it would be styled anew each time.
         self._stack = QStackedWidget(self)
         column.addWidget(self._stack, 1)
@@ -85,24 +86,6 @@ class HubModel(QFrame):
         self._stack.addWidget(self.state)
 
     # -- parts
-
-    def _tab_row(self) -> Any:
-        self.tabs = QButtonGroup(self)
-        row = line(spacing=4)
-        for place, (name, text, tip) in enumerate(TABS):
-            tab = QToolButton()
-            tab.setObjectName(f"models.page.{name}")
-            tab.setText(text)
-            tab.setAccessibleName(text)
-            tab.setToolTip(tip)
-            tab.setCheckable(True)
-            theme.mark(tab, role="segment")
-            self.tabs.addButton(tab, place)
-            row.addWidget(tab)
-        row.addStretch(1)
-        self.tabs.button(0).setChecked(True)
-        self.tabs.idClicked.connect(self.open_tab)
-        return row
 
     def _files(self) -> QWidget:
         holder = QWidget(self._stack)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
-    QButtonGroup,
     QFrame,
     QHBoxLayout,
     QHeaderView,
@@ -30,6 +29,8 @@ from playground.gui.widgets.amounts import count, size
 from playground.gui.widgets.elided_label import ElidedLabel
 from playground.gui.widgets.fit_panel import FitPanel
 from playground.gui.widgets.part_head import scroll_column
+from playground.gui.widgets.segments import tabs
+from playground.gui.widgets.table_head import plain_rows
 from playground.models.places import NAMES
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ class LibraryDetail(QFrame):
         self.problem.setWordWrap(True)
         theme.mark(self.problem, role="bad")
         column.addWidget(self.problem)
-        column.addLayout(self._tab_row())
+        self.tabs = tabs("models.detail", TABS, self)
+        self.tabs.idClicked.connect(self._open_tab)
+        column.addLayout(line(*self.tabs.buttons(), 1, spacing=4))
         # Each widget is made inside the one it belongs to: given away with all that is in it, it would be styled anew each time.
         self._stack = QStackedWidget(self)
         column.addWidget(self._stack, 1)
@@ -153,24 +156,6 @@ class LibraryDetail(QFrame):
             button.clicked.connect(lambda _checked=False, signal=signal: signal.emit(self.row))
         row = line(self.chat_button, self.quantize_button, self.report_button, 1, self.remove_button, spacing=8)
         row.setContentsMargins(0, 0, 8, 0)
-        return row
-
-    def _tab_row(self) -> QHBoxLayout:
-        self.tabs = QButtonGroup(self)
-        row = line(spacing=4)
-        for place, (name, text, tip) in enumerate(TABS):
-            tab = QToolButton()
-            tab.setObjectName(f"models.detail.{name}")
-            tab.setText(text)
-            tab.setAccessibleName(text)
-            tab.setToolTip(tip)
-            tab.setCheckable(True)
-            theme.mark(tab, role="segment")
-            self.tabs.addButton(tab, place)
-            row.addWidget(tab)
-        row.addStretch(1)
-        self.tabs.button(0).setChecked(True)
-        self.tabs.idClicked.connect(self._open_tab)
         return row
 
     # -- content
@@ -264,17 +249,9 @@ def _table(heads: tuple[str, ...], name: str, said: str) -> QTableWidget:
     table.setObjectName(name)
     table.setAccessibleName(said)
     table.setHorizontalHeaderLabels(list(heads))
-    table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-    table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
-    table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
-    table.setShowGrid(False)
-    table.setWordWrap(False)
+    plain_rows(table, 24)
     table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-    table.setTabKeyNavigation(False)
     theme.mark(table, well=True)
-    table.setVerticalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)
-    table.verticalHeader().hide()
-    table.verticalHeader().setDefaultSectionSize(24)
     head = table.horizontalHeader()
     head.setHighlightSections(False)
     head.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)

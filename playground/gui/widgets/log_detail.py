@@ -10,7 +10,6 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import (
-    QButtonGroup,
     QFrame,
     QGridLayout,
     QHBoxLayout,
@@ -29,11 +28,17 @@ from playground.events import ReplayResult
 from playground.gui import theme
 from playground.gui.form import line
 from playground.gui.widgets.log_model import STATES, TROUBLE, differences, rate, when_text
+from playground.gui.widgets.segments import tabs
 from playground.history.records import GenerationRow, TokenRow
 from playground.params import to_dict
 
 SHOWN_TOKENS = 20_000
 """more of a reply than this is not coloured token by token"""
+TABS = (
+    ("reply", "Reply", "What the model wrote"),
+    ("prompt", "Prompt", "What it read, as rendered by the chat template"),
+    ("settings", "Settings", "The sampling settings, and what was moved while it wrote"),
+)
 
 
 class LogDetail(QFrame):
@@ -95,7 +100,6 @@ class LogDetail(QFrame):
         for view in (self._prompt, self._settings):
             theme.mark(view, mono=True)
         column.addWidget(self._stack, 1)
-        self.tab_group.button(0).setChecked(True)
         theme.notifier().changed.connect(self._colour)
 
     # -- parts
@@ -162,26 +166,9 @@ class LogDetail(QFrame):
         return button
 
     def _tabs(self) -> QHBoxLayout:
-        self.tab_group = QButtonGroup(self)
-        row = line(spacing=4)
-        for place, (text, name, tip) in enumerate(
-            (
-                ("Reply", "log.tab.reply", "What the model wrote"),
-                ("Prompt", "log.tab.prompt", "What it read, as rendered by the chat template"),
-                ("Settings", "log.tab.settings", "The sampling settings, and what was moved while it wrote"),
-            )
-        ):
-            tab = QToolButton()
-            tab.setObjectName(name)
-            tab.setText(text)
-            tab.setAccessibleName(text)
-            tab.setToolTip(tip)
-            tab.setCheckable(True)
-            theme.mark(tab, role="segment")
-            self.tab_group.addButton(tab, place)
-            row.addWidget(tab)
+        self.tab_group = tabs("log.tab", TABS, self)
         self.tab_group.idClicked.connect(lambda place: self._stack.setCurrentIndex(place))
-        row.addStretch(1)
+        row = line(*self.tab_group.buttons(), 1, spacing=4)
         self.colours = QToolButton()
         self.colours.setObjectName("log.colours")
         self.colours.setText("Surprise")

@@ -45,3 +45,19 @@ class Segments(QWidget):
     def set_value(self, value: str) -> None:
         """Puts one in, telling nobody."""
         self.buttons[value].setChecked(True)
+
+
+def tabs(name: str, choices: Sequence[tuple[str, str, str]], owner: QWidget, **marks: bool) -> QButtonGroup:
+    """The buttons between views, for a layout: the first one is in, ids are places, object names `<name>.<value>`. `choices` as above."""
+    group = QButtonGroup(owner)
+    for place, (value, text, tip) in enumerate(choices):
+        button = QToolButton(owner)
+        button.setObjectName(f"{name}.{value}")
+        button.setText(text)
+        button.setAccessibleName(text)
+        button.setToolTip(tip)
+        button.setCheckable(True)
+        theme.mark(button, role="segment", **marks)
+        group.addButton(button, place)
+    group.button(0).setChecked(True)
+    return group

@@ -56,8 +56,8 @@ class TableHead(QHeaderView):
         painter.restore()
 
 
-def plain_table(table: QTableView, row: int = HIGH) -> TableHead:
-    """Makes a table the house's kind: rows of one height that are selected whole, nothing edited, no grid, this head. Gives the head."""
+def plain_rows(table: QTableView, row: int) -> None:
+    """Makes a table's rows the house's kind: of one height, selected whole, nothing edited, no grid."""
     table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
     table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
     table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -68,6 +68,11 @@ def plain_table(table: QTableView, row: int = HIGH) -> TableHead:
     table.verticalHeader().hide()
     table.verticalHeader().setDefaultSectionSize(row)
     table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+
+
+def plain_table(table: QTableView, row: int = HIGH) -> TableHead:
+    """Makes a whole table the house's kind: its rows, and this head, which it gives."""
+    plain_rows(table, row)
     head = TableHead(table)
     table.setHorizontalHeader(head)
     return head
