@@ -11,14 +11,9 @@ import shiboken6
 from PySide6.QtCore import QItemSelection, Qt, QTimer
 from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QFileDialog,
     QFrame,
-    QHBoxLayout,
     QHeaderView,
-    QLabel,
-    QLineEdit,
-    QPushButton,
     QSplitter,
     QStackedWidget,
     QTableView,
@@ -33,7 +28,10 @@ from playground.gui.bridge import on_window_thread
 from playground.gui.pages import Desk
 from playground.gui.widgets import log_model
 from playground.gui.widgets.log_detail import LogDetail, record_json
-from playground.gui.widgets.log_model import PAGE, ROW, LogModel, LogProxy
+from playground.gui.widgets.log_model import ROW, LogModel, LogProxy
+from playground.gui.widgets.page_head import PageHead
+from playground.gui.widgets.state_view import StateView
+from playground.gui.widgets.table_head import plain_table
 from playground.history.records import GenerationRow, TokenRow
 
 FILTERED_AT_MOST = 20_000
@@ -60,11 +58,16 @@ class LogPage(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        column.addWidget(self._bar())
+        tip = "Keeps the rows that have all these words, in any column"
+        head = PageHead("log", "Log", "Filter by prompt, model, setting…", tip, 272)
+        self.count, self.filter = head.count, head.filter
+        self.filter.textChanged.connect(lambda _text: self._filter_timer.start())
+        column.addWidget(head)
         self._stack = QStackedWidget()
         column.addWidget(self._stack, 1)
         self._stack.addWidget(self._content())
-        self._stack.addWidget(self._message())
+        self.state = StateView("log")
+        self._stack.addWidget(self.state)
         self._filter_timer = QTimer(self)
         self._filter_timer.setSingleShot(True)
         self._filter_timer.setInterval(120)
@@ -74,53 +77,14 @@ class LogPage(QWidget):
 
     # -- parts
 
-    def _bar(self) -> QWidget:
-        bar = QFrame()
-        theme.mark(bar, surface="surface")
-        bar.setFixedHeight(56)
-        row = QHBoxLayout(bar)
-        row.setContentsMargins(24, 0, 24, 0)
-        row.setSpacing(16)
-        title = QLabel("Log")
-        theme.mark(title, role="title")
-        row.addWidget(title)
-        self.count = QLabel("")
-        self.count.setObjectName("log.count")
-        theme.mark(self.count, role="muted")
-        row.addWidget(self.count)
-        row.addStretch(1)
-        self.filter = QLineEdit()
-        self.filter.setObjectName("log.filter")
-        self.filter.setAccessibleName("Filter")
-        self.filter.setToolTip("Keeps the rows that have all these words, in any column")
-        self.filter.setPlaceholderText("Filter by prompt, model, setting…")
-        self.filter.setClearButtonEnabled(True)
-        self.filter.setFixedWidth(272)
-        self.filter.addAction(theme.icon("search", "muted", 16), QLineEdit.ActionPosition.LeadingPosition)
-        self.filter.textChanged.connect(lambda _text: self._filter_timer.start())
-        row.addWidget(self.filter)
-        return bar
-
     def _content(self) -> QWidget:
         self.table = QTableView()
         self.table.setObjectName("log.table")
         self.table.setAccessibleName("Generations")
         self.table.setToolTip("")
         self.table.setModel(self._proxy)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setShowGrid(False)
-        self.table.setWordWrap(False)
-        self.table.setTabKeyNavigation(False)
-        self.table.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.table.verticalHeader().hide()
-        self.table.verticalHeader().setDefaultSectionSize(36)
-        self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        head = self.table.horizontalHeader()
-        head.setHighlightSections(False)
+        head = plain_table(self.table)
         head.setMinimumSectionSize(56)
-        head.setFixedHeight(36)
         for place, column in enumerate(log_model.COLUMNS):
             head.setSectionResizeMode(place, QHeaderView.ResizeMode.Interactive)
             self.table.setColumnWidth(place, column.width)
@@ -152,40 +116,11 @@ class LogPage(QWidget):
         self.detail.setMinimumWidth(400)
         return self._splitter
 
-    def _message(self) -> QWidget:
-        holder = QFrame()
-        theme.mark(holder, surface="surface")
-        column = QVBoxLayout(holder)
-        column.setSpacing(8)
-        column.addStretch(2)
-        self._message_title = QLabel()
-        theme.mark(self._message_title, role="title")
-        self._message_text = QLabel()
-        self._message_text.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        theme.mark(self._message_text, role="muted")
-        self._message_button = QPushButton("Try again")
-        self._message_button.setObjectName("log.way_out")
-        theme.mark(self._message_button, role="primary")
-        self._message_button.clicked.connect(lambda: self._way_out())
-        self._way_out: Callable[[], None] = self.refresh
-        column.addWidget(self._message_title, 0, Qt.AlignmentFlag.AlignHCenter)
-        column.addWidget(self._message_text, 0, Qt.AlignmentFlag.AlignHCenter)
-        column.addSpacing(8)
-        column.addWidget(self._message_button, 0, Qt.AlignmentFlag.AlignHCenter)
-        column.addStretch(3)
-        return holder
-
     # -- states
 
     def _say(self, title: str, text: str, button: str = "", way_out: Callable[[], None] | None = None) -> None:
-        self._message_title.setText(title)
-        self._message_text.setText(text)
-        self._message_button.setText(button)
-        self._message_button.setAccessibleName(button)
-        self._message_button.setToolTip(button)
-        self._message_button.setVisible(bool(button))
-        self._way_out = way_out or self.refresh
-        self._stack.setCurrentIndex(1)
+        self.state.say(title, text, button, way_out)
+        self._stack.setCurrentWidget(self.state)
 
     def _show_state(self) -> None:
         total = self._model.rowCount()
@@ -225,7 +160,9 @@ class LogPage(QWidget):
         def fail(error: BaseException) -> None:
             if request == self._request:
                 text = getattr(error, "message", "") or "The log could not be read."
-                self._say("The log could not be read", f"{text} {getattr(error, 'hint', '')}".strip(), "Try again")
+                self._say(
+                    "The log could not be read", f"{text} {getattr(error, 'hint', '')}".strip(), "Try again", self.refresh
+                )
 
         try:
             future = self._desk.session.generations(limit, offset)
@@ -350,6 +287,3 @@ class LogPage(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._fit_columns()
-
-
-__all__ = ["PAGE", "LogPage"]

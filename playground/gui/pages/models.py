@@ -10,14 +10,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import shiboken6
-from PySide6.QtCore import QEvent, Qt, QUrl
+from PySide6.QtCore import QEvent, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QHideEvent, QShowEvent
 from PySide6.QtWidgets import (
-    QButtonGroup,
     QFrame,
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
     QPushButton,
     QStackedWidget,
     QToolButton,
@@ -30,10 +26,13 @@ from playground.errors import PlaygroundError
 from playground.gui import theme
 from playground.gui.actions import Action
 from playground.gui.bridge import on_window_thread
+from playground.gui.drops import DropSign
+from playground.gui.form import line
 from playground.gui.pages import Desk
+from playground.gui.pages.models_downloads import ModelsDownloads
 from playground.gui.pages.models_making import ModelsMaking
-from playground.gui.widgets.amounts import duration, size
-from playground.gui.widgets.downloads_box import DownloadsBox
+from playground.gui.widgets.page_head import PageHead
+from playground.gui.widgets.segments import tabs
 
 if TYPE_CHECKING:
     from playground.gui.pages.models_hub import HubView
@@ -57,22 +56,20 @@ class ModelsPage(QWidget):
         self._shelf: Any = None
         self._hub: HubView | None = None
         self._held: dict[str, int] = {}
-        self._sign: QFrame | None = None
+        self._sign: DropSign | None = None
         self._made_ahead = False
         self.setAcceptDrops(True)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        column.addWidget(self._bar())
+        column.addWidget(self._head())
         self._library: LibraryView | None = None
         self._stack = QStackedWidget()
         column.addWidget(self._stack, 1)
-        self.downloads = DownloadsBox()
-        column.addWidget(self.downloads)
+        self.downloads = ModelsDownloads(self, desk)
+        column.addWidget(self.downloads.box)
         self.making = ModelsMaking(self, desk)
         self.filter.textChanged.connect(lambda text: self.library.set_words(text))
-        self.downloads.action.connect(self._act)
-        self.downloads.open_wanted.connect(lambda download: self.chat(download.path))
         self._take_model(desk.session.model)
         if hasattr(type(desk.session), "shelf") or hasattr(desk.session, "shelf"):
             threading.Thread(target=self._make_shelf, name="shelf", daemon=True).start()
@@ -109,8 +106,7 @@ class ModelsPage(QWidget):
         self.library.set_shelf(shelf)
         if self._hub is not None:
             self._hub.set_shelf(shelf)
-        for each in reversed(shelf.downloads()):
-            self.downloads.put(each)
+        self.downloads.set_shelf(shelf)
         shelf.refresh()
         shelf.watch(self.isVisible())
 
@@ -163,35 +159,11 @@ class ModelsPage(QWidget):
             steps += polish(part, pieces)
         make_ahead(self, steps)
 
-    def _bar(self) -> QWidget:
-        bar = QFrame()
-        theme.mark(bar, surface="surface")
-        bar.setFixedHeight(56)
-        row = QHBoxLayout(bar)
-        row.setContentsMargins(24, 0, 24, 0)
-        row.setSpacing(12)
-        title = QLabel("Models")
-        theme.mark(title, role="title")
-        row.addWidget(title)
-        row.addSpacing(8)
-        row.addWidget(self._segments())
-        self.count = QLabel("")
-        self.count.setObjectName("models.count")
-        theme.mark(self.count, role="muted")
-        row.addWidget(self.count)
-        row.addStretch(1)
-        self.filter = QLineEdit()
-        self.filter.setObjectName("models.filter")
-        self.filter.setAccessibleName("Filter")
-        self.filter.setToolTip("Keeps the models that have all these words, in any column")
-        self.filter.setPlaceholderText("Filter")
-        self.filter.setClearButtonEnabled(True)
-        self.filter.setFixedWidth(200)
-        self._filter_icon = self.filter.addAction(
-            theme.icon("list-filter", "muted", 16), QLineEdit.ActionPosition.LeadingPosition
-        )
-        theme.notifier().changed.connect(self._tint)
-        row.addWidget(self.filter)
+    def _head(self) -> QWidget:
+        head = PageHead("models", "Models", "Filter", "Keeps the models that have all these words, in any column", 200)
+        self.count, self.filter = head.count, head.filter
+        head.row.insertSpacing(1, 8)
+        head.row.insertWidget(2, self._segments())
         self.refresh_button = QToolButton()
         self.refresh_button.setObjectName("models.refresh")
         self.refresh_button.setAccessibleName("Look again")
@@ -199,39 +171,25 @@ class ModelsPage(QWidget):
         self.refresh_button.setFixedSize(32, 32)
         theme.bind_icon(self.refresh_button, "refresh-cw", "muted")
         self.refresh_button.clicked.connect(self._refresh)
-        row.addWidget(self.refresh_button)
+        head.row.addWidget(self.refresh_button)
         self.add_button = QPushButton("Add folder…")
         self.add_button.setObjectName("models.add")
         self.add_button.setToolTip("Lists the models of a folder where they lie; files and folders can also be dropped here")
         theme.bind_icon(self.add_button, "folder-plus", "muted")
         self.add_button.clicked.connect(lambda: self.library.ask_for_folder())
-        row.addWidget(self.add_button)
-        return bar
-
-    def _tint(self) -> None:
-        self._filter_icon.setIcon(theme.icon("list-filter", "muted", 16))
+        head.row.addWidget(self.add_button)
+        return head
 
     def _segments(self) -> QWidget:
         holder = QFrame()
         holder.setObjectName("models.view")
         theme.mark(holder, surface="sunken")
         holder.setFixedHeight(36)
-        row = QHBoxLayout(holder)
-        row.setContentsMargins(3, 3, 3, 3)
-        row.setSpacing(2)
-        self.views = QButtonGroup(self)
-        for place, (name, text, tip) in enumerate(VIEWS):
-            button = QToolButton()
-            button.setObjectName(f"models.view.{name}")
-            button.setText(text)
-            button.setAccessibleName(text)
-            button.setToolTip(tip)
-            button.setCheckable(True)
-            theme.mark(button, role="segment", on_sunken=True)
-            self.views.addButton(button, place)
-            row.addWidget(button)
-        self.views.button(0).setChecked(True)
+        self.views = tabs("models.view", VIEWS, holder, on_sunken=True)
         self.views.idClicked.connect(lambda place: self.show_view(VIEWS[place][0]))
+        row = line(*self.views.buttons(), spacing=2)
+        row.setContentsMargins(3, 3, 3, 3)
+        holder.setLayout(row)
         return holder
 
     # -- what is shown
@@ -287,7 +245,9 @@ class ModelsPage(QWidget):
         elif kind == "VerdictsKnown":
             self.library.take_verdicts(event)
         elif kind == "DownloadChanged":
-            self._take_download(event)
+            self.downloads.take(event)
+            if self._hub is not None:
+                self._hub.take_download(event)
         elif kind == "JobChanged":
             self.making.take(event)
         elif kind == "FitMeasured":
@@ -327,54 +287,6 @@ class ModelsPage(QWidget):
         field.setFocus()
         field.selectAll()
 
-    # -- downloads
-
-    def _take_download(self, event: Any) -> None:
-        download = event.download
-        if event.removed:
-            self.downloads.remove(download.id)
-        else:
-            self.downloads.put(download)
-        if self._hub is not None:
-            self._hub.take_download(event)
-        self._show_job(download, event.removed)
-
-    def _show_job(self, download: Any, removed: bool) -> None:
-        """The window's strip shows what runs, on whatever page one is."""
-        strip = getattr(self.window(), "jobs", None)
-        if strip is None:
-            return
-        from playground.gui.widgets.job_strip import Job
-
-        name = f"download.{download.id}"
-        paused = download.state == "paused"
-        if removed or not (download.running or paused or download.state == "queued"):
-            strip.remove(name)
-            if download.state == "failed" and not removed:
-                self._desk.notify(download.message, download.hint, "error", key=name)
-            elif download.state == "done":
-                self._desk.notify(f"{download.repo} {download.label} is here.", key=name)
-            return
-        rate = "paused" if paused else f"{size(download.rate)}/s" if download.rate > 0 else ""
-        left = f"{duration(download.seconds_left)} left" if download.seconds_left > 0 else ""
-        known = download.total and download.state in ("loading", "pausing", "paused", "retrying")
-        detail = "  ".join(each for each in (rate, left) if each)
-        repo = download.repo.rpartition("/")[2]
-        title = repo if download.label.lower() in repo.lower() else f"{repo} {download.label}"
-        cancel = lambda: self._act("cancel", download.id)  # noqa: E731
-        hold = lambda: self._act("resume" if paused else "pause", download.id)  # noqa: E731
-        holdable = paused or download.state in ("queued", "loading", "retrying")
-        strip.put(Job(name, title, download.fraction if known else -1.0, detail, cancel, hold if holdable else None, paused))
-
-    def _act(self, action: str, number: str) -> None:
-        try:
-            if action == "delete":
-                self._shelf.cancel(number, delete=True)
-            else:
-                getattr(self._shelf, action)(number)
-        except PlaygroundError as error:
-            self._desk.notify(error.message, error.hint, "error", key="models.download")
-
     # -- models
 
     def chat(self, path: str, adapter: str = "") -> None:
@@ -408,32 +320,24 @@ class ModelsPage(QWidget):
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if _paths(event.mimeData().urls()):
             event.acceptProposedAction()
-            self._show_sign(True)
+            if self._sign is None:
+                self._sign = DropSign(self)
+            self._sign.appear("Drop to add to your models; they stay where they are")
 
     def dragLeaveEvent(self, event: QEvent) -> None:
-        self._show_sign(False)
+        self._hide_sign()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        self._show_sign(False)
+        self._hide_sign()
         paths = _paths(event.mimeData().urls())
         if paths:
             event.acceptProposedAction()
             self.show_view("library")
             self.library.add(paths)
 
-    def _show_sign(self, shown: bool) -> None:
-        if self._sign is None:
-            if not shown:
-                return
-            self._sign = QFrame(self)
-            theme.mark(self._sign, drop=True)
-            column = QVBoxLayout(self._sign)
-            label = QLabel("Drop to add to your models; they stay where they are")
-            theme.mark(label, role="title")
-            column.addWidget(label, 0, Qt.AlignmentFlag.AlignCenter)
-        self._sign.setGeometry(self.rect().adjusted(16, 16, -16, -16))
-        self._sign.setVisible(shown)
-        self._sign.raise_()
+    def _hide_sign(self) -> None:
+        if self._sign is not None:
+            self._sign.hide()
 
 
 def _paths(urls: list[QUrl]) -> list[str]:
