@@ -1,4 +1,4 @@
-"""Widgets made ahead of time, in short steps with pauses between: what is opened first then opens without a stall.
+"""Widgets made in short steps: ahead of time with pauses between, or in the turns of the event loop while they are already looked at.
 
 Whoever cannot wait makes them at once; a step finds them made then and does nothing. Knows no page.
 """
@@ -13,18 +13,46 @@ from PySide6.QtWidgets import QWidget
 FIRST_MS, PAUSE_MS = 400, 60
 
 
-def make_ahead(owner: QObject, steps: Sequence[Callable[[], object]], first_ms: int = FIRST_MS) -> None:
-    """Takes the steps one by one, the first after a moment, and one that returns True again; ends with the owner."""
-    rest = list(steps)
+class Pieces:
+    """What a widget is made of, by steps. One that returns True is taken again."""
+
+    def __init__(self, *steps: Callable[[], object]) -> None:
+        self._rest = list(steps)
+
+    def next(self) -> bool:
+        """Makes a piece; whether one is missing still."""
+        if self._rest:
+            step = self._rest.pop(0)
+            if step() is True:
+                self._rest.insert(0, step)
+        return bool(self._rest)
+
+    def whole(self) -> bool:
+        return not self._rest
+
+    def finish(self) -> None:
+        """Makes at once what is missing."""
+        while self.next():
+            pass
+
+
+def make_ahead(
+    owner: QObject, steps: Sequence[Callable[[], object]], first_ms: int = FIRST_MS, pause_ms: int | None = None
+) -> None:
+    """Takes the steps one by one (see `Pieces`), the first after a moment; ends with the owner."""
+    pieces = Pieces(*steps)
 
     def step() -> None:
-        if rest[0]() is not True:
-            del rest[0]
-        if rest:
-            QTimer.singleShot(PAUSE_MS, owner, step)
+        if pieces.next():
+            QTimer.singleShot(PAUSE_MS if pause_ms is None else pause_ms, owner, step)
 
-    if rest:
+    if not pieces.whole():
         QTimer.singleShot(first_ms, owner, step)
+
+
+def make_soon(owner: QObject, pieces: Pieces) -> None:
+    """Makes what is looked at already, a piece in each turn of the event loop: in between it is painted, and keys are heard."""
+    make_ahead(owner, [pieces.next], 0, 0)
 
 
 def polish(part: Callable[[], QWidget], steps: int) -> list[Callable[[], object]]:

@@ -14,14 +14,14 @@ from typing import Any
 import shiboken6
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 import playground.session.datasets
 import playground.session.training  # noqa: F401 - what the session would bring on the window's thread, this module brings off it
 from playground.errors import PlaygroundError
 from playground.gui import theme
 from playground.gui.actions import Action
-from playground.gui.ahead import make_ahead, polish
+from playground.gui.ahead import Pieces, make_ahead, make_soon, polish
 from playground.gui.bridge import on_window_thread
 from playground.gui.drops import words
 from playground.gui.pages import Desk
@@ -57,6 +57,7 @@ class TrainPage(TrainRunning, QWidget):
         self._strip: set[str] = set()
         self._told: set[str] = set()
         self._run: TrainRun | None = None
+        self._runs: TrainRuns | None = None
         self._stack = QStackedWidget(self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -65,21 +66,19 @@ class TrainPage(TrainRunning, QWidget):
         self.data = TrainData(self._stack, desk, self.setup.datasets_menu)
         self.data.chosen.connect(self._take_data)
         self.data.closed.connect(self._data_closed)
-        self.setup.look_wanted.connect(lambda: self.data.open_rows(self.setup.data(), self.setup.model(), self._plan))
+        self.setup.look_wanted.connect(self._look)
         self.data.read()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(PLAN_MS)
         self._timer.timeout.connect(self._ask_plan)
         self.setup.changed.connect(self._changed)
-        self.setup.sweep.changed.connect(lambda: self._show_foot())
-        self.runs.opened.connect(self.open_run)
-        self.runs.compared.connect(self._read_curves)
-        self.runs.removed.connect(lambda run_id: self._wish("delete", run_id))
+        self.setup.swept.connect(lambda: self._show_foot())
         self.setFocusProxy(self.setup)
-        self._read_models()
         self._read_runs()
         self._show_foot()
+        self._pieces = Pieces(lambda: self.runs, self.setup.pieces.next, self._order_keys, self._read_models)
+        make_soon(self, self._pieces)
         make_ahead(self, [lambda: self.run, *polish(lambda: self.run, 3)])
         if hasattr(type(desk.session), "shelf"):
             threading.Thread(target=self._make_shelf, name="train-shelf", daemon=True).start()
@@ -94,6 +93,23 @@ class TrainPage(TrainRunning, QWidget):
             run.wished.connect(self._wish)
             run.failed.connect(lambda message, hint: self._desk.notify(message, hint, "error", key="train"))
         return self._run
+
+    @property
+    def runs(self) -> TrainRuns:
+        """The runs there are; what says that there is none is made a moment after the page."""
+        if self._runs is None:
+            runs = self._runs = TrainRuns(self._right)
+            column = QVBoxLayout(self._right)
+            column.setContentsMargins(24, 16, 24, 16)
+            column.addWidget(runs)
+            runs.opened.connect(self.open_run)
+            runs.compared.connect(self._read_curves)
+            runs.removed.connect(lambda run_id: self._wish("delete", run_id))
+        return self._runs
+
+    def _order_keys(self) -> None:
+        """The Tab key goes through the settings, then to the button that starts: those came later than the button."""
+        QWidget.setTabOrder(self.setup.probe_box, self.foot.findChild(QPushButton))
 
     def _make_shelf(self) -> None:
         """On a thread of its own: it brings the readers of headers, half a second of imports; and what looks at rows."""
@@ -117,8 +133,8 @@ class TrainPage(TrainRunning, QWidget):
         left, right = QFrame(both), QFrame(both)
         theme.mark(left, surface="surface", line="right")
         theme.mark(right, surface="surface")
-        self._left = left
-        self.setup, self.runs, self.foot = TrainSetup(left), TrainRuns(right), JobFoot("train.new", left)
+        self._left, self._right = left, right
+        self.setup, self.foot = TrainSetup(left), JobFoot("train.new", left)
         head = QLabel("Train")
         theme.mark(head, role="title")
         inner = QVBoxLayout()
@@ -131,9 +147,6 @@ class TrainPage(TrainRunning, QWidget):
         column.setSpacing(0)
         column.addLayout(inner, 1)
         column.addWidget(self.foot)
-        other = QVBoxLayout(right)
-        other.setContentsMargins(24, 16, 24, 16)
-        other.addWidget(self.runs)
         row = QHBoxLayout(both)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
@@ -187,20 +200,26 @@ class TrainPage(TrainRunning, QWidget):
         if self.data.encode() != self._encode:
             self._changed()
 
+    def _look(self) -> None:
+        self._pieces.finish()
+        self.data.open_rows(self.setup.data(), self.setup.model(), self._plan)
+
     # -- a new run
 
     def _changed(self) -> None:
         self._plan = None
+        self._asked += 1  # a plan that is on its way is one of something else
         if not self.setup.data():
             self.setup.show_nothing()
         self._timer.start()
         self._show_foot()
 
     def _ask_plan(self) -> None:
+        self._pieces.finish()
         data, model = self.setup.data(), self.setup.model()
-        self._asked += 1
-        if not data or not model:
+        if not data:
             return
+        self._asked += 1
         number = self._asked
         self._encode = self.data.encode()
         future = self._training.plan(model, data, self.setup.wishes(), self._encode)
@@ -225,7 +244,6 @@ class TrainPage(TrainRunning, QWidget):
         plan = self._plan
         if plan is None:
             missing = "Choose a file of data" if not self.setup.data() else ""
-            missing = missing or ("No model here can be trained" if not self.setup.model() else "")
             said = problem or missing or "Reading the data…"
             hint = "" if problem or missing else "A new model's tokenizer takes some seconds to start."
             self.foot.show_ready(said, hint, Press("start", "Train", said, self._start, True, enabled=False))
@@ -275,7 +293,9 @@ class TrainPage(TrainRunning, QWidget):
             self.open_run(started[0])
 
     def _read_models(self, chosen: str = "") -> None:
-        """What can be trained: the starter, and the library's folders."""
+        """What can be trained: the starter, and the library's folders. The last of the pieces; until then nobody needs it."""
+        if not chosen and not self._pieces.whole():
+            return
         from playground.paths import starter
 
         found = [("Starter", str(starter().parent))]

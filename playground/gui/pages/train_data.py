@@ -80,7 +80,7 @@ class TrainData(QObject):
 
     def encode(self) -> dict[str, Any]:
         """What was chosen about how rows become tokens."""
-        return self._rows.encode() if self._rows is not None and self._rows.whole() else {}
+        return self._rows.encode() if self._rows is not None and self._rows.pieces.whole() else {}
 
     def rows(self) -> TrainRows:
         """The part that shows rows; made when it is first needed, or ahead of that."""
@@ -103,7 +103,7 @@ class TrainData(QObject):
             rows.closed.connect(self.closed)
             rows.cancelled.connect(self._datasets.cancel)
             return True
-        return self._rows.make_next()
+        return self._rows.pieces.next()
 
     def open_rows(self, data: str, model: str, plan: TrainPlan | None) -> None:
         """Shows a file's rows, or a dataset's; `plan` says how long rows may be and what is held out."""

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from playground.gui import theme
+from playground.gui.ahead import Pieces
 from playground.gui.widgets.job_foot import JobFoot, Press
 from playground.gui.widgets.part_head import PartHead, scroll_column
 from playground.gui.widgets.state_view import StateView
@@ -73,7 +74,8 @@ class TrainRows(QFrame):
         self._across.setContentsMargins(0, 0, 0, 0)
         self._across.setSpacing(0)
         self._stack.addWidget(both)
-        self._rest = [self._make_left, self._make_right]
+        self.pieces = Pieces(self._make_left, self._make_right)
+        """the halves; without both nothing here can be used"""
         self.foot = JobFoot("train.rows", self)
         self._settle = QTimer(self, singleShot=True, interval=SETTLE_MS)
         self._settle.timeout.connect(self._ask)
@@ -85,15 +87,6 @@ class TrainRows(QFrame):
         column.addWidget(self.foot)
 
     # -- parts
-
-    def make_next(self) -> bool:
-        """Makes one of the halves; whether one is missing still. Without both nothing here can be used."""
-        if self._rest:
-            self._rest.pop(0)()
-        return bool(self._rest)
-
-    def whole(self) -> bool:
-        return not self._rest
 
     def _make_left(self) -> None:
         left = QFrame(self._across.parentWidget())

@@ -143,51 +143,44 @@ class TrainRuns(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.model = RunsModel(self)
+        self._curves: dict[str, RunCurves] = {}
+        self._below: _Below | None = None
         self._stack = QStackedWidget(self)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self._stack)
-        below = QWidget(self._stack)
-        self.table = _Table(below)
-        self.table.setModel(self.model)
-        self.table.setObjectName("train.runs")
-        self.table.setAccessibleName("Runs")
-        self.table.setToolTip("A double click opens a run; several that are chosen are compared below")
-        for place, column in enumerate(COLUMNS):
-            self.table.setColumnWidth(place, column.width)
-        self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.table.horizontalHeader().setSortIndicator(len(COLUMNS) - 1, Qt.SortOrder.DescendingOrder)
-        self.table.setSortingEnabled(True)
-        self.table.chosen.connect(self._open)
-        self.table.delete_wanted.connect(self._remove)
-        self.table.selectionModel().selectionChanged.connect(lambda *_: self._selected())
-        self._curves: dict[str, RunCurves] = {}
-        self.differences = RunDifferences(below)
-        self.plot = CurvePlot("train.runs.compare", "Validation loss", lambda value: f"{value:.4f}", parent=below)
-        head = QLabel("Runs", below)
-        theme.mark(head, role="heading")
-        inner = QVBoxLayout(below)
-        inner.setContentsMargins(0, 0, 0, 0)
-        inner.setSpacing(8)
-        inner.addWidget(head)
-        inner.addWidget(self.table, 3)
-        inner.addWidget(self.differences)
-        inner.addWidget(self.plot, 2)
         self.state = StateView("train.runs", self._stack)
         self.state.say(
             "No run yet", "Choose a file of data and press Train. What it learned can be chatted with.", icon="graduation-cap"
         )
         self._stack.addWidget(self.state)
-        self._stack.addWidget(below)
+
+    @property
+    def below(self) -> _Below:
+        """What shows the runs; made with the first of them."""
+        if self._below is None:
+            below = self._below = _Below(self.model, self._stack)
+            self._stack.addWidget(below)
+            below.table.chosen.connect(self._open)
+            below.table.delete_wanted.connect(self._remove)
+            below.table.selectionModel().selectionChanged.connect(lambda *_: self._selected())
+        return self._below
+
+    @property
+    def table(self) -> _Table:
+        return self.below.table
 
     def show_runs(self, runs: Sequence[RunRow]) -> None:
         here = {each.id: each for each in self.model.runs}
         self.model.show_runs([here.get(each.id, each) if not here.get(each.id, each).ended else each for each in runs])
-        self._stack.setCurrentIndex(1 if self.model.runs else 0)
+        self._show()
+
+    def _show(self) -> None:
+        self._stack.setCurrentWidget(self.below if self.model.runs else self.state)
 
     def take(self, run: RunRow, removed: bool = False) -> None:
         self.model.take(run, removed)
-        self._stack.setCurrentIndex(1 if self.model.runs else 0)
+        self._show()
         if run.ended and run.id in self._curves:
             self.compared.emit([run.id])
         if run.ended and run.id in self.chosen():
@@ -197,6 +190,8 @@ class TrainRuns(QWidget):
         return next((each for each in self.model.runs if each.id == run_id), None)
 
     def chosen(self) -> list[str]:
+        if self._below is None:
+            return []
         return [self.model.runs[index.row()].id for index in self.table.selectionModel().selectedRows()]
 
     def take_metrics(self, run_id: str, metrics: Mapping[str, Iterable[tuple[int, float | None]]]) -> None:
@@ -208,7 +203,7 @@ class TrainRuns(QWidget):
 
     def _selected(self) -> None:
         ids = self.chosen()
-        self.differences.show_runs([row for row in map(self.row, ids) if row is not None])
+        self.below.differences.show_runs([row for row in map(self.row, ids) if row is not None])
         missing = [each for each in ids if each not in self._curves]
         if missing:
             self.compared.emit(missing)
@@ -223,7 +218,7 @@ class TrainRuns(QWidget):
             settings = row.settings if row else {}
             label = f"r{settings.get('rank', '?')} {short(settings.get('learning_rate', 0.0))}" if len(shown) > 1 else run.label
             curves.append(Curve(run_id, label, *run.curve(name), False, True, place, place >= len(CURVES)))
-        self.plot.show_curves(curves)
+        self.below.plot.show_curves(curves)
 
     def _open(self, place: int) -> None:
         self.opened.emit(self.model.runs[place].id)
@@ -233,6 +228,34 @@ class TrainRuns(QWidget):
             row = self.row(run_id)
             if row is not None and row.ended:
                 self.removed.emit(run_id)
+
+
+class _Below(QWidget):
+    """The table, what differs among those that are chosen, and their curves."""
+
+    def __init__(self, model: RunsModel, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.table = _Table(self)
+        self.table.setModel(model)
+        self.table.setObjectName("train.runs")
+        self.table.setAccessibleName("Runs")
+        self.table.setToolTip("A double click opens a run; several that are chosen are compared below")
+        for place, column in enumerate(COLUMNS):
+            self.table.setColumnWidth(place, column.width)
+        self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.table.horizontalHeader().setSortIndicator(len(COLUMNS) - 1, Qt.SortOrder.DescendingOrder)
+        self.table.setSortingEnabled(True)
+        self.differences = RunDifferences(self)
+        self.plot = CurvePlot("train.runs.compare", "Validation loss", lambda value: f"{value:.4f}", parent=self)
+        head = QLabel("Runs", self)
+        theme.mark(head, role="heading")
+        inner = QVBoxLayout(self)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.setSpacing(8)
+        inner.addWidget(head)
+        inner.addWidget(self.table, 3)
+        inner.addWidget(self.differences)
+        inner.addWidget(self.plot, 2)
 
 
 class _Table(QTableView):

@@ -1,5 +1,6 @@
 """What a training run is made of: data, model, the settings with the reason for each, probe prompts. Nothing has to be chosen but the data.
 
+Only the data's part is there at once, the rest comes by `pieces`; whoever asks for something of it has it made.
 Knows plans and tells wishes; who plans and trains is another's matter. Object names begin with `train`.
 """
 
@@ -26,6 +27,7 @@ from PySide6.QtWidgets import (
 )
 
 from playground.gui import theme
+from playground.gui.ahead import Pieces
 from playground.gui.form import Form
 from playground.gui.widgets.fit_bar import FitBar
 from playground.gui.widgets.glossary import Term
@@ -36,15 +38,20 @@ from playground.training.settings import TrainSettings
 
 SHOWN = ("method", "rank", "learning_rate", "epochs", "batch", "sequence_length", "checkpointing", "precision")
 """settings whose reasons are shown; the rest are among all settings"""
+LINES = 4
+"""lines of settings that are made at a time"""
 TERM = 20
 """height of a term's line"""
+NOTHING = "Your data stays on this computer."
+CHOSEN = "Settings are chosen for the model, the data and the memory that is free."
 KINDS = "Training data (*.jsonl *.json *.csv *.tsv *.parquet *.txt *.md);;All files (*)"
 
 
 class TrainSetup(QWidget):
-    """`changed` tells that something else would be trained, `look_wanted` that the rows want to be seen."""
+    """`changed` tells that something else would be trained, `swept` of another sweep, `look_wanted` that the rows want to be seen."""
 
     changed = Signal()
+    swept = Signal()
     look_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -63,33 +70,34 @@ class TrainSetup(QWidget):
         inner = QWidget(area.viewport())
         area.setWidget(inner)
         theme.mark(inner, scrolled=True)
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(0, 0, 8, 0)
-        column.setSpacing(24)
-        for title, part in (
-            ("Data", self._data_part()),
-            ("Model", self._model_part()),
-            ("Settings", self._settings_part()),
-            ("Probe prompts", self._probes_part()),
-        ):
-            box = QVBoxLayout()
-            box.setSpacing(8)
-            head = QLabel(title)
-            theme.mark(head, role="heading")
-            box.addWidget(head)
-            box.addLayout(part)
-            column.addLayout(box)
-        column.addStretch(1)
+        self._column = QVBoxLayout(inner)
+        self._column.setContentsMargins(0, 0, 8, 0)
+        self._column.setSpacing(24)
+        self._column.addStretch(1)
+        self.reasons: dict[str, tuple[QLabel, QLabel]] = {}
+        self.form: Form | None = None
+        self._make_data()
         self.setFocusProxy(self.file)
-        self.show_nothing()
+        self.pieces = Pieces(self._make_model, self._make_reasons, self._make_more, self._make_sweep, self._make_probes)
 
     # -- parts
 
-    def _data_part(self) -> QVBoxLayout:
+    def _part(self, title: str) -> QVBoxLayout:
+        """A part with its heading, below those that are there."""
+        part = QVBoxLayout()
+        part.setSpacing(8)
+        self._column.insertLayout(self._column.count() - 1, part)
+        head = QLabel(title, self._column.parentWidget())
+        theme.mark(head, role="heading")
+        part.addWidget(head)
+        return part
+
+    def _make_data(self) -> None:
+        part = self._part("Data")
         self.file = PathRow("train.data", "File or folder of training data", "Choose a file, or drop one here", kinds=KINDS)
         self.file.set_hint("Drop a file here: JSONL, JSON, CSV, Parquet, text …")
         self.file.changed.connect(lambda _text: self.changed.emit())
-        self.facts = QLabel()
+        self.facts = QLabel(NOTHING)
         self.facts.setObjectName("train.data.facts")
         self.facts.setWordWrap(True)
         theme.mark(self.facts, role="muted")
@@ -97,6 +105,7 @@ class TrainSetup(QWidget):
         self.look.setObjectName("train.data.look")
         self.look.setToolTip("How the file is read, what is wrong with it, and exactly what would be trained")
         theme.bind_icon(self.look, "scan-eye", "muted")
+        self.look.setEnabled(False)
         self.look.clicked.connect(self.look_wanted)
         row = QHBoxLayout()
         row.addWidget(self.facts, 1)
@@ -115,13 +124,11 @@ class TrainSetup(QWidget):
         first.setSpacing(4)
         first.addWidget(self.file, 1)
         first.addWidget(datasets)
-        part = QVBoxLayout()
-        part.setSpacing(8)
         part.addLayout(first)
         part.addLayout(row)
-        return part
 
-    def _model_part(self) -> QVBoxLayout:
+    def _make_model(self) -> None:
+        part = self._part("Model")
         self.model_box = QComboBox()
         self.model_box.setObjectName("train.model")
         self.model_box.setAccessibleName("Model")
@@ -129,25 +136,26 @@ class TrainSetup(QWidget):
         theme.mark(self.model_box, compact=True)
         self.model_box.activated.connect(lambda _place: self.changed.emit())
         self.bar = FitBar()
-        self.why = QLabel()
+        self.bar.hide()
+        self.why = QLabel(CHOSEN)
         self.why.setObjectName("train.fit")
         self.why.setWordWrap(True)
         theme.mark(self.why, role="muted")
-        part = QVBoxLayout()
-        part.setSpacing(8)
         for widget in (self.model_box, self.bar, self.why):
             part.addWidget(widget)
-        return part
 
-    def _settings_part(self) -> QVBoxLayout:
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(16)
-        grid.setVerticalSpacing(4)
-        grid.setColumnStretch(2, 1)
-        self.reasons: dict[str, tuple[QLabel, QLabel]] = {}
-        for place, name in enumerate(SHOWN):
+    def _make_reasons(self) -> bool:
+        """A few lines of the settings at a time; whether there are more."""
+        if not self.reasons:
+            self._settings = self._part("Settings")
+            self._grid = QGridLayout()
+            self._grid.setHorizontalSpacing(16)
+            self._grid.setVerticalSpacing(4)
+            self._grid.setColumnStretch(2, 1)
+            self._settings.addLayout(self._grid)
+        for place, name in [*enumerate(SHOWN)][len(self.reasons) :][:LINES]:
             about = TrainSettings.__dataclass_fields__[name].metadata
-            label, value, reason = Term(name, about["label"], about["help"]), QLabel(), QLabel()
+            label, value, reason = Term(name, about["label"], about["help"]), QLabel("–"), QLabel()
             value.setObjectName(f"train.chosen.{name}")
             value.setAccessibleName(about["label"])
             value.setMinimumHeight(TERM)
@@ -157,8 +165,11 @@ class TrainSetup(QWidget):
             theme.mark(value, role="small")
             theme.mark(reason, role="muted")
             for at, widget in enumerate((label, value, reason)):
-                grid.addWidget(widget, place, at, Qt.AlignmentFlag.AlignTop)
+                self._grid.addWidget(widget, place, at, Qt.AlignmentFlag.AlignTop)
             self.reasons[name] = (value, reason)
+        return len(self.reasons) < len(SHOWN)
+
+    def _make_more(self) -> None:
         self.more = QToolButton()
         self.more.setObjectName("train.more")
         self.more.setText("All settings")
@@ -168,18 +179,17 @@ class TrainSetup(QWidget):
         self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         theme.bind_icon(self.more, "chevron-right", "muted", 14)
         self.more.toggled.connect(self._open_form)
-        self.form: Form | None = None
         self._form_place = QVBoxLayout()
-        part = QVBoxLayout()
-        part.setSpacing(8)
-        part.addLayout(grid)
-        part.addWidget(self.more, 0, Qt.AlignmentFlag.AlignLeft)
-        part.addLayout(self._form_place)
-        self.sweep = TrainSweep()
-        part.addWidget(self.sweep)
-        return part
+        self._settings.addWidget(self.more, 0, Qt.AlignmentFlag.AlignLeft)
+        self._settings.addLayout(self._form_place)
 
-    def _probes_part(self) -> QVBoxLayout:
+    def _make_sweep(self) -> None:
+        self.sweep = TrainSweep(self._column.parentWidget())
+        self.sweep.changed.connect(self.swept)
+        self._settings.addWidget(self.sweep)
+
+    def _make_probes(self) -> None:
+        part = self._part("Probe prompts")
         said = QLabel(
             "Asked at every evaluation, before and while it learns. One a line; none takes three of the rows held out."
         )
@@ -191,11 +201,8 @@ class TrainSetup(QWidget):
         self.probe_box.setToolTip("One prompt a line")
         self.probe_box.setTabChangesFocus(True)
         self.probe_box.setFixedHeight(72)
-        part = QVBoxLayout()
-        part.setSpacing(8)
         part.addWidget(said)
         part.addWidget(self.probe_box)
-        return part
 
     def _open_form(self, wanted: bool) -> None:
         if wanted and self.form is None:
@@ -216,20 +223,23 @@ class TrainSetup(QWidget):
 
     def model(self) -> str:
         """The path of the chosen model's folder, "" where there is none."""
+        self.pieces.finish()
         return str(self.model_box.currentData() or "")
 
     def set_models(self, models: Sequence[tuple[str, str]], chosen: str = "") -> None:
         """Names and paths of what can be trained. The choice stays while it is there."""
         if list(models) == self._models and not chosen:
             return
-        before = chosen or self.model()
+        self.pieces.finish()
+        before = self.model()
         self._models = list(models)
         self.model_box.clear()
         for name, path in models:
             self.model_box.addItem(name, path)
-        place = self.model_box.findData(before)
+        place = self.model_box.findData(chosen or before)
         self.model_box.setCurrentIndex(max(0, place) if models else -1)
-        self.changed.emit()
+        if self.model() != before:
+            self.changed.emit()
 
     def wishes(self) -> dict[str, Any]:
         """Settings that were changed by hand, by name."""
@@ -240,6 +250,7 @@ class TrainSetup(QWidget):
         self.changed.emit()
 
     def probes(self) -> tuple[str, ...]:
+        self.pieces.finish()
         return tuple(line.strip() for line in self.probe_box.toPlainText().splitlines() if line.strip())
 
     def _wish(self, settings: TrainSettings) -> None:
@@ -251,23 +262,25 @@ class TrainSetup(QWidget):
 
     # -- what comes of it
 
-    def show_nothing(self, facts: str = "Your data stays on this computer.") -> None:
+    def show_nothing(self) -> None:
         """No data yet, or nothing that can be said of it."""
-        self._say(self.facts, facts, "muted")
+        self.pieces.finish()
+        self._say(self.facts, NOTHING, "muted")
         self.look.setEnabled(bool(self.data()))
         for value, reason in self.reasons.values():
             value.setText("–")
             reason.setText("")
         self.bar.hide()
-        self._say(self.why, "Settings are chosen for the model, the data and the memory that is free.", "muted")
+        self._say(self.why, CHOSEN, "muted")
 
     def show_problem(self, message: str, hint: str) -> None:
         """Why this cannot be trained, in a sentence with a way out."""
         self.show_nothing()
         self._say(self.facts, f"{message} {hint}".strip(), "bad")
 
-    def show_plan(self, plan: TrainPlan, notes: str = "") -> None:
-        """Settings and reasons, memory, and what the data comes to. `notes`: what was seen of the file."""
+    def show_plan(self, plan: TrainPlan) -> None:
+        """Settings and reasons, memory, and what the data comes to."""
+        self.pieces.finish()
         said = [
             f"{plan.rows:,} row{'s' if plan.rows != 1 else ''}, {sum(plan.lengths):,} tokens, {sum(plan.learned):,} of them learned"
         ]
@@ -275,8 +288,6 @@ class TrainSetup(QWidget):
             said.append(f"{len(plan.skipped):,} left out: {plan.skipped[0][1]}")
         if plan.cut:
             said.append(f"{plan.cut:,} longer than {plan.settings.sequence_length:,} tokens are cut")
-        if notes:
-            said.append(notes)
         self._say(self.facts, ".  ".join(said) + ".", "warn" if plan.skipped else "muted")
         self.look.setEnabled(True)
         self._planned = plan.settings
