@@ -165,6 +165,12 @@ class FakeTraining:
         self._tell(RunNoted(run_id, (event,)))
         self._show(run_id, state="running", step=far.step)
 
+    def sample(self, run_id: str, sample: SampleRow) -> None:
+        """A probe was answered: as the real one, noted first and told then."""
+        self._samples.setdefault(run_id, []).append(sample)
+        event = {"event": "sample", "step": sample.step, "probe": sample.probe, "reply": sample.reply, "base": sample.base}
+        self.note(run_id, event)
+
     def finish(self, run_id: str, adapter: str = "/adapters/made", **changes: Any) -> None:
         self._show(run_id, state="finished", adapter=adapter, finished=time.time(), **changes)
 

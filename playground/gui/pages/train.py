@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import threading
-from concurrent.futures import CancelledError
 from typing import Any
 
 import shiboken6
@@ -25,7 +24,7 @@ from playground.gui.ahead import Pieces, make_ahead, make_soon, polish
 from playground.gui.bridge import on_window_thread
 from playground.gui.drops import words
 from playground.gui.pages import Desk
-from playground.gui.pages.train_data import TrainData
+from playground.gui.pages.train_data import TrainData, sentence
 from playground.gui.pages.train_running import TrainRunning
 from playground.gui.preferences import is_starter
 from playground.gui.widgets.amounts import amount
@@ -54,7 +53,6 @@ class TrainPage(TrainRunning, QWidget):
         self._plan: TrainPlan | None = None
         self._encode: dict[str, Any] = {}
         self._asked = 0
-        self._strip: set[str] = set()
         self._told: set[str] = set()
         self._run: TrainRun | None = None
         self._runs: TrainRuns | None = None
@@ -104,7 +102,7 @@ class TrainPage(TrainRunning, QWidget):
             column.addWidget(runs)
             runs.opened.connect(self.open_run)
             runs.compared.connect(self._read_curves)
-            runs.removed.connect(lambda run_id: self._wish("delete", run_id))
+            runs.delete_wanted.connect(self._ask_delete)
         return self._runs
 
     def _order_keys(self) -> None:
@@ -233,12 +231,10 @@ class TrainPage(TrainRunning, QWidget):
             self._show_foot()
 
     def _no_plan(self, number: int, error: BaseException) -> None:
-        if number == self._asked and not isinstance(error, CancelledError):
-            message = getattr(error, "message", "Something went wrong inside the program.")
-            hint = getattr(error, "hint", "The details are in the log file.")
-            self.setup.show_problem(message, hint)
-            self._asked += 1
-            self._show_foot(f"{message} {hint}".strip())
+        if number == self._asked:
+            told = sentence(error)
+            self.setup.show_problem(told.message, told.hint)
+            self._show_foot(f"{told.message} {told.hint}".strip())
 
     def _show_foot(self, problem: str = "") -> None:
         plan = self._plan

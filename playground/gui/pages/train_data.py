@@ -5,6 +5,7 @@ Asks `Session.datasets`; what comes of it is the name of a dataset, which is all
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ if TYPE_CHECKING:  # what reads files is imported off the window's thread, by th
     from playground.session.training_jobs import TrainPlan
     from playground.training.datasets import Dataset
     from playground.training.problems import Problem
+
+log = logging.getLogger(__name__)
 
 LISTED = 12
 """datasets in the menu"""
@@ -217,15 +220,18 @@ class TrainData(QObject):
 
     def _ask(self, question: Callable[[], Any], take: Callable[[Any], None], fail: Callable[[PlaygroundError], None]) -> None:
         """The answer on the window's thread; what only was overtaken by a newer question is nobody's error."""
-
-        def failed(error: BaseException) -> None:
-            if isinstance(error, PlaygroundError):
-                fail(error)
-
         try:
-            self._desk.when_done(question(), self, take, failed)
+            self._desk.when_done(question(), self, take, lambda error: fail(sentence(error)))
         except PlaygroundError as error:
             fail(error)
+
+
+def sentence(error: BaseException) -> PlaygroundError:
+    """What to tell of an error; one that nobody could foresee is logged whole."""
+    if isinstance(error, PlaygroundError):
+        return error
+    log.error("a question of the Train page", exc_info=error)
+    return PlaygroundError("Something went wrong inside the program.", "The details are in the log file.")
 
 
 def named(dataset: Dataset) -> str:

@@ -35,7 +35,6 @@ class TrainRunning(_Base):
     _desk: Desk
     _training: Training
     _stack: QStackedWidget
-    _strip: set[str]
     _told: set[str]
     _run: TrainRun | None
     run: TrainRun
@@ -143,7 +142,7 @@ class TrainRunning(_Base):
             elif what == "continue":
                 self._training.continue_(run_id)
             elif what == "delete":
-                self._training.delete(run_id)
+                self._ask_delete([run_id])
             elif row is None:
                 return
             elif what == "lower":
@@ -159,6 +158,26 @@ class TrainRunning(_Base):
                 self._reveal(row)
         except PlaygroundError as error:
             self._desk.notify(error.message, error.hint, "error", key="train")
+
+    def _ask_delete(self, run_ids: list[str]) -> None:
+        """Asks in a notice, without holding anything up."""
+        names = [row.title for row in map(self.runs.row, run_ids) if row is not None]
+        this = f"“{names[0]}”" if len(names) == 1 else f"{len(names)} runs"
+        self._desk.notify(
+            f"Delete {this}?",
+            "Curves, samples and checkpoints go with it; an adapter that it made stays.",
+            "warning",
+            "Delete",
+            "train.delete",
+            lambda: self._delete(run_ids),
+        )
+
+    def _delete(self, run_ids: list[str]) -> None:
+        for run_id in run_ids:
+            try:
+                self._training.delete(run_id)
+            except PlaygroundError as error:
+                self._desk.notify(error.message, error.hint, "error", key="train")
 
     def _lower(self, row: RunRow) -> None:
         """Goes on with less, or begins anew with it where the steps would be others."""

@@ -1,14 +1,14 @@
-"""The curves of training runs: losses above, what explains them below, all over the same steps.
+"""The curves of a training run: both losses above, what explains them below, all over the same steps.
 
-Knows metrics by name (`training.runs.CURVES`) and no session. Of one run it shows both losses in two colours; of several, each run in
-its colour, training drawn through and validation dashed. Object names: `train.curves`, of the plots `train.loss`, `train.learning_rate`, ...
+Knows metrics by name (`training.runs.CURVES`) and no session. Object names: `train.curves`, of the plots `train.loss`,
+`train.learning_rate`, ...
 """
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,12 +60,12 @@ class RunCurves:
 
 
 class TrainCurves(QWidget):
-    """`show_runs` sets what is drawn; `touch()` says that their values have grown."""
+    """`show_run` sets what is drawn; `touch()` says that its values have grown."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("train.curves")
-        self._runs: tuple[RunCurves, ...] = ()
+        self._run = RunCurves()
         self.loss = CurvePlot("train.loss", "Loss", lambda value: f"{value:.4f}")
         self.loss.setMinimumHeight(176)
         writes = {
@@ -129,8 +129,8 @@ class TrainCurves(QWidget):
     def plots(self) -> tuple[CurvePlot, ...]:
         return (self.loss, *self.small.values())
 
-    def show_runs(self, runs: Sequence[RunCurves]) -> None:
-        self._runs = tuple(runs)
+    def show_run(self, run: RunCurves) -> None:
+        self._run = run
         self._draw()
 
     def touch(self) -> None:
@@ -139,29 +139,20 @@ class TrainCurves(QWidget):
             self._timer.start()
 
     def _draw(self) -> None:
-        several = len(self._runs) > 1
-        end = float(max((each.steps for each in self._runs), default=0))
-        losses = []
-        for place, run in enumerate(self._runs):
-            for held_out, name in enumerate(LOSSES):
-                word = ("training", "validation")[held_out]
-                label = f"{run.label} {word}" if several else word
-                color = place if several else held_out
-                x, y = run.curve(name)
-                losses.append(
-                    Curve(
-                        f"{name}.{place}" if several else name, label, x, y, not held_out, bool(held_out), color, bool(held_out)
-                    )
-                )
-        self.loss.show_curves(losses, end)
+        end = float(self._run.steps)
+        training, validation = (self._run.curve(name) for name in LOSSES)
+        self.loss.show_curves(
+            [
+                Curve("loss", "training", *training),
+                Curve("validation_loss", "validation", *validation, smooth=False, dots=True, color=1, dashed=True),
+            ],
+            end,
+        )
         for name, plot in self.small.items():
-            smooth = name in ("grad_norm", "tokens_per_s")
-            found = []
-            for place, run in enumerate(self._runs):
-                x, y = run.curve(name)
-                y = y / MIB if name == "memory" else y
-                found.append(Curve(f"{name}.{place}", run.label if several else "", x, y, smooth, False, place))
-            plot.show_curves(found, end)
+            x, y = self._run.curve(name)
+            plot.show_curves(
+                [Curve(name, "", x, y / MIB if name == "memory" else y, smooth=name in ("grad_norm", "tokens_per_s"))], end
+            )
 
     def _smooth(self, weight: float) -> None:
         self._weight.setText(f"{weight:.2f}" if weight else "off")
@@ -177,14 +168,14 @@ class TrainCurves(QWidget):
             plot.set_hover(step)
 
     def write_csv(self, file: Path) -> None:
-        """All metrics, a row for each run and step."""
+        """All metrics, a row for each step."""
         names = (*LOSSES, *SMALL)
         with file.open("w", newline="", encoding="utf-8") as out:
             writer = csv.writer(out)
             writer.writerow(("run", "step", *names))
-            for run in self._runs:
-                for step in sorted({step for name in names for step in run.values.get(name, ())}):
-                    writer.writerow((run.label, step, *(_cell(run.values.get(name, {}), step) for name in names)))
+            run = self._run
+            for step in sorted({step for name in names for step in run.values.get(name, ())}):
+                writer.writerow((run.label, step, *(_cell(run.values.get(name, {}), step) for name in names)))
 
 
 def _power(value: float) -> str:

@@ -19,7 +19,7 @@ from playground.gui.widgets.job_foot import JobFoot, Press
 from playground.gui.widgets.part_head import PartHead
 from playground.gui.widgets.train_curves import RunCurves, TrainCurves
 from playground.gui.widgets.train_samples import TrainSamples
-from playground.history.runs import RunRow, SampleRow
+from playground.history.runs import RunRow
 from playground.training.runs import Progress, points
 
 STATES = {
@@ -46,7 +46,6 @@ class TrainRun(QWidget):
         self.setObjectName("train.run")
         self._row = RunRow("")
         self._progress = Progress()
-        self._prompts: dict[int, str] = {}
         self.data = RunCurves()
         self.head = PartHead("train.run", "Back to the runs")
         self.head.closed.connect(self.closed)
@@ -94,24 +93,12 @@ class TrainRun(QWidget):
     def run_id(self) -> str:
         return self._row.id
 
-    def show_run(
-        self,
-        row: RunRow,
-        progress: Progress | None = None,
-        metrics: Mapping[str, Iterable[tuple[int, float | None]]] | None = None,
-        samples: Iterable[SampleRow] = (),
-    ) -> None:
-        """Another run, with what is on record of it."""
+    def show_run(self, row: RunRow, progress: Progress) -> None:
+        """Another run; what is on record of it comes by `take_metrics` and `samples.add`."""
         self.data = RunCurves(row.title, row.steps)
-        for name, found in (metrics or {}).items():
-            self.data.add((name, step, value) for step, value in found)
-        self._progress = progress or Progress()
         self.samples.clear()
-        kept = list(samples)
-        self._prompts = {each.probe: each.prompt for each in kept}
-        self.samples.add(kept)
         self.take_row(row, progress)
-        self.curves.show_runs([self.data])
+        self.curves.show_run(self.data)
 
     def row(self) -> RunRow:
         return self._row
@@ -126,11 +113,9 @@ class TrainRun(QWidget):
         self.save.setEnabled(bool(self.data.values))
         self.curves.touch()
 
-    def take_row(self, row: RunRow, progress: Progress | None = None) -> None:
+    def take_row(self, row: RunRow, progress: Progress) -> None:
         """The same run in another state, or further."""
-        self._row = row
-        if progress is not None:
-            self._progress = progress
+        self._row, self._progress = row, progress
         model = row.model_name or Path(row.model_path).name
         shown = f"{model} on {row.data_name}" if model and row.data_name else ""
         self.head.show_title(row.title or "Run", shown if shown != row.title else "")
@@ -140,18 +125,10 @@ class TrainRun(QWidget):
         self.save.setEnabled(bool(self.data.values))
         self._show_foot()
 
-    def take_events(self, events: Iterable[Mapping[str, Any]], prompts: Mapping[int, str] | None = None) -> None:
-        """What has happened since: new points of curves, new samples. `prompts`: the probes' texts by number, where they are known."""
-        self._prompts |= dict(prompts or {})
-        new = []
+    def take_events(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """What has happened since: new points of curves."""
         for event in events:
             self.data.add((name, step, value) for name, step, value, _ in points(event))
-            if event["event"] == "sample":
-                probe = event["probe"]
-                prompt = str(event.get("prompt") or self._prompts.get(probe, ""))
-                new.append(SampleRow(event["step"], probe, prompt, event["reply"], bool(event.get("base"))))
-        if new:
-            self.samples.add(new)
         self.save.setEnabled(bool(self.data.values))
         self.curves.touch()
 
@@ -244,13 +221,13 @@ class TrainRun(QWidget):
         name = f"{self._row.title or 'run'}.{ending}".replace("/", "-")
         chosen, _ = QFileDialog.getSaveFileName(self, "Export", name, f"{ending.upper()} (*.{ending})")
         if chosen:
-            self.save_as(Path(chosen))
+            self.save_as(Path(chosen if chosen.lower().endswith(f".{ending}") else f"{chosen}.{ending}"))
 
     def save_as(self, file: Path) -> None:
         """Numbers (.csv) or the loss as a picture (.png, .svg), under its name when it is whole."""
         part = file.with_name(f".{file.name}.part{file.suffix}")
         try:
-            if file.suffix == ".csv":
+            if file.suffix.lower() == ".csv":
                 self.curves.write_csv(part)
             elif not self.curves.loss.save(part):
                 raise OSError("the picture could not be written")

@@ -134,11 +134,14 @@ class RunsModel(ColumnsModel):
 
 
 class TrainRuns(QWidget):
-    """`opened(id)` by a double click or Enter, `compared(ids)` when others are chosen, whose metrics come by `take_metrics`."""
+    """`opened(id)` by a double click or Enter, `compared(ids)` when others are chosen, whose metrics come by `take_metrics`.
+
+    `delete_wanted(ids)` by the key Delete, of those that have ended.
+    """
 
     opened = Signal(str)
     compared = Signal(list)
-    removed = Signal(str)
+    delete_wanted = Signal(list)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -224,10 +227,9 @@ class TrainRuns(QWidget):
         self.opened.emit(self.model.runs[place].id)
 
     def _remove(self) -> None:
-        for run_id in self.chosen():
-            row = self.row(run_id)
-            if row is not None and row.ended:
-                self.removed.emit(run_id)
+        ended = [each for each in self.chosen() if (row := self.row(each)) is not None and row.ended]
+        if ended:
+            self.delete_wanted.emit(ended)
 
 
 class _Below(QWidget):

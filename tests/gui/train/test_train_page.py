@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fake_training import plan_of
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QTableWidget, QWidget
 
 from playground.errors import DataError, PlaygroundError
 from playground.events import StoreReady
+from playground.history.runs import SampleRow
 
 ROWS = '{"prompt": "Hi", "completion": "Ahoy!"}\n{"prompt": "You", "completion": "Aye, me!"}\n'
 
@@ -61,6 +63,38 @@ def test_a_plan_is_shown_with_its_reasons_and_started_as_it_is(page, session, fi
     what, _, data, wishes, encode, probes, title, anyway = session.training.asked[-1]
     assert (what, data, wishes, encode, probes, anyway) == ("start", str(file), {}, {}, (), False)
     assert find(page, "train.run.title").text() == title
+
+
+def test_the_page_comes_in_pieces_and_its_keys_go_through_it_in_order(window, qtbot) -> None:
+    window.open("train")
+    page = window.pages["train"]
+    assert page.findChild(QWidget, "train.data") is not None
+    assert page.findChild(QWidget, "train.probes") is None
+    qtbot.waitUntil(lambda: page.findChild(QWidget, "train.model") is not None and bool(page.setup.model()))
+    wanted = ["train.data", "train.data.datasets", "train.data.look", "train.model", "train.more", "train.sweep", "train.probes"]
+    wanted.append("train.new.start")
+    chain, each = [], find(page, "train.data")
+    while each.objectName() not in chain:
+        chain.append(each.objectName())
+        each = each.nextInFocusChain()
+        while not each.objectName():
+            each = each.nextInFocusChain()
+    assert [name for name in chain if name in wanted] == wanted
+
+
+def test_a_plan_of_what_was_chosen_before_is_not_shown(page, session, qtbot) -> None:
+    training = session.training
+    training.hold_plans = True
+    page.setup.set_wishes({"rank": 4})
+    asked = len(training.plans)
+    qtbot.waitUntil(lambda: len(training.plans) == asked + 1)
+    page.setup.set_wishes({"rank": 8})
+    training.plans[-1].set_result(plan_of("model", "data", {"rank": 4}))
+    qtbot.waitUntil(lambda: len(training.plans) == asked + 2)
+    assert not find(page, "train.new.start").isEnabled()
+    training.plans[-1].set_result(plan_of("model", "data", {"rank": 8}))
+    qtbot.waitUntil(lambda: find(page, "train.new.start").isEnabled())
+    assert find(page, "train.chosen.rank").text() == "8"
 
 
 def test_what_is_wrong_with_data_is_said_where_it_was_chosen(page, session, qtbot) -> None:
@@ -129,6 +163,31 @@ def test_data_dropped_anywhere_opens_in_train_and_models_load_as_before(window, 
     assert not held(window, folder / "picture.png")
 
 
+def test_samples_are_shown_with_their_prompts_as_they_come(page, session, qtbot) -> None:
+    find(page, "train.new.start").click()
+    for step, base, reply in ((0, True, "Hello."), (5, False, "Ahoy!")):
+        session.training.sample("run0", SampleRow(step, 0, "Who are you?", reply, base))
+    qtbot.waitUntil(lambda: page.run.samples.shown() == [("Who are you?", "Hello.", "Ahoy!")])
+
+
+def test_runs_are_deleted_when_that_was_said_twice(page, session, window, qtbot) -> None:
+    find(page, "train.new.start").click()
+    find(page, "train.run.close").click()
+    qtbot.waitUntil(lambda: len(page.runs.model.runs) == 1)
+    page.runs.table.selectAll()
+    qtbot.keyClick(page.runs.table, Qt.Key.Key_Delete)
+    assert not window.notices()  # it is running
+    session.training.fail("run0", "It did not work.")
+    qtbot.waitUntil(lambda: page.runs.model.runs[0].ended)
+    window.notify("", key="train.run0")
+    qtbot.keyClick(page.runs.table, Qt.Key.Key_Delete)
+    assert window.notices() == ("Delete “starter on talk”?",)
+    assert len(page.runs.model.runs) == 1
+    next(each for each in window.findChildren(QAbstractButton) if each.isVisible() and each.text() == "Delete").click()
+    qtbot.waitUntil(lambda: not page.runs.model.runs)
+    assert not window.notices()
+
+
 def test_columns_are_few_in_a_narrow_window(page, window, qtbot, session) -> None:
     find(page, "train.new.start").click()
     find(page, "train.run.close").click()
@@ -136,9 +195,7 @@ def test_columns_are_few_in_a_narrow_window(page, window, qtbot, session) -> Non
     for size in ((1280, 800), (960, 600)):
         window.resize(*size)
         qtbot.waitUntil(lambda size=size: window.width() == size[0])
-        QApplication.processEvents()
-        assert not table.horizontalScrollBar().maximum()
-        assert table.columnWidth(0) >= 100
+        qtbot.waitUntil(lambda: not table.horizontalScrollBar().maximum() and table.columnWidth(0) >= 100)
 
 
 def test_the_keys_and_names_of_a_run(page, qtbot) -> None:
