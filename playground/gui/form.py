@@ -1,4 +1,4 @@
-"""From a settings dataclass to rows: label, slider, number box, reset. Knows `params` and no page.
+"""From a settings dataclass to rows: label, slider, number box or field, reset. Knows `params` and no page.
 
 The control that carries a setting's value has the object name `<prefix>.<field>` and speaks the setting's own unit; the number box beside a
 slider is `<prefix>.<field>.value`, the button back to the default `<prefix>.<field>.reset`.
@@ -7,17 +7,28 @@ slider is `<prefix>.<field>.value`, the button back to the default `<prefix>.<fi
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from playground.errors import SettingError
 from playground.gui import theme
 from playground.gui.widgets.glossary import Term
 from playground.gui.widgets.number_box import NumberBox
 from playground.gui.widgets.value_slider import Travel, ValueSlider
-from playground.params import Setting, changed, settings_of
+from playground.params import Setting, changed, setting_of, settings_of
 
 WORDS: dict[str, dict[float, str]] = {
     "top_k": {0: "off"},
@@ -38,7 +49,9 @@ WORDS: dict[str, dict[float, str]] = {
 """what the number box shows for a value that is no amount"""
 SLIDERS = {"max_tokens": Travel(1, 32768, 1, log=True, ends_in_zero=True)}
 """travels that are not simply from minimum to maximum"""
-NUMBER_WIDTH = 88
+NUMBER_WIDTH, TEXT_WIDTH = 88, 184
+MOST = 2**31 - 1
+"""of a whole number without a maximum"""
 
 
 class SettingRow(QWidget):
@@ -51,6 +64,7 @@ class SettingRow(QWidget):
         self.setting = setting
         self._quiet = False
         self._with_slider = slider
+        self._written = (setting.kind in (str, tuple) and not setting.choices) or (not slider and _is_written(setting))
         self._value: Any = setting.default
         self.slider: ValueSlider | None = None
         self.control: QWidget
@@ -60,7 +74,7 @@ class SettingRow(QWidget):
         self.reset.setObjectName(f"{name}.reset")
         self.reset.setFixedSize(QSize(24, 24))
         theme.bind_icon(self.reset, "rotate-ccw", "muted", 14)
-        self.reset.setToolTip(f"Back to {self.text_of(setting.default)}")
+        self.reset.setToolTip(f"Back to {self.text_of(setting.default) or 'nothing'}")
         self.reset.setAccessibleName(f"Reset {setting.label}")
         self.reset.clicked.connect(self.set_default)
         kept = self.reset.sizePolicy()
@@ -93,8 +107,20 @@ class SettingRow(QWidget):
             box.setChecked(setting.default)
             box.toggled.connect(self._take)
             self.control = box
+        elif self._written:
+            field = QLineEdit(self)
+            field.editingFinished.connect(lambda: self._take(field.text()))
+            if setting.kind is float:
+                field.setAlignment(Qt.AlignmentFlag.AlignRight)
+            field.setFixedWidth(NUMBER_WIDTH if setting.kind is float else TEXT_WIDTH)
+            theme.mark(field, compact=True)
+            self.control = field
         else:
-            low, high, step = setting.minimum or 0.0, setting.maximum or 1.0, setting.step or 1.0
+            low, high, step = (
+                setting.minimum or 0.0,
+                setting.maximum or (MOST if setting.kind is int else 1.0),
+                setting.step or 1.0,
+            )
             number = NumberBox(low, high, step, WORDS.get(setting.name))
             number.setParent(self)
             number.setValue(setting.default)
@@ -124,6 +150,8 @@ class SettingRow(QWidget):
 
     def text_of(self, value: Any) -> str:
         """A value as the row shows it."""
+        if self._written:
+            return ", ".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
         word = WORDS.get(self.setting.name, {}).get(value) if isinstance(value, (int, float)) else None
         if word:
             return word
@@ -142,10 +170,13 @@ class SettingRow(QWidget):
     def _take(self, value: Any) -> None:
         if self._quiet:
             return
-        if self.setting.kind is int:
+        if self.setting.kind is tuple and isinstance(value, str):
+            value = tuple(part for part in (each.strip() for each in value.split(",")) if part)
+        elif self.setting.kind is int:
             value = round(value)
         elif self.setting.kind is float:
-            value = float(value)
+            with suppress(ValueError):  # what is no number is refused by the settings, which say why
+                value = float(value)
         if value != self._value:
             self._show(value)
             self.changed.emit(self.setting.name, value)
@@ -158,6 +189,8 @@ class SettingRow(QWidget):
                 self.control.setCurrentText(str(value))
             elif isinstance(self.control, QCheckBox):
                 self.control.setChecked(bool(value))
+            elif isinstance(self.control, QLineEdit):
+                self.control.setText(self.text_of(value))
             elif isinstance(self.control, NumberBox):
                 self.control.setValue(float(value))
             if self.slider is not None:
@@ -187,21 +220,21 @@ class Form(QWidget):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._settings = settings
+        self._settings, self._prefix, self._sliders = settings, prefix, sliders
         self.rows: dict[str, SettingRow] = {}
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        wanted = None if names is None else tuple(names)
-        cls: Any = type(settings)
-        known = {each.name: each for each in settings_of(cls) if each.kind is not tuple}
-        for name in known if wanted is None else wanted:
-            row = SettingRow(known[name], prefix, sliders, self)
-            row.set_value(getattr(settings, name))
-            row.changed.connect(self._take)
-            self.rows[name] = row
-            column.addWidget(row)
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(4)
+        for name in [each.name for each in settings_of(type(settings)) if each.kind is not tuple] if names is None else names:
+            self.add(name)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+
+    def add(self, name: str) -> None:
+        """One row more: a long form is made over several turns of the event loop."""
+        row = self.rows[name] = SettingRow(setting_of(type(self._settings), name), self._prefix, self._sliders, self)
+        row.set_value(getattr(self._settings, name))
+        row.changed.connect(self._take)
+        self._column.addWidget(row)
 
     def value(self) -> Any:
         return self._settings
@@ -222,6 +255,11 @@ class Form(QWidget):
             return
         self.problem.emit("")
         self.changed.emit(self._settings)
+
+
+def _is_written(setting: Setting) -> bool:
+    """Whether a number is rather written than stepped through: its least step is no measure of how fine it may be."""
+    return setting.kind is float and not (setting.step and setting.step <= (setting.minimum or setting.step))
 
 
 def line(*widgets: QWidget | int, spacing: int = 8) -> QHBoxLayout:

@@ -107,7 +107,9 @@ class TrainPage(TrainRunning, QWidget):
 
     def _order_keys(self) -> None:
         """The Tab key goes through the settings, then to the button that starts: those came later than the button."""
-        QWidget.setTabOrder(self.setup.probe_box, self.foot.findChild(QPushButton))
+        start = self.foot.findChild(QPushButton)
+        assert start is not None
+        QWidget.setTabOrder(self.setup.probe_box, start)
 
     def _make_shelf(self) -> None:
         """On a thread of its own: it brings the readers of headers, half a second of imports; and what looks at rows."""

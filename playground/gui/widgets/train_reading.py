@@ -44,7 +44,10 @@ NEEDED = {"chat": ("messages",), "answers": ("question", "answer"), "pairs": ("a
 
 
 class RowsReading(QWidget):
-    """`show_guess` sets what is shown; `corrected(guess)` tells of a change by hand, once it says enough to read by."""
+    """`show_guess` sets what is shown; `corrected(guess)` tells of a change by hand, once it says enough to read by.
+
+    It is whole when `make_columns` was called: a dozen boxes at once would be a long step.
+    """
 
     corrected = Signal(object)
 
@@ -57,7 +60,7 @@ class RowsReading(QWidget):
         self.delimiter = self._combo(
             "train.rows.delimiter", "Separator", "What stands between the cells of a table", DELIMITERS
         )
-        self.header = QCheckBox("Names in the first row")
+        self.header = QCheckBox("Names in the first row", self)
         self.header.setObjectName("train.rows.header")
         self.header.setToolTip("Otherwise it is a row like all others")
         self.header.toggled.connect(lambda _on: self._read_anew())
@@ -68,25 +71,15 @@ class RowsReading(QWidget):
         self.schema.activated.connect(lambda _place: self._kind_chosen())
         self.columns: dict[str, QComboBox] = {}
         self._rows: dict[QComboBox, QLabel] = {}
-        grid = QGridLayout()
+        self._grid = grid = QGridLayout()
         grid.setHorizontalSpacing(16)
         grid.setVerticalSpacing(8)
         grid.setColumnStretch(1, 1)
-        boxes = [self.form, self.encoding, self.delimiter, self.schema]
-        for part, (title, tip) in PARTS.items():
-            box = self.columns[part] = self._combo(f"train.rows.column.{part}", title, tip, {})
-            box.activated.connect(lambda _place: self._columns_chosen())
-            boxes.append(box)
-        for place, box in enumerate(boxes):
-            label = QLabel(box.accessibleName())
-            label.setBuddy(box)
-            theme.mark(label, role="small")
-            at = place if place < 3 else place + 1
-            grid.addWidget(label, at, 0)
-            grid.addWidget(box, at, 1)
-            self._rows[box] = label
+        for box in (self.form, self.encoding, self.delimiter):
+            self._place(box)
         grid.addWidget(self.header, 3, 1)
-        self.notes = QLabel()
+        self._place(self.schema)
+        self.notes = QLabel(self)
         self.notes.setObjectName("train.rows.notes")
         self.notes.setWordWrap(True)
         column = QVBoxLayout(self)
@@ -95,8 +88,24 @@ class RowsReading(QWidget):
         column.addLayout(grid)
         column.addWidget(self.notes)
 
+    def make_columns(self) -> None:
+        """A box for each part of a row: which column holds it."""
+        for part, (title, tip) in PARTS.items():
+            box = self.columns[part] = self._combo(f"train.rows.column.{part}", title, tip, {})
+            box.activated.connect(lambda _place: self._columns_chosen())
+            self._place(box)
+
+    def _place(self, box: QComboBox) -> None:
+        """Its line, below those that are there."""
+        at = len(self._rows) if len(self._rows) < 3 else len(self._rows) + 1
+        label = self._rows[box] = QLabel(box.accessibleName(), self)
+        label.setBuddy(box)
+        theme.mark(label, role="small")
+        self._grid.addWidget(label, at, 0)
+        self._grid.addWidget(box, at, 1)
+
     def _combo(self, name: str, said: str, tip: str, items: dict[str, str]) -> QComboBox:
-        box = QComboBox()
+        box = QComboBox(self)
         box.setObjectName(name)
         box.setAccessibleName(said)
         box.setToolTip(tip)

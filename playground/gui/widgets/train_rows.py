@@ -74,8 +74,8 @@ class TrainRows(QFrame):
         self._across.setContentsMargins(0, 0, 0, 0)
         self._across.setSpacing(0)
         self._stack.addWidget(both)
-        self.pieces = Pieces(self._make_left, self._make_right)
-        """the halves; without both nothing here can be used"""
+        self.pieces = Pieces(self._make_left, self._make_columns, self._make_problems, self._make_edit, self._make_right)
+        """without all of them nothing here can be used"""
         self.foot = JobFoot("train.rows", self)
         self._settle = QTimer(self, singleShot=True, interval=SETTLE_MS)
         self._settle.timeout.connect(self._ask)
@@ -95,18 +95,12 @@ class TrainRows(QFrame):
         area, inner = scroll_column(left, 16)
         self._sides = QStackedWidget(area.widget())
         first = QWidget(self._sides)
-        self.reading, self.problems, self.edit = RowsReading(first), RowProblems(first), RowEdit(self._sides)
-        column = QVBoxLayout(first)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(8)
-        for title, widget, stretch in (("Read as", self.reading, 0), ("What is wrong", self.problems, 1)):
-            label = QLabel(title)
-            theme.mark(label, role="heading")
-            column.addWidget(label)
-            column.addWidget(widget, stretch)
-            column.addSpacing(8)
+        self._first = QVBoxLayout(first)
+        self._first.setContentsMargins(0, 0, 0, 0)
+        self._first.setSpacing(8)
+        self.reading = RowsReading(first)
+        self._part("Read as", self.reading)
         self._sides.addWidget(first)
-        self._sides.addWidget(self.edit)
         inner.addWidget(self._sides)
         area.setFrameShape(QFrame.Shape.NoFrame)
         outer = QVBoxLayout(left)
@@ -114,8 +108,26 @@ class TrainRows(QFrame):
         outer.addWidget(area)
         self._across.insertWidget(0, left)
         self.reading.corrected.connect(self._correct)
+
+    def _part(self, title: str, widget: QWidget, stretch: int = 0) -> None:
+        label = QLabel(title, widget.parentWidget())
+        theme.mark(label, role="heading")
+        self._first.addWidget(label)
+        self._first.addWidget(widget, stretch)
+        self._first.addSpacing(8)
+
+    def _make_columns(self) -> None:
+        self.reading.make_columns()
+
+    def _make_problems(self) -> None:
+        self.problems = RowProblems(self._first.parentWidget())
+        self._part("What is wrong", self.problems, 1)
         self.problems.fixes_changed.connect(self._fix)
         self.problems.edit_wanted.connect(self._open_row)
+
+    def _make_edit(self) -> None:
+        self.edit = RowEdit(self._sides)
+        self._sides.addWidget(self.edit)
         self.edit.saved.connect(self._edited)
         self.edit.closed.connect(lambda: self._sides.setCurrentIndex(0))
 

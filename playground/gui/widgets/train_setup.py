@@ -6,6 +6,7 @@ Knows plans and tells wishes; who plans and trains is another's matter. Object n
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,12 +28,13 @@ from PySide6.QtWidgets import (
 )
 
 from playground.gui import theme
-from playground.gui.ahead import Pieces
+from playground.gui.ahead import Pieces, make_soon
 from playground.gui.form import Form
 from playground.gui.widgets.fit_bar import FitBar
 from playground.gui.widgets.glossary import Term
 from playground.gui.widgets.path_row import PathRow
 from playground.gui.widgets.train_sweep import TrainSweep
+from playground.params import settings_of
 from playground.session.training_jobs import TrainPlan
 from playground.training.settings import TrainSettings
 
@@ -179,8 +181,27 @@ class TrainSetup(QWidget):
         self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         theme.bind_icon(self.more, "chevron-right", "muted", 14)
         self.more.toggled.connect(self._open_form)
+        self.anew = QToolButton()
+        self.anew.setObjectName("train.suggested")
+        self.anew.setText("As suggested")
+        self.anew.setAccessibleName("As suggested")
+        self.anew.setToolTip("Forgets what you changed: every setting is chosen for you again")
+        self.anew.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        theme.bind_icon(self.anew, "rotate-ccw", "muted", 14)
+        self.anew.clicked.connect(self._forget)
+        self.anew.hide()
+        row = QHBoxLayout()
+        row.addWidget(self.more)
+        row.addWidget(self.anew)
+        row.addStretch(1)
+        self.refused = QLabel()
+        self.refused.setObjectName("train.refused")
+        self.refused.setWordWrap(True)
+        theme.mark(self.refused, role="bad")
+        self.refused.hide()
         self._form_place = QVBoxLayout()
-        self._settings.addWidget(self.more, 0, Qt.AlignmentFlag.AlignLeft)
+        self._form_place.addWidget(self.refused)
+        self._settings.addLayout(row)
         self._settings.addLayout(self._form_place)
 
     def _make_sweep(self) -> None:
@@ -206,12 +227,20 @@ class TrainSetup(QWidget):
 
     def _open_form(self, wanted: bool) -> None:
         if wanted and self.form is None:
-            self.form = Form(self._planned, "train", sliders=False)
-            self.form.changed.connect(self._wish)
-            self._form_place.addWidget(self.form)
+            form = self.form = Form(self._planned, "train.setting", (), False, self._column.parentWidget())
+            form.changed.connect(self._wish)
+            form.problem.connect(self._refuse)
+            self._form_place.addWidget(form)
+            names = [each.name for each in settings_of(TrainSettings)]
+            parts = [names[at : at + LINES] for at in range(0, len(names), LINES)]
+            make_soon(form, Pieces(*(functools.partial(self._add, form, part) for part in parts)))
         if self.form is not None:
             self.form.setVisible(wanted)
         theme.bind_icon(self.more, "chevron-down" if wanted else "chevron-right", "muted", 14)
+
+    def _add(self, form: Form, names: Sequence[str]) -> None:
+        for name in names:
+            form.add(name)
 
     # -- what is chosen
 
@@ -246,7 +275,9 @@ class TrainSetup(QWidget):
         return dict(self._wishes)
 
     def set_wishes(self, wishes: Mapping[str, Any]) -> None:
+        self.pieces.finish()
         self._wishes = dict(wishes)
+        self.anew.setVisible(bool(self._wishes))
         self.changed.emit()
 
     def probes(self) -> tuple[str, ...]:
@@ -258,7 +289,16 @@ class TrainSetup(QWidget):
             value = getattr(settings, name)
             if value != getattr(self._planned, name):
                 self._wishes[name] = value
-        self.changed.emit()
+        self.set_wishes(self._wishes)
+
+    def _forget(self) -> None:
+        if self.form is not None:
+            self.form.set_value(self._planned)
+        self.set_wishes({})
+
+    def _refuse(self, why: str) -> None:
+        self.refused.setText(why)
+        self.refused.setVisible(bool(why))
 
     # -- what comes of it
 

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QTableWidge
 from playground.errors import DataError, PlaygroundError
 from playground.events import StoreReady
 from playground.history.runs import SampleRow
+from playground.training.settings import TrainSettings
 
 ROWS = '{"prompt": "Hi", "completion": "Ahoy!"}\n{"prompt": "You", "completion": "Aye, me!"}\n'
 
@@ -71,15 +72,20 @@ def test_the_page_comes_in_pieces_and_its_keys_go_through_it_in_order(window, qt
     assert page.findChild(QWidget, "train.data") is not None
     assert page.findChild(QWidget, "train.probes") is None
     qtbot.waitUntil(lambda: page.findChild(QWidget, "train.model") is not None and bool(page.setup.model()))
-    wanted = ["train.data", "train.data.datasets", "train.data.look", "train.model", "train.more", "train.sweep", "train.probes"]
+    wanted = [
+        "train.data",
+        "train.data.datasets",
+        "train.data.look",
+        "train.model",
+        "train.more",
+        "train.sweep",
+        "train.probes",
+    ]
     wanted.append("train.new.start")
-    chain, each = [], find(page, "train.data")
-    while each.objectName() not in chain:
-        chain.append(each.objectName())
-        each = each.nextInFocusChain()
-        while not each.objectName():
-            each = each.nextInFocusChain()
-    assert [name for name in chain if name in wanted] == wanted
+    chain = [find(page, "train.data")]
+    while (each := chain[-1].nextInFocusChain()) is not chain[0]:
+        chain.append(each)
+    assert [each.objectName() for each in chain if each.objectName() in wanted] == wanted
 
 
 def test_a_plan_of_what_was_chosen_before_is_not_shown(page, session, qtbot) -> None:
@@ -161,6 +167,31 @@ def test_data_dropped_anywhere_opens_in_train_and_models_load_as_before(window, 
     (folder / "picture.png").write_bytes(b"PNG")
     window.open("log")
     assert not held(window, folder / "picture.png")
+
+
+def test_every_setting_can_be_changed_by_hand_and_left_to_us_again(page, session, qtbot) -> None:
+    find(page, "train.more").click()
+    qtbot.waitUntil(lambda: page.findChild(QWidget, "train.setting.tracking") is not None)
+    assert {f"train.setting.{name}" for name in TrainSettings.__dataclass_fields__} <= {
+        each.objectName() for each in page.setup.form.findChildren(QWidget)
+    }
+    for name, text in (("learning_rate", "3e-5"), ("epochs", "0.5"), ("targets", "q_proj, v_proj"), ("tracking", "runs.db")):
+        field = find(page, f"train.setting.{name}")
+        field.setText(text)
+        field.editingFinished.emit()
+    find(page, "train.setting.steps").setValue(120)
+    wanted = {"learning_rate": 3e-5, "epochs": 0.5, "targets": ("q_proj", "v_proj"), "tracking": "runs.db", "steps": 120}
+    assert page.setup.wishes() == wanted
+    rate = find(page, "train.setting.learning_rate")
+    rate.setText("much")
+    rate.editingFinished.emit()
+    assert "learning_rate must be a number" in find(page, "train.refused").text()
+    assert float(rate.text()) == 3e-5
+    qtbot.waitUntil(lambda: session.training.asked[-1][3] == wanted)
+    qtbot.waitUntil(lambda: find(page, "train.reason.learning_rate").text() == "as you want it")
+    find(page, "train.suggested").click()
+    qtbot.waitUntil(lambda: session.training.asked[-1][3] == {})
+    qtbot.waitUntil(lambda: float(rate.text()) == 2e-4)
 
 
 def test_samples_are_shown_with_their_prompts_as_they_come(page, session, qtbot) -> None:
