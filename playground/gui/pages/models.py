@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import threading
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import shiboken6
@@ -178,6 +179,9 @@ class ModelsPage(QWidget):
         theme.bind_icon(self.add_button, "folder-plus", "muted")
         self.add_button.clicked.connect(lambda: self.library.ask_for_folder())
         head.row.addWidget(self.add_button)
+        order = [*self.views.buttons(), self.filter, self.refresh_button, self.add_button]
+        for before, after in pairwise(order):
+            QWidget.setTabOrder(before, after)
         return head
 
     def _segments(self) -> QWidget:
