@@ -5,6 +5,7 @@ What was computed again or unpacked is kept for a while, the longest unused goin
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -22,8 +23,8 @@ from playground.inside.rollout import rollout, rollout_row
 
 KEPT = 256 << 20
 """bytes of maps that are kept, codes and float32 together"""
-ROWS = 512
-"""of a head that are computed again at a time"""
+ROWS = 64
+"""of a head that are computed again at a time: as many as stay in the processor's cache"""
 
 Map = NDArray[np.float32]
 Codes = NDArray[np.uint8]
@@ -253,16 +254,17 @@ class Capture:
         first_, cap, last = (float(each) for each in self._part("rules")[layer_at])
         sink = float(self._part("sinks")[layer_at, head])
         keys = np.ascontiguousarray(self._part("keys")[layer_at, :, self.header.group(head)], np.float32)
+        queries = np.ascontiguousarray(self._part("queries")[layer_at, first:end, head_at], np.float32)
+        bounds = self._part("bounds")[layer_at, first:end].clip(0, self.header.width - 1)  # whatever a damaged file says
         found = np.zeros((end - first, self.header.width), np.float32)
-        for start in range(first, end, ROWS):
-            stop = min(end, start + ROWS)
-            queries = np.ascontiguousarray(self._part("queries")[layer_at, start:stop, head_at], np.float32)
-            seen = stop if self.header.causal else self.header.width
-            found[start - first : stop - first, :seen] = recompute.weights(
-                queries,
-                keys[:seen],
+        for start in range(0, end - first, ROWS):
+            rows = slice(start, min(end - first, start + ROWS))
+            low, high = int(bounds[rows, 0].min()), int(bounds[rows, 1].max()) + 1
+            found[rows, low:high] = recompute.weights(
+                queries[rows],
+                keys[low:high],
                 recompute.Rule(first_, cap, last),
-                self._part("bounds")[layer_at, start:stop],
+                bounds[rows] - low,
                 None if np.isnan(sink) else sink,
             )
         return found
@@ -283,7 +285,9 @@ def export(capture: Capture, target: Path, layers: tuple[int, ...] = (), heads: 
             np.lib.format.write_array_header_1_0(file, about)
             for layer in layers:
                 for head in heads:
-                    file.write(np.ascontiguousarray(capture.map(layer, head), "<f4").tobytes())
+                    file.write(np.ascontiguousarray(capture.map(layer, head), "<f4").data)
+            file.flush()
+            os.fsync(file.fileno())
         part.replace(target)
     except BaseException:
         part.unlink(missing_ok=True)

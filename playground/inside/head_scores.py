@@ -43,10 +43,10 @@ class HeadScores:
         self._causal, self._cross = causal, cross
         self._sums = np.zeros((heads, len(NAMES)))
         self._rows = np.zeros(len(NAMES))
-        self._pairs = {} if cross else {2: _pairs(tokens, 1), 3: _pairs(tokens, 0)}
+        self._tokens = np.array(tokens, np.int64)
 
     def add(self, start: int, weights: NDArray[np.float32]) -> None:
-        """Rows `start` and following: weights of shape [heads, rows, columns]."""
+        """Rows `start` and following: weights of shape [heads, rows, columns]; a causal one's may end at the last row's own."""
         _, count, length = weights.shape
         rows = np.arange(start, start + count)
         seen = rows + 1 if self._causal else np.full(count, length)
@@ -58,21 +58,26 @@ class HeadScores:
         at = np.flatnonzero(rows >= 1)
         self._add(0, weights[:, at, rows[at] - 1], len(at))
         self._add(1, weights[:, at, 0], len(at))
-        for which, (places, columns) in self._pairs.items():
-            low, high = np.searchsorted(places, (start, start + count))
-            mine = places[low:high]
-            self._add(which, weights[:, mine - start, columns[low:high]], len(np.unique(mine)))
+        # Places where the row's token has been before: [rows, columns].
+        again = self._tokens[rows, None] == self._tokens[: rows[-1]]
+        places, columns = np.nonzero(again & (np.arange(rows[-1]) < rows[:, None]))
+        self._add_pairs(3, weights, places, columns)
+        behind = columns + 1 < rows[places]
+        self._add_pairs(2, weights, places[behind], columns[behind] + 1)
         near = np.flatnonzero(seen > LOCAL)
-        for distance in range(-LOCAL + 1, 1 if self._causal else LOCAL):
-            columns = rows[near] + distance
-            inside = (columns >= 0) & (columns < length)
-            self._add(4, weights[:, near[inside], columns[inside]], 0)
-        self._rows[4] += len(near)
+        columns = rows[near, None] + np.arange(-LOCAL + 1, 1 if self._causal else LOCAL)
+        places, which = np.nonzero((columns >= 0) & (columns < length))
+        self._add(4, weights[:, near[places], columns[places, which]], len(near))
         self._add_entropy(seen, weights)
 
     def _add(self, which: int, weights: NDArray[np.float32], rows: int) -> None:
         self._sums[:, which] += weights.sum(axis=1, dtype=np.float64)
         self._rows[which] += rows
+
+    def _add_pairs(
+        self, which: int, weights: NDArray[np.float32], places: NDArray[np.int64], columns: NDArray[np.int64]
+    ) -> None:
+        self._add(which, weights[:, places, columns], len(np.unique(places)))
 
     def _add_entropy(self, seen: NDArray[np.int64], weights: NDArray[np.float32]) -> None:
         heads, count, length = weights.shape
@@ -89,20 +94,6 @@ class HeadScores:
         """[heads, scores], in the order of `NAMES`."""
         with np.errstate(invalid="ignore"):
             return (self._sums / np.where(self._rows > 0, self._rows, np.nan)).astype(np.float32)
-
-
-def _pairs(tokens: Sequence[int], after: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(row, column) of every place `after` tokens behind an earlier occurrence of the row's token, before the row; sorted by row."""
-    places: dict[int, list[int]] = {}
-    rows: list[int] = []
-    columns: list[int] = []
-    for place, token in enumerate(tokens):
-        earlier = places.setdefault(token, [])
-        found = [each + after for each in earlier if each + after < place]
-        rows += [place] * len(found)
-        columns += found
-        earlier.append(place)
-    return np.array(rows, np.int64), np.array(columns, np.int64)
 
 
 def of_map(tokens: Sequence[int], weights: NDArray[np.float32], causal: bool = True) -> dict[str, float]:

@@ -11,16 +11,22 @@ from numpy.typing import NDArray
 Codes = NDArray[np.uint8]
 Weights = NDArray[np.float32]
 
+BLOCK = 1 << 16
+"""cells whose codes are made at a time"""
 LEVELS: Weights = np.square(np.arange(256) / 255).astype(np.float32)
 """the weight of each code"""
 
 
 def encode(weights: Weights) -> Codes:
     """Codes of weights from 0 to 1: round(255 * sqrt(weight)). Any shape; the largest error is 0.004."""
-    roots = np.sqrt(weights, dtype=np.float32)
-    roots *= 255
-    roots += 0.5
-    return np.minimum(roots, 255, out=roots).astype(np.uint8)
+    found = np.empty(weights.shape, np.uint8)
+    cells, codes = weights.reshape(-1), found.reshape(-1)
+    for start in range(0, len(cells), BLOCK):
+        roots = np.sqrt(cells[start : start + BLOCK], dtype=np.float32)
+        roots *= 255
+        roots += 0.5
+        codes[start : start + BLOCK] = np.minimum(roots, 255, out=roots)
+    return found
 
 
 def decode(codes: Codes) -> Weights:
@@ -33,22 +39,24 @@ def thumb_edges(length: int, side: int) -> NDArray[np.int64]:
     return (np.arange(side) * length) // side
 
 
-def pool_rows(codes: Codes, start: int, length: int, into: Codes) -> None:
+def pool_rows(codes: Codes, start: int, length: int, into: Codes, width: int = 0) -> None:
     """Takes rows `start` and following of maps [heads, rows, columns] into thumbnails [heads, side, column side], which hold maxima.
 
-    `length`: rows of the whole map.
+    `length`: rows of the whole map; `width`: its columns, where the last of them are left out.
     """
     side = into.shape[1]
     edges = thumb_edges(length, side)
-    across = thumb_edges(codes.shape[2], into.shape[2])
+    across = thumb_edges(width or codes.shape[2], into.shape[2])
+    across = across[across < codes.shape[2]]
     end = start + codes.shape[1]
     first = int(np.searchsorted(edges, start, "right")) - 1
     last = int(np.searchsorted(edges, end - 1, "right")) - 1
     for cell in range(first, last + 1):
         low = max(start, int(edges[cell])) - start
         high = (min(end, int(edges[cell + 1])) if cell + 1 < side else end) - start
-        row = codes[:, low:high].max(axis=1)  # [heads, columns]
-        np.maximum(into[:, cell], np.maximum.reduceat(row, across, axis=1), out=into[:, cell])
+        row = np.maximum.reduceat(codes[:, low:high].max(axis=1), across, axis=1)  # [heads, column side]
+        mine = into[:, cell, : len(across)]
+        np.maximum(mine, row, out=mine)
 
 
 def halved(codes: Codes) -> Codes:

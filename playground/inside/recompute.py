@@ -35,9 +35,12 @@ def weights(queries: Floats, keys: Floats, rule: Rule, bounds: NDArray[np.int32]
         x /= np.float32(rule.cap)
         np.tanh(x, out=x)
         x *= np.float32(rule.cap)
-    x *= np.float32(rule.last)
+    if rule.last != 1:
+        x *= np.float32(rule.last)
     columns = np.arange(len(keys), dtype=np.int32)
-    x[(columns < bounds[:, :1]) | (columns > bounds[:, 1:])] = -np.inf
+    left, right = int(bounds[:, 0].max()), int(bounds[:, 1].min()) + 1  # between them lies what every row sees
+    x[:, :left][columns[:left] < bounds[:, :1]] = -np.inf
+    x[:, right:][columns[right:] > bounds[:, 1:]] = -np.inf
     peak = x.max(axis=1, keepdims=True)
     if sink is not None:
         peak = np.maximum(peak, np.float32(sink))

@@ -20,6 +20,7 @@ LIMIT = 8 << 30
 """bytes that captures may take together; the oldest go first"""
 ROOM = 256 << 20
 """bytes of the disk that stay free for everything else"""
+FEWER = "Look at fewer layers or heads (--layer, --head), or at a shorter text."
 STALE_S = 3600.0
 """after which an unfinished file that nobody writes to any more is thrown away"""
 
@@ -98,17 +99,26 @@ def sweep(folder: Path, capture_id: str = "") -> None:
 
 def refuse_too_large(target: Path, size: int, limit: int = LIMIT) -> None:
     """StorageError for a capture that does not fit under the limit or on the disk, with its size, before a byte is written."""
-    hint = "Look at fewer layers or heads (--layer, --head), or at a shorter text."
     if size > limit:
-        raise StorageError(f"This capture would take {amount(size)}; captures may take {amount(limit)} together.", hint)
-    there = target.parent
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    free = shutil.disk_usage(there).free
+        raise StorageError(f"This capture would take {amount(size)}; captures may take {amount(limit)} together.", FEWER)
+    refuse_without_room("This capture", target, size)
+
+
+def refuse_without_room(what: str, target: Path, size: int, before: int = 0) -> None:
+    """StorageError for a file that does not fit on the disk, with its size; `before`: bytes that are written there first."""
+    free = shutil.disk_usage(_place(target)).free - before
     if size + ROOM > free:
-        raise StorageError(
-            f"This capture would take {amount(size)} on the disk; {amount(max(0, free - ROOM))} can be had.", hint
-        )
+        raise StorageError(f"{what} would take {amount(size)} on the disk; {amount(max(0, free - ROOM))} can be had.", FEWER)
+
+
+def on_one_disk(one: Path, other: Path) -> bool:
+    """Whether two files, which need not be there yet, share their room."""
+    return _place(one).stat().st_dev == _place(other).stat().st_dev
+
+
+def _place(target: Path) -> Path:
+    """The nearest folder above a file that is there."""
+    return next(each for each in target.absolute().parents if each.exists())
 
 
 def fresh_id() -> str:

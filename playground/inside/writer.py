@@ -19,6 +19,8 @@ from playground.inside.head_scores import HeadScores
 from playground.inside.layout import Header, encoded, layout
 
 PART = ".part"
+BLOCK = 1 << 18
+"""weights that are worked on at a time: what is made of them stays in the processor's cache"""
 
 Floats = NDArray[np.float32]
 
@@ -50,6 +52,8 @@ class Writer:
         self._rules: dict[int, tuple[recompute.Rule, Floats | None]] = {}
         self._done = np.zeros(len(header.layers), np.int64)
         """rows of each layer that have come"""
+        self._explained = np.zeros(len(header.layers), np.int64)
+        """how far into the text a row of each layer was last computed again"""
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._part.open("w+b", buffering=0)
@@ -62,26 +66,27 @@ class Writer:
     # -- what comes from the engine
 
     def rows(self, layer: int, start: int, weights: Floats) -> None:
-        """Post-softmax rows `start` and following of all heads of the model: [heads, rows, columns].
+        """Post-softmax rows `start` and following of all heads of the model: [heads, rows, columns]; a causal one's may end at the last row's own.
 
         ModelFileError where they are no numbers, DataError where queries and keys do not explain them, NotCausal.
         """
         if not self._all_heads:
             weights = weights[self._heads]
-        count = weights.shape[1]
-        if not np.isfinite(weights).all():
-            raise ModelFileError(
-                "The model's attention has values that are no numbers.", "Its weights are damaged: download it again."
-            )
-        if self.header.causal and _looks_ahead(weights, start):
-            raise NotCausal
-        codes = pooling.encode(weights)
-        pooling.pool_rows(codes, start, self.header.length, self._thumbs[layer])
-        self._scores[layer].add(start, weights)
-        if self.header.recomputed:
-            self._check(layer, start + count - 1, weights[:, -1])
+        heads, count, columns = weights.shape
+        flat = None if self.header.recomputed else self._flat(heads, start, count)
+        step, filled = max(1, BLOCK // (heads * columns)), 0
+        for first in range(0, count, step):
+            block = self._checked(weights[:, first : first + step], start + first)
+            codes = pooling.encode(block)
+            pooling.pool_rows(codes, start + first, self.header.length, self._thumbs[layer], self.header.width)
+            self._scores[layer].add(start + first, block)
+            if flat is not None:
+                filled = self._pack(codes if self.header.encoding == "u8" else block, start + first, flat, filled)
+        if flat is None:
+            self._explain(layer, start + count - 1, weights[:, -1])
         else:
-            self._keep(layer, start, codes if self.header.encoding == "u8" else weights)
+            for head, row in enumerate(flat):
+                self._put("maps", (layer, head, self._cells(start)), row)
         self._done[layer] += count
 
     def queries_and_keys(self, layer: int, start: int, queries: Any, keys: Any) -> None:
@@ -109,10 +114,11 @@ class Writer:
 
     def bounds(self, layer: int, start: int, seen: NDArray[np.bool_]) -> None:
         """Which tokens rows `start` and following see: [rows, columns]. DataError for a mask with gaps."""
-        found = recompute.bounds_of(seen)
-        if found is None:
-            raise cannot_recompute("its mask hides tokens in between")
-        self._put("bounds", (layer, start), found.astype("<i4"))
+        self.spans(layer, start, bounds_of(seen))
+
+    def spans(self, layer: int, start: int, bounds: NDArray[np.int32]) -> None:
+        """The same by the first and the last token that each row sees: [rows, 2]."""
+        self._put("bounds", (layer, start), bounds)
 
     # -- its end
 
@@ -141,20 +147,44 @@ class Writer:
 
     # -- inside
 
-    def _keep(self, layer: int, start: int, values: NDArray[Any]) -> None:
-        count, length = values.shape[1], self.header.width
-        first = start * length
-        if self.header.causal:
-            inside = np.arange(length) <= np.arange(start, start + count)[:, None]
-            first = start * (start + 1) // 2
-            flat = values[:, inside]
-        else:
-            flat = values.reshape(len(values), -1)
-        for head, row in enumerate(flat):
-            self._put("maps", (layer, head, first), row)
+    def _checked(self, weights: Floats, start: int) -> Floats:
+        """Rows as far as there is something to see in them."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            whole = np.isfinite(weights.sum(axis=2)).all()
+        if not whole:
+            raise ModelFileError(
+                "The model's attention has values that are no numbers.", "Its weights are damaged: download it again."
+            )
+        if not self.header.causal:
+            return weights
+        end = start + weights.shape[1]
+        if weights[:, :, end:].max(initial=0) > 0 or np.triu(weights[:, :, start:end], 1).any():
+            raise NotCausal
+        return weights[:, :, :end]
 
-    def _check(self, layer: int, row: int, weights: Floats) -> None:
-        """Whether a row computed again from the file is what the engine computed: whatever else it does with attention shows here."""
+    def _cells(self, rows: int) -> int:
+        """Cells of a map that lie before a row"""
+        return rows * (rows + 1) // 2 if self.header.causal else rows * self.header.width
+
+    def _flat(self, heads: int, start: int, count: int) -> NDArray[Any]:
+        return np.empty((heads, self._cells(start + count) - self._cells(start)), self._layout.arrays["maps"].dtype)
+
+    def _pack(self, values: NDArray[Any], start: int, flat: NDArray[Any], filled: int) -> int:
+        """Puts rows one behind the other, without what a causal one cannot see; how many cells of `flat` there are now."""
+        for place in range(values.shape[1]):
+            seen = start + place + 1 if self.header.causal else self.header.width
+            flat[:, filled : filled + seen] = values[:, place, :seen]
+            filled += seen
+        return filled
+
+    def _explain(self, layer: int, row: int, weights: Floats) -> None:
+        """Whether a row computed again from the file is what the engine computed: whatever else it does with attention shows here.
+
+        Each such row reads all keys before it: the last one is looked at, and before it those that are twice as far into the text.
+        """
+        if row + 1 < min(2 * self._explained[layer], self.header.length):
+            return
+        self._explained[layer] = row + 1
         rule, sinks = self._rules[layer]
         queries = self._get("queries", (layer, row), 1)[0]
         keys = self._get("keys", (layer,), row + 1 if self.header.causal else self.header.width)
@@ -169,10 +199,9 @@ class Writer:
 
     def _put(self, name: str, at: tuple[int, ...], values: NDArray[Any]) -> None:
         array = self._layout.arrays[name]
+        data = np.ascontiguousarray(values, array.dtype).reshape(-1)
         try:
-            self._write(
-                array.offset + _index(array.shape, at) * values.itemsize, np.ascontiguousarray(values, array.dtype).tobytes()
-            )
+            self._write(array.offset + _index(array.shape, at) * data.itemsize, data.view(np.uint8).data)
         except OSError as error:
             raise self._cannot(error) from error
 
@@ -187,7 +216,7 @@ class Writer:
             data += part
         return np.frombuffer(bytes(data), kind).reshape(shape)
 
-    def _write(self, at: int, data: bytes) -> None:
+    def _write(self, at: int, data: bytes | memoryview) -> None:
         self._file.seek(at)
         rest = memoryview(data)
         while rest:
@@ -207,18 +236,17 @@ def cannot_recompute(why: str) -> DataError:
     )
 
 
+def bounds_of(seen: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """The first and the last token that each row of a mask [rows, columns] sees. DataError for a mask with gaps."""
+    found = recompute.bounds_of(seen)
+    if found is None:
+        raise cannot_recompute("its mask hides tokens in between")
+    return found
+
+
 def _index(shape: tuple[int, ...], at: tuple[int, ...]) -> int:
     """Elements before a place, given by its first indices."""
     found = 0
     for place, size in enumerate(shape):
         found = found * size + (at[place] if place < len(at) else 0)
     return found
-
-
-def _looks_ahead(weights: Floats, start: int) -> bool:
-    count, length = weights.shape[1:]
-    if start + 1 >= length:
-        return False
-    part = weights[:, :, start + 1 :]
-    later = np.arange(length - start - 1) >= np.arange(count)[:, None]
-    return bool(part[:, later].any())

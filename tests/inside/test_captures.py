@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from playground.errors import DataError, ModelFileError, NotFoundError, SettingError, StorageError
 from playground.inside import head_scores, pooling, store
 from playground.inside.capture import Capture, export
-from playground.inside.layout import Header, Token, capture_size
+from playground.inside.layout import Header, Token, capture_size, open_header
 from playground.inside.recompute import Rule, bounds_of, weights
 from playground.inside.rollout import difference
 from playground.inside.writer import NotCausal, Writer
@@ -91,6 +92,37 @@ def test_what_is_written_is_read(tmp_path: Path, encoding: str, tolerance: float
     found.close()
 
 
+@pytest.mark.parametrize("encoding", ["u8", "f32", "qk32"])
+def test_rows_may_end_at_their_own_token(tmp_path: Path, encoding: str) -> None:
+    """What is behind it is nothing: the file is the same to the byte, in whatever pieces rows come."""
+    about = header(150, encoding)
+    _, _, _, maps = softmax_maps(150)
+    written(tmp_path / "whole.attention", about, step=150)
+    writer = Writer(tmp_path / "short.attention", about)
+    q, k, seen, _ = softmax_maps(150)
+    for place in range(LAYERS):
+        if about.recomputed:
+            writer.queries_and_keys(place, 0, q[place], k[place])
+            writer.bounds(place, 0, seen)
+            writer.rule(place, Rule(0.7))
+        for start in range(0, 150, 47):
+            end = min(150, start + 47)
+            writer.rows(place, start, maps[place, :, start:end, :end])
+    writer.finish()
+    one, other = Capture(tmp_path / "whole.attention"), Capture(tmp_path / "short.attention")
+    assert np.array_equal(one.thumbnails(), other.thumbnails()) and np.allclose(one.scores, other.scores, atol=1e-7)
+    for layer, head in itertools.product(range(LAYERS), range(HEADS)):
+        assert np.array_equal(one.map(layer, head), other.map(layer, head))
+        assert np.abs(one.map(layer, head) - maps[layer, head]).max() <= (0.004 if encoding == "u8" else 2e-6)
+
+
+def test_a_window_that_moves_on_within_the_rows_computed_together(tmp_path: Path) -> None:
+    maps = written(tmp_path / "a.attention", header(300, "qk32"), step=300, window=9)
+    found = Capture(tmp_path / "a.attention")
+    assert np.abs(found.map(1, 2) - maps[1, 2]).max() <= 2e-6
+    assert all(np.allclose(found.row(1, 3, row), maps[1, 3, row], atol=2e-6) for row in (0, 63, 64, 200, 299))
+
+
 def test_heads_and_layers_that_were_chosen(tmp_path: Path) -> None:
     for encoding in ("f32", "qk32"):
         path = tmp_path / f"{encoding}.attention"
@@ -153,6 +185,16 @@ def test_rows_are_computed_again_as_the_formula_says(cap: float, sink: float | N
         x = {j: (cap * np.tanh(v / cap) if cap else v) * 1.1 for j, v in x.items()}
         total = sum(np.exp(v) for v in x.values()) + (np.exp(sink) if sink is not None else 0)
         assert found[row] == pytest.approx([np.exp(x[j]) / total if j in x else 0 for j in range(6)], abs=1e-6)
+
+
+def test_a_file_whose_numbers_are_damaged_ends_no_program(tmp_path: Path) -> None:
+    path = tmp_path / "a.attention"
+    written(path, header(40, "qk32"))
+    array = open_header(path)[1].arrays["bounds"]
+    with path.open("r+b") as file:
+        file.seek(array.offset)
+        file.write(np.full(array.shape, (-7, 1 << 30), "<i4").tobytes())
+    assert Capture(path).map(0, 0).shape == (40, 40)
 
 
 def test_a_mask_with_gaps_has_no_bounds() -> None:
@@ -327,6 +369,11 @@ def test_what_does_not_fit_is_refused_with_its_size(tmp_path: Path) -> None:
         store.refuse_too_large(tmp_path / "a", 3 << 30, 2 << 30)
     with pytest.raises(StorageError, match=r"would take 1,048,576\.0 GiB on the disk"):
         store.refuse_too_large(tmp_path / "not" / "yet" / "a", 1 << 50, 1 << 62)
+    with pytest.raises(StorageError, match=r"The file out\.npy would take 1,048,576\.0 GiB on the disk"):
+        store.refuse_without_room("The file out.npy", tmp_path / "out.npy", 1 << 50)
+    with pytest.raises(StorageError, match=r"would take 0\.0 MiB on the disk; 0\.0 MiB can be had"):
+        store.refuse_without_room("It", tmp_path / "out.npy", 1000, before=shutil.disk_usage(tmp_path).free)
+    assert store.on_one_disk(tmp_path / "a", tmp_path / "not" / "yet" / "b")
     assert not os.listdir(tmp_path)
 
 
