@@ -90,7 +90,11 @@ def run(args: argparse.Namespace) -> int:
         session = conversation.session
         path = session.find_model(args.model)
         request = CaptureRequest(
-            args.text, layers=tuple(args.layer), heads=tuple(args.head), exact=args.exact or target is not None
+            args.text,
+            layers=tuple(args.layer),
+            heads=tuple(args.head),
+            exact=args.exact or target is not None,
+            weights="" if target is None else str(target),
         )
         if path.is_dir() and is_encoder(path):
             if args.adapter:

@@ -233,12 +233,13 @@ def write_window(header: Header, config: Config, every: int) -> None:
 
 
 def note_window(header: Header, config: Config) -> None:
-    """Says that a model has a sliding window which its architecture in llama.cpp has not."""
+    """Says, and writes down for whoever looks into the file, that a model has a sliding window which its architecture in llama.cpp has not."""
     window = config.get("sliding_window")
     used = config.get("use_sliding_window", True) and "full_attention" not in set(config.get("layer_types") or ("sliding",))
     if config.get("use_sliding_window"):
         used = "sliding_attention" in (config.get("layer_types") or ("sliding_attention",))
     if isinstance(window, int) and 0 < window < config.context and used:
+        header.writer.add_sliding_window(window)
         header.notes.append(
             f"This model looks back {window} tokens in its attention; llama.cpp looks at all, so texts longer than that come out otherwise."
         )

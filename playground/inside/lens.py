@@ -11,8 +11,10 @@ Written and read as one `.npz` file. Knows no engine.
 from __future__ import annotations
 
 import os
+import time
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 
 from playground.errors import DataError, SettingError, StorageError
 from playground.inside.layout import Token
+from playground.inside.store import STALE_S
 
 _ARRAYS = ("positions", "top_ids", "top_probabilities", "entropy", "rank", "probability")
 
@@ -112,6 +115,14 @@ class Table:
             raise StorageError(
                 f"The reading could not be written ({error.strerror or error}).", "Make room on the disk, and try again."
             ) from None
+
+
+def sweep(folder: Path) -> None:
+    """Throws away readings that nobody came for in an hour, as after a worker's death: a younger one may be another program's."""
+    for path in folder.glob("*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > STALE_S:
+                path.unlink()
 
 
 def read(path: Path, tokens: Sequence[Token], labels: dict[int, str], gap: float = 0.0, model: str = "") -> LensReading:

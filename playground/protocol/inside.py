@@ -36,6 +36,8 @@ class Capture:
     """of a model that reads one text and writes another: what it writes; empty: what it would write, greedily"""
     parts: tuple[str, ...] = ()
     """of such a model: which of `inside.layout.PARTS`, all where none is named. The file of each has the part's name behind its own"""
+    weights: str = ""
+    """a file that all weights are to be written to afterwards, in float32: it is refused too where there is no room for that"""
 
 
 @dataclass(frozen=True)

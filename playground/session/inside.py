@@ -65,6 +65,8 @@ class CaptureRequest:
     """of a model that reads one text and writes another: what it writes; empty: what it would write, greedily"""
     parts: tuple[str, ...] = ()
     """of such a model: which of encoder, decoder, cross; all where none is named"""
+    weights: str = ""
+    """the path of a file that the weights are to be written to afterwards (`inside.capture.export`): there must be room for it as well"""
 
 
 @dataclass(frozen=True)
@@ -292,8 +294,7 @@ class Inside:
 
     def _lens(self, request: LensRequest, path: Path | None, on_progress: OnProgress) -> LensReading:
         folder = self.folder.with_name("lens")
-        for left in folder.glob("*"):  # by a worker that died
-            left.unlink(missing_ok=True)
+        lens.sweep(folder)
         target = folder / f"{store.fresh_id()}.npz"
         scale = self._replies.sampling.adapter_scale
         host = self._engine if path is None else self._guests.load(str(path), request.context)
@@ -339,6 +340,7 @@ class Inside:
                 "" if path is None else str(path),
                 request.target_text,
                 request.parts,
+                request.weights,
             )
 
         try:

@@ -21,6 +21,7 @@ from playground.workers.machine import free_memory
 
 MARGIN = 128 << 20
 """bytes of memory that stay free"""
+WITH_SINKS = "Each head has learned a sink, which takes weight that no token gets: a row sums to less than 1."
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,9 @@ class Source(Protocol):
     def memory(self, shape: Shape, length: int) -> int:
         """Bytes that capturing a text takes beside the model, at most."""
 
+    def notes(self, length: int) -> tuple[str, ...]:
+        """Sentences on what is not in these weights as one would think, once the shape is known."""
+
     def run(
         self, writer: Writer, shape: Shape, ids: Sequence[int], stop: Callable[[], bool], on_progress: Callable[[float], None]
     ) -> None:
@@ -86,6 +90,12 @@ class Job:
     @property
     def bytes(self) -> int:
         return layout(self.header, len(encoded(self.header))).bytes
+
+    @property
+    def weights(self) -> int:
+        """Bytes of all weights in float32"""
+        header = self.header
+        return 4 * len(header.layers) * len(header.heads) * header.length * header.width
 
 
 def capture(link: Link, command: Capture, tokens: Sequence[PromptToken], window: int, about: About, source: Source) -> None:
@@ -111,6 +121,10 @@ def write(link: Link, command: Capture, jobs: Sequence[Job]) -> None:
     """Computes and writes all files of a capture, or none. StorageError, MemoryShortError before anything is computed; Cancelled."""
     size = sum(job.bytes for job in jobs)
     store.refuse_too_large(jobs[0].target, size, command.limit)
+    if command.weights:
+        after = Path(command.weights)
+        before = size if store.on_one_disk(jobs[0].target, after) else 0
+        store.refuse_without_room(f"The file {after.name}", after, sum(job.weights for job in jobs), before)
     for job in jobs:
         needed, free = job.source.memory(job.shape, len(job.tokens)), max(0, free_memory() - MARGIN)
         if needed > free:
@@ -174,7 +188,7 @@ def _header(command: Capture, tokens: Sequence[PromptToken], about: About, sourc
     heads = _chosen("head", command.heads, tuple(range(shape.heads)))
     longer = max(len(tokens), len(shape.columns))
     encoding = encoding_for(len(layers), len(heads), shape.kv_heads, shape.width, longer, command.exact)
-    notes = list(about.notes)
+    notes = [*about.notes, *source.notes(len(tokens))]
     if not source.exact:
         notes.append(f"Computed in {about.precision}: weights are rounded as the model rounds them.")
     return Header(

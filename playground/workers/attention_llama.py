@@ -22,18 +22,22 @@ import numpy as np
 from playground.errors import Cancelled, MemoryShortError, ModelFileError
 from playground.inside.recompute import Rule
 from playground.inside.writer import Writer, cannot_recompute
-from playground.workers.attention import Shape
+from playground.workers.attention import WITH_SINKS, Shape
 from playground.workers.llama_cache import Batch, decode_failed
 from playground.workers.llama_lib import C, ggml
 from playground.workers.llama_model import Model
 from playground.workers.llama_tensor import Tensor, check_layout, name_of, values_of
 
-CHUNK = 512
+CHUNK = 128
 """tokens that are computed at a time, at most"""
-CHUNK_BYTES = 64 << 20
+CHUNK_BYTES = 16 << 20
 """of one layer's rows that are held at a time"""
 LEAST = 16
 
+ROUGH_GELU = (
+    "On a processor llama.cpp looks its activation function (GELU) up in a table of 16-bit numbers: weights may be some thousandths off "
+    "from what transformers computes."
+)
 _WANTED = re.compile(r"(kq|kq_soft_max)-(\d+)")
 
 
@@ -49,6 +53,7 @@ class LlamaAttention:
         table = next((each for each in model.header.tensors if each.name == "position_embd.weight"), None)
         self.most = int(table.shape[1]) if table is not None else 1 << 30  # the library ends the process beyond it
         self._shape: Shape | None = None
+        self._notes: tuple[str, ...] = ()
 
     def shape(self) -> Shape:
         if self._shape is None:
@@ -57,7 +62,17 @@ class LlamaAttention:
             if probe.failed is not None:
                 raise probe.failed
             self._shape = probe.shape(self._model.path.name)
+            self._notes = tuple(sorted(probe.notes))
         return self._shape
+
+    def notes(self, length: int) -> tuple[str, ...]:
+        window = self._model.header.get("attention.sliding_window", 0)
+        if self._model.look_back or not isinstance(window, int) or not 0 < window < length:
+            return self._notes
+        return (
+            f"This model was made to see only the last {window:,} tokens; llama.cpp computes no window for its kind, and looks at all {length:,}.",
+            *self._notes,
+        )
 
     def memory(self, shape: Shape, length: int) -> int:
         padded = -(-length // 256) * 256
@@ -145,6 +160,8 @@ class _Watcher:
             return False
         try:
             tensor = ctypes.cast(pointer, ctypes.POINTER(Tensor)).contents
+            if asked:
+                self.passing(tensor)
             found = _WANTED.fullmatch(name_of(tensor)) if b"kq" in tensor.name else None
             if found is None:
                 return not asked
@@ -152,6 +169,9 @@ class _Watcher:
         except Exception as error:
             self.failed = error
             return False
+
+    def passing(self, tensor: Any) -> None:
+        """Any tensor, before it is computed."""
 
     def asked(self, name: str, layer: int, tensor: Any) -> bool:
         """Whether this tensor is to be seen once it is computed."""
@@ -163,16 +183,23 @@ class _Watcher:
 
 
 class _Probe(_Watcher):
-    """Which layers have attention, and in what shape: from one token."""
+    """Which layers have attention, in what shape, and what is to be said of it: from one token."""
 
     def __init__(self) -> None:
         super().__init__()
         self._found: dict[int, tuple[int, int, int]] = {}
+        self.notes: set[str] = set()
+
+    def passing(self, tensor: Any) -> None:
+        if _activation(tensor) in ("GELU", "GEGLU") and tensor.buffer and ggml.ggml_backend_buffer_is_host(tensor.buffer):
+            self.notes.add(ROUGH_GELU)
 
     def asked(self, name: str, layer: int, tensor: Any) -> bool:
         if name == "kq":
             keys, queries = tensor.src[0].contents, tensor.src[1].contents
             self._found[layer] = int(queries.ne[2]), int(keys.ne[2]), int(queries.ne[0])
+        elif tensor.src[2]:
+            self.notes.add(WITH_SINKS)
         return False
 
     def computed(self, name: str, layer: int, tensor: Any) -> bool:
@@ -225,8 +252,9 @@ class _Reader(_Watcher):
             raise ModelFileError(
                 "This model computes its attention in a way that cannot be looked at.", "Look into another one."
             )
-        rows = np.zeros((weights.shape[1], self.count, self._length), np.float32)
-        rows[:, :, :end] = weights[0, :, :, :end]
+        rows = weights[0, :, :, :end]
+        if not self._writer.header.causal and end < self._length:
+            rows = np.pad(rows, ((0, 0), (0, 0), (0, self._length - end)))
         self._writer.rows(place, self.start, rows)
         return True
 
@@ -261,6 +289,12 @@ def _cap(scores: Any) -> tuple[float, float]:
     if more or again:
         raise cannot_recompute("it adds to the products of queries and keys")
     return factor * cap, cap
+
+
+def _activation(tensor: Any) -> str:
+    """The function of a feed-forward part, by ggml's name; empty for another operation."""
+    named = {"UNARY": ggml.ggml_unary_op_name, "GLU": ggml.ggml_glu_op_name}.get(_operation(tensor))
+    return "" if named is None else str(named(tensor.op_params[0]).decode())
 
 
 def _operation(tensor: Any) -> str:

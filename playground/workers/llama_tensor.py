@@ -36,6 +36,9 @@ Tensor._fields_ = [
 
 ggml.ggml_op_name.restype = ctypes.c_char_p
 ggml.ggml_op_name.argtypes = [ctypes.c_int]
+for _named in (ggml.ggml_unary_op_name, ggml.ggml_glu_op_name):
+    _named.restype = ctypes.c_char_p
+    _named.argtypes = [ctypes.c_int]
 ggml.ggml_backend_buffer_is_host.restype = ctypes.c_bool
 ggml.ggml_backend_buffer_is_host.argtypes = [ctypes.c_void_p]
 ggml.ggml_backend_tensor_get.restype = None
