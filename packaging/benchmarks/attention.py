@@ -1,8 +1,9 @@
 """Attention captured, against `output_attentions=True` of transformers and against BertViz: 12 layers of 12 heads, width 768, random weights.
 
-Each figure is from a process of its own, which computes the text once to warm up and once more to be measured: processor seconds over those of the
-plain forward pass (of transformers' eager attention; of llama.cpp without flash attention), and the growth of the process's peak memory over what it
-held before, beside that of two layers' maps in float32. `bytes` are those of the file; of `output_attentions` those of the tensors.
+Each figure is from a process of its own, which computes a few tokens to have the libraries in memory, then the text twice: the first time for the
+growth of its peak memory, which is told beside that of two layers' maps in float32, the second for processor seconds over those of the plain forward
+pass (of transformers' eager attention; of llama.cpp without flash attention). `bytes` are those of the file; of `output_attentions` those of the
+tensors.
 
 BertViz gets the same attention of a short text and makes HTML of it, in a process that may take so much memory and no more; it is fetched from the
 registry for this alone, into a folder that goes again. The same text as a capture is opened and composed to the grid of all heads.
@@ -41,6 +42,10 @@ BERTVIZ_BYTES = 6 << 30
 PATIENCE = 240.0
 """seconds for one figure"""
 SIDE, GAP = 24, 2
+UBATCH = 512
+"""tokens that llama.cpp computes at a time where nothing else is asked for"""
+FEW = 16
+"""tokens that are computed before anything is measured"""
 
 
 def measure(rounds: int, quick: bool = False) -> dict[str, object]:
@@ -125,7 +130,7 @@ def _net() -> Any:
     return LlamaForCausalLM._from_config(config, attn_implementation="eager", dtype=torch.float32).eval().requires_grad_(False)
 
 
-def _transformers(side: str, ids: list[int], folder: str) -> Callable[[], int]:
+def _transformers(side: str, folder: str) -> Callable[[list[int]], int]:
     import torch
 
     from playground.workers.attention_torch import TorchAttention
@@ -133,9 +138,9 @@ def _transformers(side: str, ids: list[int], folder: str) -> Callable[[], int]:
     net = _net()
     if side == "capture":
         source = TorchAttention(net, "bench")
-        return lambda: _capture(source, ids, folder)
+        return lambda ids: _capture(source, ids, folder)
 
-    def forward() -> int:
+    def forward(ids: list[int]) -> int:
         with torch.no_grad():
             out = net.model(torch.tensor([ids]), output_attentions=side == "output_attentions", use_cache=False)
         return sum(each.nbytes for each in out.attentions or ())
@@ -143,7 +148,7 @@ def _transformers(side: str, ids: list[int], folder: str) -> Callable[[], int]:
     return forward
 
 
-def _llama(side: str, ids: list[int], folder: str) -> Callable[[], int]:
+def _llama(side: str, folder: str) -> Callable[[list[int]], int]:
     from playground.params import ContextSettings
     from playground.workers.attention_llama import LlamaAttention, _Watcher
     from playground.workers.llama_lib import C
@@ -151,28 +156,29 @@ def _llama(side: str, ids: list[int], folder: str) -> Callable[[], int]:
 
     model = Model(Path(folder) / "bench.gguf", ContextSettings(context=512))
     source = LlamaAttention(model)
-    shape = source.shape()
     if side == "capture":
-        return lambda: _capture(source, ids, folder)
+        return lambda ids: _capture(source, ids, folder)
 
-    def forward() -> int:
+    def forward(ids: list[int]) -> int:
         nothing = _Watcher()
         nothing.callback = C.ggml_backend_sched_eval_callback(0)
-        source._decode(ids, source._chunk(shape, len(ids)), nothing, lambda: False)
+        source._decode(ids, min(UBATCH, len(ids)), nothing, lambda: False)
         return 0
 
     return forward
 
 
-def _figures(act: Callable[[], int]) -> dict[str, Any]:
+def _figures(act: Callable[[list[int]], int], length: int) -> dict[str, Any]:
+    ids = [place % 200 + 3 for place in range(length)]
+    act(ids[:FEW])
     gc.collect()
     process = psutil.Process()
     before, status = process.memory_info().rss, Path("/proc/self/status")
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins here
-    size = act()
+    size = act(ids)
     peak = int(next(line for line in status.read_text().splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
     cpu, wall = time.process_time(), time.perf_counter()
-    act()
+    act(ids)
     return {
         "cpu_s": time.process_time() - cpu,
         "wall_s": time.perf_counter() - wall,
@@ -329,8 +335,7 @@ def main(engine: str, side: str, length: int, folder: str) -> None:
     elif engine.endswith("_view"):
         answer = _html(engine, side, length)
     else:
-        ids = [place % 200 + 3 for place in range(length)]
-        answer = _figures((_transformers if engine == "transformers" else _llama)(side, ids, folder))
+        answer = _figures((_transformers if engine == "transformers" else _llama)(side, folder), length)
     print(json.dumps(answer), flush=True)
     os._exit(0)  # gigabytes of text are not worth being taken apart
 
