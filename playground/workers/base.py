@@ -49,6 +49,8 @@ class Link:
         self._sending = threading.Lock()
         self._waiting: deque[Message] = deque()
         self._arrived = threading.Condition()
+        self._fresh = False
+        """whether a command has come since the last `wait`"""
         self.closing = False
         """set as soon as `Shutdown` arrives: whatever runs should end"""
 
@@ -95,10 +97,10 @@ class Link:
         return False
 
     def wait(self, seconds: float) -> None:
-        """Waits until another command arrives, at most so long."""
+        """Waits until another command arrives, at most so long. One that came since the wait before, perhaps seen already, ends it at once."""
         with self._arrived:
-            if not self.closing:
-                self._arrived.wait(seconds)
+            self._arrived.wait_for(lambda: self._fresh or self.closing, seconds)
+            self._fresh = False
 
     def listen(self) -> None:
         """Reads commands until the parent's end closes, and then ends this process at once, whatever it is doing."""
@@ -114,6 +116,7 @@ class Link:
                 continue
             with self._arrived:
                 self._waiting.append(command)
+                self._fresh = True
                 self.closing = self.closing or isinstance(command, Shutdown)
                 self._arrived.notify_all()
 
