@@ -287,7 +287,11 @@ class _Run:
 
         if self._paused.is_set():
             raise _Stopped
-        self._request = self._engine.ask(command, take)
+        try:
+            self._request = self._engine.ask(command, take)
+        except PlaygroundError as error:  # the model has gone between two batches
+            state = self._engine.state
+            raise _Stopped(state.message or error.message, state.hint or error.hint) from None
         if self._paused.is_set():
             self._engine.cancel(self._request)
         try:

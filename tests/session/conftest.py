@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from playground import events
+from playground import events, protocol
 from playground.paths import Home
 from playground.session import Session
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """seconds after which a test gives up waiting for an event"""
+HELD = 0.01
+"""tokens a second: what is written stands still after its first tokens, until `Listening.step` or another pace lets it go on"""
 
 
 class Listening:
@@ -33,6 +35,11 @@ class Listening:
             self.told.append(event)
             if isinstance(event, wanted) if isinstance(wanted, type) else wanted(event):
                 return event
+
+    def step(self, pace: float = HELD) -> None:
+        """Lets what the model is writing, a reply or all columns, go on: by a token, or at another pace from now on."""
+        for request in list(self.session._engine._handlers):
+            self.session._engine.tell(protocol.SetPace(request, pace))
 
     def reply(self) -> events.GenerationFinished:
         finished: events.GenerationFinished = self.until(events.GenerationFinished)

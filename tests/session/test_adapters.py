@@ -17,7 +17,7 @@ from playground.paths import Home
 from playground.session import Session
 from tests.workers.adapters_made import random_adapter
 
-from .conftest import PATIENCE, Listening
+from .conftest import HELD, PATIENCE, Listening
 
 STORY = "Tell me a long story about a fox named Pepper."
 GREEDY = SamplingSettings(temperature=0, max_tokens=40)
@@ -34,10 +34,12 @@ def test_a_slider_moved_while_it_speaks_is_on_record_and_replays(listening: List
     info = session.load("starter", adapter="bent").result(PATIENCE)
     assert info.adapter == str(adapter) and len(info.adapter_sha256) == 64
     session.set_sampling(GREEDY)
-    session.set_pace(60)
+    session.set_pace(HELD)
     session.send("", STORY)
     listening.until(events.GenerationTokens)
     session.set_sampling(replace(GREEDY, adapter_scale=0.25))
+    listening.until(events.SamplingApplied)
+    session.set_pace(0)
     row = listening.reply().generation
     assert (row.adapter, row.adapter_sha256) == (info.adapter, info.adapter_sha256)
     assert row.settings.adapter_scale == 1.0

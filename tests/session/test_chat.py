@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from playground.params import SamplingSettings
 from playground.paths import Home
 from playground.session import Session
 
-from .conftest import PATIENCE, Listening
+from .conftest import HELD, PATIENCE, Listening
 
 GREEDY = SamplingSettings(temperature=0, max_tokens=40)
 LONG = SamplingSettings(temperature=1.0, seed=5, max_tokens=400)
@@ -21,7 +23,7 @@ STORY = "Tell me a long story about a fox named Pepper."
 
 
 def rows(home: Home, query: str) -> list[tuple[object, ...]]:
-    with sqlite3.connect(home.database) as database:
+    with closing(sqlite3.connect(home.database)) as database:
         return database.execute(query).fetchall()
 
 
@@ -60,11 +62,12 @@ def test_tokens_are_told_only_after_they_are_written(starter: Listening, home: H
 def test_a_setting_moved_while_it_speaks_is_in_the_timeline(starter: Listening) -> None:
     session = starter.session
     session.set_sampling(LONG)
-    session.set_pace(200)
+    session.set_pace(HELD)
     session.send("", STORY)
     starter.until(events.GenerationTokens)
     session.set_sampling(SamplingSettings(temperature=0.0, seed=5, max_tokens=60))
     applied = starter.until(events.SamplingApplied)
+    session.set_pace(0)
     finished = starter.reply()
     (entry,) = session.generation(finished.generation.id).result(PATIENCE).timeline
     assert applied.names == ("temperature", "max_tokens")
@@ -77,11 +80,12 @@ def test_a_setting_moved_while_it_speaks_is_in_the_timeline(starter: Listening) 
 def test_the_place_of_a_change_counts_the_start_of_the_reply_only_where_the_whole_message_is_meant(starter: Listening) -> None:
     session = starter.session
     session.set_sampling(LONG)
-    session.set_pace(100)
+    session.set_pace(HELD)
     session.send("", STORY, reply_start="Once upon a time")
     starter.until(events.GenerationTokens)
     session.set_sampling(SamplingSettings(temperature=0.3, seed=5, max_tokens=60))
     applied = starter.until(events.SamplingApplied)
+    session.set_pace(0)
     finished = starter.reply()
     (entry,) = finished.generation.timeline
     assert applied.offset == entry.offset + len("Once upon a time")
@@ -93,7 +97,7 @@ def test_the_place_of_a_change_counts_the_start_of_the_reply_only_where_the_whol
 def test_stop_keeps_what_was_said_and_continue_goes_on(starter: Listening) -> None:
     session = starter.session
     session.set_sampling(LONG)
-    session.set_pace(100)
+    session.set_pace(HELD)
     chat_id = session.send("", STORY)
     starter.until(events.GenerationTokens)
     session.stop()
@@ -111,7 +115,7 @@ def test_stop_keeps_what_was_said_and_continue_goes_on(starter: Listening) -> No
 
 def test_a_stopped_reply_goes_on_from_its_tokens_in_another_run_of_the_program(starter: Listening, home: Home) -> None:
     starter.session.set_sampling(LONG)
-    starter.session.set_pace(100)
+    starter.session.set_pace(HELD)
     chat_id = starter.session.send("", STORY)
     starter.until(events.GenerationTokens)
     starter.session.stop()
@@ -168,11 +172,13 @@ def test_a_sampled_reply_replays_token_for_token(starter: Listening, moved: bool
     session.set_sampling(LONG)
     chat_id = session.send("", "Hello")
     starter.reply()
-    session.set_pace(300 if moved else 0)
+    session.set_pace(HELD if moved else 0)
     session.send(chat_id, STORY)
     if moved:
         starter.until(events.GenerationTokens)
         session.set_sampling(SamplingSettings(temperature=1.7, top_k=0, seed=5, max_tokens=200))
+        starter.until(events.SamplingApplied)
+        session.set_pace(0)
     finished = starter.reply()
     result = session.replay(finished.generation.id).result(PATIENCE)
     assert result.identical, result
@@ -208,7 +214,7 @@ def test_without_a_model_nothing_is_sent_and_nothing_stored(listening: Listening
 
 def test_a_second_message_waits_until_the_first_is_answered(starter: Listening) -> None:
     starter.session.set_sampling(LONG)
-    starter.session.set_pace(50)
+    starter.session.set_pace(HELD)
     starter.session.send("", STORY)
     with pytest.raises(PlaygroundError, match="still being written"):
         starter.session.send("", "Hello")
@@ -257,10 +263,12 @@ def test_what_a_load_took_is_kept_beside_what_was_predicted(starter: Listening) 
 
 
 def test_a_message_taken_back_while_the_model_loads_is_kept_as_stopped(listening: Listening, home: Home) -> None:
-    session = listening.session
+    session, go = listening.session, threading.Event()
+    session._engine._control.submit(go.wait, PATIENCE)  # until then it loads
     session.load("starter")
     session.send("", "Hello")
     session.stop()
+    go.set()
     assert listening.reply().message.state == "stopped"
     session.close()
     assert rows(home, "select role, state from messages order by id") == [("user", "complete"), ("assistant", "stopped")]

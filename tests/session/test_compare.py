@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from playground.paths import Home
 from playground.session import Session, compare_room
 from playground.session.compare import columns_of
 
-from .conftest import PATIENCE, Listening
+from .conftest import HELD, PATIENCE, Listening
 from .test_death import engine_process
 
 ASK = "Tell me a long story about a fox named Pepper."
@@ -117,7 +118,7 @@ def test_it_is_no_chat_but_in_the_log(starter: Listening) -> None:
 
 
 def steered(listening: Listening, steps: dict[int, Callable[[], None]]) -> events.ComparisonFinished:
-    """Does each of `steps` when the third column has so many tokens."""
+    """Does each of `steps` when the third column has so many tokens; what was held goes on after the last."""
     third = ""
     while True:
         event = listening.until(lambda each: True)
@@ -126,13 +127,14 @@ def steered(listening: Listening, steps: dict[int, Callable[[], None]]) -> event
         if isinstance(event, events.GenerationTokens) and event.generation_id == third:
             for count in [count for count in steps if count <= event.index + len(event.tokens)]:
                 steps.pop(count)()
+            listening.step(HELD if steps else 0)
         if isinstance(event, events.ComparisonFinished):
             return event
 
 
 def test_one_column_is_moved_and_another_stopped_and_all_replay(starter: Listening, home: Home) -> None:
     session = starter.session
-    session.set_pace(120)
+    session.set_pace(HELD)
     comparison = begin(starter)
     steered(
         starter,
@@ -246,7 +248,7 @@ def test_votes_are_pairs_and_replace_each_other(starter: Listening) -> None:
 
 def test_one_thing_at_a_time(starter: Listening) -> None:
     session = starter.session
-    session.set_pace(50)
+    session.set_pace(HELD)
     comparison = begin(starter, FOUR[:2])
     starter.until(events.GenerationTokens)
     assert session.busy and session.compare.running == comparison
@@ -269,14 +271,16 @@ def test_one_thing_at_a_time(starter: Listening) -> None:
 
 
 def test_it_waits_for_the_model_or_is_taken_back(listening: Listening) -> None:
-    session = listening.session
+    session, go = listening.session, threading.Event()
     comparison = session.compare.new(ASK, columns=FOUR[:2])
     with pytest.raises(PlaygroundError, match="No model"):
         session.compare.run(comparison)
+    session._engine._control.submit(go.wait, PATIENCE)  # until then it loads
     loaded = session.load("starter")
     session.compare.run(comparison)
     session.compare.stop(comparison)
     assert finish(listening).tokens == 0
+    go.set()
     session.compare.run(comparison)
     assert finish(listening).tokens == 80
     assert loaded.result(PATIENCE).has_template
@@ -284,11 +288,12 @@ def test_it_waits_for_the_model_or_is_taken_back(listening: Listening) -> None:
 
 def test_a_worker_that_dies_leaves_what_was_said(starter: Listening) -> None:
     session = starter.session
-    session.set_pace(60)
+    session.set_pace(HELD)
     comparison = begin(starter, FOUR[:2])
     for _ in range(6):
         starter.until(events.GenerationTokens)
-    engine_process().kill()
+        starter.step()
+    engine_process(session).kill()
     finish(starter)
     chat = chat_of(session, comparison)
     assert [message.state for _, message in chat.latest()] == ["interrupted"] * 2
@@ -303,10 +308,11 @@ def test_a_worker_that_dies_leaves_what_was_said(starter: Listening) -> None:
 
 
 def test_closing_ends_what_runs(starter: Listening, home: Home) -> None:
-    starter.session.set_pace(30)
+    starter.session.set_pace(HELD)
     comparison = begin(starter, FOUR[:2])
     for _ in range(4):
         starter.until(events.GenerationTokens)
+        starter.step()
     assert starter.session.close()
     later = Session(home)
     later.start()
@@ -344,7 +350,7 @@ def test_a_column_with_a_model_of_its_own(starter: Listening, tmp_path: Path) ->
     assert (made["hot"].sequence, made["hot"].group_id) == (1, made["guest"].group_id) != (1, made["cold"].group_id)
     assert session.replay(made["hot"].id).result(PATIENCE).identical
 
-    session.set_pace(40)
+    session.set_pace(HELD)
     session.compare.run(comparison)
     starter.until(lambda event: isinstance(event, events.GenerationTokens))
     session.compare.stop()

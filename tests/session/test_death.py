@@ -10,17 +10,17 @@ import pytest
 
 from playground import events
 from playground.params import SamplingSettings
+from playground.session import Session
 
-from .conftest import PATIENCE, Listening
+from .conftest import HELD, PATIENCE, Listening
 
 ROUNDS = 3
 
 
-def engine_process() -> psutil.Process:
-    """The one child of ours that runs an engine (the other, if any, is multiprocessing's resource tracker)."""
-    children = [each for each in psutil.Process().children() if "resource_tracker" not in " ".join(each.cmdline())]
-    assert len(children) == 1
-    return children[0]
+def engine_process(session: Session) -> psutil.Process:
+    worker = session._engine._worker
+    assert worker is not None
+    return psutil.Process(worker.pid)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
@@ -30,10 +30,10 @@ def test_a_killed_worker_costs_only_itself(starter: Listening, number: signal.Si
     for _ in range(ROUNDS):
         starter.told.clear()
         session.set_sampling(SamplingSettings(temperature=1.0, seed=3, max_tokens=500))
-        session.set_pace(100)
+        session.set_pace(HELD)
         chat_id = session.send("", "Tell me a long story about an owl.")
         shown = starter.until(events.GenerationTokens)
-        os.kill(engine_process().pid, number)
+        os.kill(engine_process(session).pid, number)
         ended = starter.reply()
         assert ended.message.state == "interrupted"
         assert ended.message.content.startswith("".join(token.text for token in shown.tokens))

@@ -18,7 +18,7 @@ from playground.protocol import ChatMessage, Failed, Finished, Logits, NextToken
 from playground.session.reply_tokens import ReplyToken
 from tests.models_made import reciting_model
 
-from .conftest import PATIENCE, Listening
+from .conftest import HELD, PATIENCE, Listening
 
 GREEDY = SamplingSettings(temperature=0, max_tokens=24)
 BOLD = SamplingSettings(temperature=1.1, seed=4, max_tokens=24)
@@ -226,14 +226,15 @@ def test_a_message_is_scored_as_it_was_computed(starter: Listening) -> None:
 def test_while_a_reply_is_written_nothing_is_asked_and_a_reply_comes_first(starter: Listening) -> None:
     session = starter.session
     session.set_sampling(SamplingSettings(temperature=0.8, max_tokens=200))
+    session.set_pace(HELD)
     waiting = session.lab.score("red green blue " * 120)
     session.send("", STORY)
     error = waiting.exception(PATIENCE)
     assert error is None or "came first" in str(error)
     starter.until(events.GenerationTokens)
-    if session.busy:
-        with pytest.raises(PlaygroundError, match="still being written"):
-            session.lab.tokenize("x")
+    assert session.busy
+    with pytest.raises(PlaygroundError, match="still being written"):
+        session.lab.tokenize("x")
     session.stop()
     starter.reply()
     assert session.model.state == "ready"

@@ -9,8 +9,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,7 @@ from playground.params import ContextSettings, SamplingSettings
 from playground.paths import Home
 from playground.session import Session
 
-from .conftest import PATIENCE, Listening
+from .conftest import HELD, PATIENCE, Listening
 from .test_death import engine_process
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +45,29 @@ def cells(session: Session, set_id: str) -> dict[tuple[int, str], ResultRow]:
     found = {(row.index, row.column_id): row for row in rows}
     assert len(found) == len(rows)
     return found
+
+
+class SecondBatch:
+    """A set stands still before it asks for its second batch, `there`, until `go`; with `begun`, while that is decoded."""
+
+    def __init__(self, session: Session, monkeypatch: pytest.MonkeyPatch, begun: bool = False) -> None:
+        self.there, self.go = threading.Event(), threading.Event()
+        ask, batches = session._engine.ask, list[Any]()
+
+        def held(make: Any, handler: Any) -> int:
+            if threading.current_thread().name == "prompt-set":
+                batches.append(make)
+            if len(batches) != 2 or self.there.is_set():
+                return ask(make, handler)
+            if begun:
+                request = ask(lambda request: replace(make(request), pace=HELD), handler)
+                self.there.set()
+                return request
+            self.there.set()
+            assert self.go.wait(PATIENCE)
+            return ask(make, handler)
+
+        monkeypatch.setattr(session._engine, "ask", held)
 
 
 def test_every_cell_is_what_a_chat_would_have_said(starter: Listening) -> None:
@@ -72,15 +97,18 @@ def test_every_cell_is_what_a_chat_would_have_said(starter: Listening) -> None:
     assert finish(starter).done == 14 and cells(session, set_id) == found
 
 
-def test_it_is_paused_and_goes_on_and_a_chat_comes_in_between(starter: Listening) -> None:
+def test_it_is_paused_and_goes_on_and_a_chat_comes_in_between(starter: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
     session = starter.session
     set_id = session.prompt_sets.new(PROMPTS, [replace(each, settings=replace(each.settings, max_tokens=30)) for each in TWO])
+    second = SecondBatch(session, monkeypatch)
     session.prompt_sets.start(set_id)
     starter.until(events.PromptResult)
+    assert second.there.wait(PATIENCE)
     session.set_sampling(SHORT)
     session.send("", "Hello")
     assert starter.reply().generation.state == "length"
     session.prompt_sets.pause()
+    second.go.set()
     paused = finish(starter)
     assert paused.state == "paused" and 0 < paused.done < 18 and not paused.message
     before = cells(session, set_id)
@@ -91,12 +119,16 @@ def test_it_is_paused_and_goes_on_and_a_chat_comes_in_between(starter: Listening
     assert len(after) == 18 and {key: after[key] for key in before} == before
 
 
-def test_a_worker_that_dies_pauses_it(starter: Listening) -> None:
+@pytest.mark.parametrize("within", [True, False], ids=["within a batch", "between two"])
+def test_a_worker_that_dies_pauses_it(starter: Listening, monkeypatch: pytest.MonkeyPatch, within: bool) -> None:
     session = starter.session
     set_id = session.prompt_sets.new(PROMPTS, [replace(each, settings=replace(each.settings, max_tokens=30)) for each in TWO])
+    second = SecondBatch(session, monkeypatch, begun=within)
     session.prompt_sets.start(set_id)
-    starter.until(events.PromptResult)
-    engine_process().kill()
+    assert second.there.wait(PATIENCE)
+    engine_process(session).kill()
+    starter.until(lambda event: isinstance(event, events.ModelState) and event.state == "lost")
+    second.go.set()
     paused = finish(starter)
     assert paused.state == "paused" and paused.message
     with pytest.raises(PlaygroundError, match="No model"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from playground import events
 from playground.history.records import GenerationRow
@@ -10,7 +11,7 @@ from playground.params import SamplingSettings
 from playground.paths import Home
 from playground.session import Session
 
-from .conftest import PATIENCE, Listening
+from .conftest import HELD, PATIENCE, Listening
 
 STORY = "Tell me a long story about a fox named Pepper."
 
@@ -28,6 +29,7 @@ def steered(listening: Listening, begin: Callable[[], object], moves: list[Sampl
             listening.session.set_sampling(moves.pop(0))
         elif count % 4 == 0 and stop:
             listening.session.stop()
+        listening.step(HELD if moves or stop else 0)
 
 
 def test_every_completion_of_a_steered_chat_replays(starter: Listening, home: Home) -> None:
@@ -35,6 +37,8 @@ def test_every_completion_of_a_steered_chat_replays(starter: Listening, home: Ho
     warm = SamplingSettings(
         temperature=1.1, top_k=0, top_p=0.97, repetition_penalty=1.2, frequency_penalty=0.3, seed=-1, max_tokens=40
     )
+    long = replace(warm, seed=3)
+    """goes on for as long as it takes to move and stop it, which not every seed does"""
     cold = SamplingSettings(temperature=0.0, repetition_penalty=1.3, presence_penalty=0.5, max_tokens=40)
     odd = SamplingSettings(
         temperature=1.4,
@@ -43,8 +47,8 @@ def test_every_completion_of_a_steered_chat_replays(starter: Listening, home: Ho
         repetition_penalty=1.1,
         max_tokens=40,
     )
-    session.set_sampling(warm)
-    session.set_pace(150)
+    session.set_sampling(long)
+    session.set_pace(HELD)
     made: list[GenerationRow] = []
     chat = ""
 
