@@ -43,7 +43,7 @@ def test_a_worker_starts_answers_and_stops(talk: Talk) -> None:
         ask(talk, str(number))
     assert [talk.until(protocol.Tokenized).text for _ in range(100)] == [str(number) for number in range(100)]
     assert talk.worker.alive
-    talk.close()
+    talk.worker.stop(PATIENCE)
     end = talk.wait_exit()
     assert end.asked and end.code == 0
     assert not talk.worker.alive

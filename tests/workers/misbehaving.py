@@ -53,8 +53,8 @@ class Misbehaving:
                 for data in (b"", b"\xff\xfe", b"{}", b'{"Nonsense":{}}', b'{"Finished":{"x":1}}', b"[" * 100_000):
                     self._link._connection.send_bytes(data)
             case "hang":
-                self._link.send(Progress(command.request, 0.5))
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                self._link.send(Progress(command.request, 0.5))
                 while True:
                     time.sleep(60)
             case "until cancelled":

@@ -16,6 +16,9 @@ from playground.process import Exit, WorkerProcess
 PATIENCE = 120.0
 """seconds after which a test gives up waiting"""
 
+HELD = 0.01
+"""tokens a second: what is written stands still after its first tokens, until a `SetPace` lets it go on by one (with `HELD` again) or all"""
+
 CLOSING = (protocol.Finished, protocol.Failed, protocol.Loaded, protocol.Tokenized, protocol.Logits, protocol.Scored)
 
 

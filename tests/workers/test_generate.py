@@ -13,7 +13,7 @@ from playground import protocol
 from playground.errors import ContextFullError, SettingError
 from playground.params import SamplingSettings
 from tests.models_made import QUANTIZED, random_model
-from tests.workers.talk import Talk, greedy, user
+from tests.workers.talk import HELD, Talk, greedy, user
 
 ASK = user("Tell me a story about a fox.")
 
@@ -59,10 +59,13 @@ def test_a_moved_slider_is_in_force_for_the_next_token_and_replays(talking: Talk
     calm, wild = greedy(40), SamplingSettings(temperature=2.0, top_k=0, top_p=1, min_p=0, seed=11, max_tokens=40)
 
     def move(event: Any, request: int) -> None:
-        if isinstance(event, protocol.Tokens) and event.index + len(event.tokens) == 3:
-            talking.send(protocol.SetSampling(request, wild))
+        if isinstance(event, protocol.Tokens):
+            count = event.index + len(event.tokens)
+            if count == 3:
+                talking.send(protocol.SetSampling(request, wild))
+            talking.send(protocol.SetPace(request, HELD if count < 3 else 0))
 
-    moved = talking.generate(replace(calm, seed=11), watch=move, messages=ASK, pace=50)
+    moved = talking.generate(replace(calm, seed=11), watch=move, messages=ASK, pace=HELD)
     assert [change.settings for change in moved.changes] == [wild]
     index = moved.changes[0].index
     assert 3 <= index <= 6
@@ -141,8 +144,10 @@ def test_one_sequence_is_stopped_and_the_other_goes_on(talking: Talk) -> None:
     def stop(event: Any, request: int) -> None:
         if isinstance(event, protocol.Prefilled):
             talking.send(protocol.Cancel(request, 1))
+        elif isinstance(event, protocol.SequenceFinished):
+            talking.send(protocol.SetPace(request, 0))
 
-    answer = talking.generate(greedy(20), greedy(200), watch=stop, messages=ASK, pace=200)
+    answer = talking.generate(greedy(20), greedy(200), watch=stop, messages=ASK, pace=HELD)
     assert answer.ends[1].reason == "cancelled" and len(answer.ids(1)) < 200
     assert answer.ends[0].reason != "cancelled" and answer.outcome == "done"
 
@@ -152,7 +157,7 @@ def test_stop_at_the_next_token(talking: Talk) -> None:
         if isinstance(event, protocol.Tokens):
             talking.send(protocol.Cancel(request))
 
-    answer = talking.generate(greedy(400), watch=stop, messages=ASK, pace=20)
+    answer = talking.generate(greedy(400), watch=stop, messages=ASK, pace=HELD)
     assert answer.outcome == "cancelled" and answer.ends[0].reason == "cancelled"
     assert 1 <= len(answer.ids()) <= 5
     assert answer.ends[0].tokens == len(answer.ids()) and answer.ends[0].text == answer.text()
@@ -160,9 +165,10 @@ def test_stop_at_the_next_token(talking: Talk) -> None:
 
 def test_a_cancelled_request_that_had_not_begun(talking: Talk) -> None:
     first, second = talking.number(), talking.number()
-    talking.send(protocol.Generate(first, (greedy(10),), messages=ASK))
+    talking.send(protocol.Generate(first, (greedy(10),), messages=ASK, pace=HELD))
     talking.send(protocol.Generate(second, (greedy(10),), messages=ASK))
     talking.send(protocol.Cancel(second))
+    talking.send(protocol.SetPace(first, 0))
     assert talking.collect(first).outcome == "done"
     answer = talking.collect(second)
     assert answer.outcome == "cancelled" and answer.ids() == []
@@ -243,7 +249,7 @@ def test_pace_holds_back_and_can_be_lifted(talking: Talk) -> None:
         if isinstance(event, protocol.Tokens):
             talking.send(protocol.SetPace(request, 0))
 
-    answer = talking.generate(greedy(30), watch=lift, messages=ASK, pace=0.01)  # 100 s a token, had it not been lifted
+    answer = talking.generate(greedy(30), watch=lift, messages=ASK, pace=HELD)  # 100 s a token, had it not been lifted
     assert len(answer.ids()) == 30
 
 

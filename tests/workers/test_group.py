@@ -12,7 +12,7 @@ from playground import protocol
 from playground.errors import SettingError
 from playground.params import SamplingSettings
 from tests.workers.conftest import Engines
-from tests.workers.talk import Answer, Talk, greedy, user
+from tests.workers.talk import HELD, Answer, Talk, greedy, user
 
 ASK = user("Tell me a story about a fox.")
 OTHERS = [ASK, user("Repeat: red green blue"), ASK, user("What is the name of the owl in the story?")]
@@ -97,7 +97,8 @@ def test_a_steered_group_decodes_again_exactly(talking: Talk, starts: tuple[str,
     told: list[int] = []
 
     def steer(event: Any, request: int) -> None:
-        if isinstance(event, protocol.Tokens) and event.sequence == 3:
+        """At each step, which the next one waits for."""
+        if isinstance(event, protocol.Tokens) and event.sequence == 0:
             told.append(event.index)
             if len(told) == 2:
                 talking.send(protocol.SetSampling(request, wild, 1))
@@ -105,9 +106,10 @@ def test_a_steered_group_decodes_again_exactly(talking: Talk, starts: tuple[str,
                 talking.send(protocol.Cancel(request, 2))
             elif len(told) == 6:
                 talking.send(protocol.Cancel(request))
+            talking.send(protocol.SetPace(request, HELD))
 
     samplings = [drawn, replace(drawn, seed=8), greedy(40), replace(drawn, seed=9, stop=("the",))]
-    steered = talking.generate(*samplings, watch=steer, messages=ASK, reply_starts=starts, pace=100)
+    steered = talking.generate(*samplings, watch=steer, messages=ASK, reply_starts=starts, pace=HELD)
     assert steered.ends[2].reason == "cancelled" and {each.sequence for each in steered.changes} == {1}
     for _ in range(2):
         repeated = again(talking, steered)

@@ -17,7 +17,7 @@ from playground.params import ContextSettings, SamplingSettings
 from playground.paths import starter
 from tests.models_made import SMALL_WINDOW, random_model, shaped_model
 from tests.workers.adapters_made import random_adapter
-from tests.workers.talk import Answer, Talk, greedy, user
+from tests.workers.talk import HELD, Answer, Talk, greedy, user
 
 ASK = user("Tell me a story about a fox.")
 
@@ -84,10 +84,12 @@ def test_a_scale_moved_while_it_speaks_counts_for_the_very_next_token_and_replay
     moves = [(4, 0.0), (9, 1.7), (10, 0.3), (15, 0.6)]
 
     def move(event: Any, request: int) -> None:
-        if isinstance(event, protocol.Tokens) and moves and event.index + len(event.tokens) >= moves[0][0]:
-            bent.send(protocol.SetSampling(request, at(moves.pop(0)[1], 30)))
+        if isinstance(event, protocol.Tokens):
+            if moves and event.index + len(event.tokens) >= moves[0][0]:
+                bent.send(protocol.SetSampling(request, at(moves.pop(0)[1], 30)))
+            bent.send(protocol.SetPace(request, HELD if moves else 0))
 
-    moved = bent.generate(at(1, 30), messages=ASK, pace=25, watch=move)
+    moved = bent.generate(at(1, 30), messages=ASK, pace=HELD, watch=move)
     assert moved.changes, "on a busy machine several moves may come between two tokens: the last of them counts"
     assert repeated(bent, moved).tokens == moved.tokens
     straight = bent.generate(at(1, 30), messages=ASK)
@@ -119,8 +121,9 @@ def test_one_of_several_changes_its_scale(bent: Talk) -> None:
     def move(event: Any, request: int) -> None:
         if isinstance(event, protocol.Tokens) and event.sequence == 1 and event.index == 0:
             bent.send(protocol.SetSampling(request, at(0.0), 1))
+            bent.send(protocol.SetPace(request, 0))
 
-    moved = bent.generate(*[at(1.0)] * 3, messages=ASK, pace=100, watch=move)
+    moved = bent.generate(*[at(1.0)] * 3, messages=ASK, pace=HELD, watch=move)
     alone = bent.generate(at(1.0), messages=ASK)
     (change,) = moved.changes
     assert (change.sequence, change.settings.adapter_scale) == (1, 0.0)

@@ -18,7 +18,7 @@ from playground.paths import starter
 from playground.session import fitting
 from tests.models_made import SMALL_WINDOW, random_model, shaped_model
 from tests.workers.adapters_made import random_adapter
-from tests.workers.talk import Answer, Talk, greedy
+from tests.workers.talk import HELD, Answer, Talk, greedy
 from tests.workers.test_group import again
 from tests.workers.test_llama_adapter import load
 
@@ -119,9 +119,10 @@ def test_a_steered_group_in_a_pool_decodes_again_exactly(talk: Talk, small: Path
                 talk.send(protocol.SetSampling(request, wild, 1))
             elif len(told) == 8:
                 talk.send(protocol.Cancel(request, 2))
+            talk.send(protocol.SetPace(request, HELD if len(told) < 8 else 0))  # a step waits for the one before to be heard of
 
     samplings = [DRAWN, replace(DRAWN, seed=8), greedy(150), replace(DRAWN, seed=9)]
-    steered = talk.generate(*samplings, watch=steer, prompt_ids=[*range(60)], pace=150)
+    steered = talk.generate(*samplings, watch=steer, prompt_ids=[*range(60)], pace=HELD)
     assert steered.ends[2].reason == "cancelled" and {each.sequence for each in steered.changes} == {1}
     talk.generate(*[greedy(220)] * 8, prompt_ids=[*range(30)])  # a larger pool than that of the record
     repeated = again(talk, steered)
