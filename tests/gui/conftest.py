@@ -13,8 +13,25 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest
 from fake_session import FakeSession
+from pytestqt.qtbot import QtBot
 
 from playground.paths import Home
+
+PATIENCE_MS = 60_000
+"""What is waited for comes of threads, workers, files and timers, and the machine may have other work."""
+
+
+class PatientBot(QtBot):
+    """Waits longer than five seconds, unless it is told otherwise."""
+
+    def waitUntil(self, callback: Any, *, timeout: int = PATIENCE_MS) -> None:
+        super().waitUntil(callback, timeout=timeout)
+
+    def waitSignal(self, signal: Any, *, timeout: int = PATIENCE_MS, **more: Any) -> Any:
+        return super().waitSignal(signal, timeout=timeout, **more)
+
+    def waitExposed(self, widget: Any, *, timeout: int = PATIENCE_MS) -> Any:
+        return super().waitExposed(widget, timeout=timeout)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,6 +54,11 @@ def _clipboard(qapp: Any) -> Iterator[None]:
     """The offscreen platform keeps what was copied until the process has ended; what Python made must not be there any more then."""
     yield
     qapp.clipboard().clear()
+
+
+@pytest.fixture
+def qtbot(qapp: Any, request: pytest.FixtureRequest) -> PatientBot:
+    return PatientBot(request)
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ class FakeComparisons:
         self._session._post(lambda: self._session._tell(events.ComparisonChanged(row)))
 
     def all(self) -> Future[list[SessionRow]]:
-        rows = [row for row in self._session._sessions.values() if row.kind == "compare" and row.deleted is None]
+        rows = [row for row in tuple(self._session._sessions.values()) if row.kind == "compare" and row.deleted is None]
         return self._session._future(lambda: sorted(rows, key=lambda row: -row.updated))
 
     def set_prompt(self, number: str, prompt: str) -> None:
@@ -134,6 +134,8 @@ class FakeComparisons:
         place = 0
         while live:
             due = time.monotonic()
+            while session.held(place) and not self._stops:
+                yield 0.005
             for each in tuple(live):
                 column, generation, message = each
                 generation = session._generations[generation.id]

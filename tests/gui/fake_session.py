@@ -4,7 +4,7 @@
     session.subscribe(print); session.start(); chat = session.send("", "Hello")
 
 Everything is kept in memory, events come from one thread of its own, in the order of the real one. `script` sets the next replies,
-`kill_worker` and `fail_next` stand for the accidents.
+`kill_worker` and `fail_next` stand for the accidents. `hold` keeps what is under way from being over before a test has looked.
 """
 
 from __future__ import annotations
@@ -56,6 +56,9 @@ def count(lights: list[str]) -> int:
 And so she went to look.
 """
 THINGS = ("fox", "owl", "hare", "light", "moon", "village", "window", "evening", "she", "and", "the", "a", "of", "to", ".", ",")
+
+POLL_S = 0.005
+"""how often what is held looks whether it may go on"""
 
 MODEL = ModelInfo(
     path="starter",
@@ -136,6 +139,7 @@ class FakeSession:
         self._due = 0.0
         self._stop = False
         self._kill: str = ""
+        self._held_at = -1
         self._script: list[str] = []
         self._fail_next: tuple[str, str] | None = None
         self.prompt_sets = FakePromptSets()
@@ -184,6 +188,17 @@ class FakeSession:
     def fail_next(self, message: str, hint: str = "") -> None:
         """The next completion fails before its first token."""
         self._fail_next = (message, hint)
+
+    def hold(self, tokens: int = 24) -> None:
+        """What comes next stays under way, a load at its half, replies at this many tokens: until `go_on`, a stop or an accident."""
+        self._held_at = tokens
+
+    def go_on(self) -> None:
+        self._held_at = -1
+
+    def held(self, tokens: int) -> bool:
+        """Whether what has come this far is to wait."""
+        return 0 <= self._held_at <= tokens and not (self._stop or self._kill)
 
     def kill_worker(
         self, message: str = "The engine was ended by the system (SIGKILL), most likely for want of memory."
@@ -313,6 +328,8 @@ class FakeSession:
         name = "starter" if path == "starter" else Path(path).stem
         for step in range(11):
             self._set_model(events.ModelState("loading", path, name, step / 10))
+            while step == 5 and self.held(self._held_at):
+                yield POLL_S
             if self._stop:
                 self._stop = False
                 self._set_model(events.ModelState("none"))
@@ -477,6 +494,8 @@ class FakeSession:
         self._tokens[row.id] = []
         for index, piece in enumerate(pieces(text)):
             offset = len(self._messages[message.id].content)
+            while self.held(index):
+                yield POLL_S
             if self._kill:
                 self._generations[row.id] = row
                 self._finish(row, "interrupted", "interrupted", index, time.monotonic() - started)
@@ -561,7 +580,7 @@ class FakeSession:
     def chats(self) -> Future[list[SessionRow]]:
         return self._future(
             lambda: sorted(
-                (s for s in self._sessions.values() if s.deleted is None and s.kind == "chat"),
+                (s for s in tuple(self._sessions.values()) if s.deleted is None and s.kind == "chat"),
                 key=lambda s: s.updated,
                 reverse=True,
             )
@@ -571,8 +590,8 @@ class FakeSession:
         def make() -> Chat:
             if chat_id not in self._sessions:
                 raise NotFoundError("There is no such chat.", "It may have been deleted.")
-            messages = tuple(each for each in self._messages.values() if each.session_id == chat_id)
-            newest = {g.message_id: g for g in self._generations.values() if g.session_id == chat_id}
+            messages = tuple(each for each in tuple(self._messages.values()) if each.session_id == chat_id)
+            newest = {g.message_id: g for g in tuple(self._generations.values()) if g.session_id == chat_id}
             return Chat(self._sessions[chat_id], messages, newest)
 
         return self._future(make)
@@ -580,7 +599,7 @@ class FakeSession:
     def search(self, words: str, limit: int = 50) -> Future[list[SearchHit]]:
         def make() -> list[SearchHit]:
             hits = []
-            for each in self._messages.values():
+            for each in tuple(self._messages.values()):
                 chat = self._sessions[each.session_id]
                 at = each.content.lower().find(words.lower())
                 if at >= 0 and chat.deleted is None and words.strip():
@@ -664,7 +683,7 @@ class FakeLab:
 
             found: list[Any] = []
             at = 0
-            for row in (each for each in session._generations.values() if each.message_id == message_id):
+            for row in (each for each in tuple(session._generations.values()) if each.message_id == message_id):
                 for token in session.tokens(row.id).result():
                     found.append(ReplyToken(row.id, token, at, len(token.text)))
                     at += len(token.text)

@@ -52,14 +52,14 @@ def test_a_second_start_brings_the_first_window_to_the_front_and_ctrl_c_ends_it(
         assert first.stdout is not None
         assert first.stdout.readline().strip() == "attached"
         second = start(tmp_path)
-        out, err = second.communicate(timeout=60)
+        out, err = second.communicate(timeout=120)
         assert second.returncode == 1
         assert out == ""
         assert len([line for line in err.splitlines() if "Another Playground window" in line]) == 1
         assert "Traceback" not in err
         assert first.stdout.readline().strip() == "front"
         first.send_signal(signal.SIGINT)
-        assert first.wait(60) == 0
+        assert first.wait(120) == 0
         assert (tmp_path / "settings.json").is_file()
         assert (tmp_path / "logs" / "playground.log").is_file()
     finally:
@@ -117,7 +117,7 @@ def test_exceptions_in_slots_and_threads_are_logged_whole_and_the_window_lives_o
         [sys.executable, "-c", FAULTY, str(HERE)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         env={**os.environ, "QT_QPA_PLATFORM": "offscreen", "PLAYGROUND_HOME": str(tmp_path)},
         cwd=HERE.parents[1],
     )

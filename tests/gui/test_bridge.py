@@ -33,13 +33,19 @@ def test_tokens_are_merged_and_nothing_is_lost_or_out_of_order(bridge, qtbot) ->
     got = []
     bridge.received.connect(got.append)
 
+    piled_up = threading.Event()
+
     def talk() -> None:
-        for index in range(5000):
+        for index in range(4500):
+            bridge.push(tokens(index))
+        piled_up.set()
+        for index in range(4500, 5000):
             bridge.push(tokens(index))
         bridge.push(events.Notice("info", "done"))
 
     thread = threading.Thread(target=talk)
     thread.start()
+    assert piled_up.wait(60)
     qtbot.waitUntil(lambda: bool(got) and isinstance(got[-1], events.Notice))
     thread.join()
     place = 0

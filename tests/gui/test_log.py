@@ -102,8 +102,9 @@ def test_a_reply_of_a_comparison_opens_the_comparison(page, window, session, qtb
     columns = [Column("left", label="left"), Column("right", label="right")]
     comparison = session.compare.new("Tell me", columns=columns)
     session.compare.run(comparison)
-    qtbot.waitUntil(lambda: any(g.column_id == "right" and g.state == "end" for g in session._generations.values()))
-    newest = next(g for g in session._generations.values() if g.column_id == "right")
+    made = session._generations  # grows on another thread
+    qtbot.waitUntil(lambda: any(g.column_id == "right" and g.state == "end" for g in tuple(made.values())))
+    newest = next(g for g in tuple(made.values()) if g.column_id == "right")
     qtbot.waitUntil(lambda: page._model.place_of(newest.id) >= 0)
     page.open(newest.id)
     button = page.findChild(QAbstractButton, "log.open")

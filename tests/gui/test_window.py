@@ -121,13 +121,15 @@ def test_a_model_is_loaded_at_the_start_and_its_progress_shown(dressed, qtbot, h
 
     from playground.gui.app import make_window
 
-    session = FakeSession(home, model=None, load_s=0.3)
+    session = FakeSession(home, model=None, load_s=0)
+    session.hold()
     window = make_window(session, home)
     qtbot.addWidget(window)
     window.show()
     qtbot.waitUntil(lambda: window.jobs.jobs() == ("model",))
     cancel = window.findChild(QToolButton, "jobs.model.cancel")
     assert "Loading starter" in cancel.accessibleName()
+    session.go_on()
     qtbot.waitUntil(lambda: not window.jobs.jobs())
     assert "starter" in window.findChild(QLabel, "jobs.summary").text()
     assert any(call[:2] == ("load", "starter") for call in session.calls)
@@ -135,11 +137,11 @@ def test_a_model_is_loaded_at_the_start_and_its_progress_shown(dressed, qtbot, h
 
 
 def test_loading_can_be_cancelled(window, session, qtbot) -> None:
-    session.load_s = 5
+    session.hold()
     window.load_model("starter")
     qtbot.waitUntil(lambda: window.jobs.jobs() == ("model",))
     window.findChild(QToolButton, "jobs.model.cancel").click()
-    qtbot.waitUntil(lambda: session.model.state == "none", timeout=8000)
+    qtbot.waitUntil(lambda: session.model.state == "none")
     qtbot.waitUntil(lambda: not window.jobs.jobs())
 
 

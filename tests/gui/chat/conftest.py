@@ -29,8 +29,8 @@ class Bench:
         self.bridge.received.connect(self.page.handle)
         session.subscribe(self.bridge.push)
         self.page.resize(1200, 760)
-        self.page.show()
-        qtbot.waitExposed(self.page)
+        with qtbot.waitExposed(self.page):
+            self.page.show()
 
     def _notify(self, message, hint="", level="info", action="", key="", run=None):
         self.notices.append((message, action))
@@ -47,8 +47,8 @@ class Bench:
         assert found is not None, f"there is no {name}"
         return found
 
-    def wait(self, condition, timeout=15_000):
-        self.qtbot.waitUntil(condition, timeout=timeout)
+    def wait(self, condition):
+        self.qtbot.waitUntil(condition)
 
     def settle(self):
         """Until nothing is written any more and everything near the view is laid out."""

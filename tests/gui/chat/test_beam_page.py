@@ -92,7 +92,7 @@ def test_a_search_fills_the_tree_and_opens_again(page: BeamPage, qtbot: Any) -> 
     qtbot.waitUntil(page.run.isEnabled)
     page.form.rows["width"].control.setValue(3)
     qtbot.mouseClick(page.run, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: page.search is not None and page.search.state == "done", timeout=20_000)
+    qtbot.waitUntil(lambda: page.search is not None and page.search.state == "done")
     search = page.search
     assert search is not None and len(search.beams) == 3 == page.beams.count()
     assert search.beams[0].text.strip() == "red green blue" and "red green blue" in page.beams.item(0).text()
@@ -118,7 +118,8 @@ def test_a_search_fills_the_tree_and_opens_again(page: BeamPage, qtbot: Any) -> 
 
 def test_what_goes_wrong_is_a_sentence(page: BeamPage, qtbot: Any) -> None:
     page.prompt.setPlainText("Hello")
+    qtbot.waitUntil(page.run.isEnabled)
     page.form.rows["width"].control.setValue(40)
     qtbot.mouseClick(page.run, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: "40 beams were asked for" in page.state.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "40 beams were asked for" in page.state.text())
     assert page.run.text() == "Search" and not page.chat.isEnabled()

@@ -68,7 +68,7 @@ def test_examples_are_typed_pasted_imported_and_reordered(page: BuilderPage, des
 def test_the_prompt_is_shown_as_the_model_gets_it_with_its_tokens(page: BuilderPage, desk: Told, qtbot: Any) -> None:
     assert "Class: negative" in page.preview.toPlainText() and not page.chat.isEnabled()
     desk.session.load("starter").result(60)
-    qtbot.waitUntil(lambda: "of 1,024 tokens, 3-shot" in page.said.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "of 1,024 tokens, 3-shot" in page.said.text())
     assert page.preview.toPlainText().count("<|im_start|>assistant") == 4
     before = page.gauge.value()
     page.fields.shots.setValue(1)
@@ -108,7 +108,7 @@ def test_what_was_made_is_there_again_and_ready_made_ones_stay_as_they_are(page:
 
 def test_it_is_asked_in_a_chat_and_in_a_comparison(page: BuilderPage, desk: Told, qtbot: Any) -> None:
     desk.session.load("starter").result(60)
-    qtbot.waitUntil(page.chat.isEnabled, timeout=20_000)
+    qtbot.waitUntil(page.chat.isEnabled)
     qtbot.mouseClick(page.chat, Qt.MouseButton.LeftButton)
     name, arguments = desk.opened[-1]
     chat = desk.session.chat(arguments["chat_id"]).result(20)

@@ -23,7 +23,9 @@ def foots(bench):
 
 
 def last_foot(bench):
-    return foots(bench)[bench.page.conversation.session.tip]
+    tip = bench.page.conversation.session.tip
+    bench.wait(lambda: tip in foots(bench))
+    return foots(bench)[tip]
 
 
 # -- writing
@@ -66,7 +68,7 @@ def test_the_field_grows_to_eight_lines(bench):
 
 
 def test_while_a_reply_runs_nothing_can_be_sent_and_stop_can_be_pressed(bench):
-    bench.session.rate = 50
+    bench.session.hold()
     send, stop, field = bench.child("chat.send"), bench.child("chat.stop"), bench.child("chat.input")
     assert not stop.isEnabled()
     place = send.mapTo(bench.page, QPoint(0, 0))
@@ -124,7 +126,7 @@ def test_the_system_prompt_goes_with_the_chat(bench):
 
 
 def test_before_the_first_token_it_says_how_far_the_prompt_is(bench):
-    bench.session.prefill_s = 30
+    bench.session.prefill_s = 900
     bench.child("chat.input").setPlainText("go")
     bench.child("chat.send").click()
     bench.wait(lambda: any("reading the prompt… 33 %" in w._text for w in bench.page.findChildren(WaitPart) if w.isVisible()))
@@ -156,7 +158,7 @@ def test_a_reply_that_fails_says_why_and_can_be_tried_again(bench):
 
 
 def test_a_worker_that_dies_leaves_what_was_written_and_a_way_on(bench):
-    bench.session.rate = 100
+    bench.session.hold()
     bench.child("chat.input").setPlainText("go")
     bench.child("chat.send").click()
     bench.wait(lambda: "fox" in bench.page.transcript.toPlainText())
@@ -168,6 +170,7 @@ def test_a_worker_that_dies_leaves_what_was_written_and_a_way_on(bench):
     assert "fox" in reply.content
     bench.wait(lambda: last_foot(bench).note.text() == "Interrupted")
     assert not bench.child("chat.send").isEnabled()
+    bench.session.go_on()
     bench.session.reload()
     bench.wait(lambda: bench.page._model.state == "ready")
     bench.session.script(" — and on it went.")
@@ -290,11 +293,12 @@ def test_under_a_reply_stand_its_numbers(bench):
 
 
 def test_a_slider_moved_while_it_writes_leaves_a_mark(bench):
-    bench.session.rate = 120
+    bench.session.hold()
     bench.child("chat.input").setPlainText("go")
     bench.child("chat.send").click()
     bench.wait(lambda: "forest" in bench.page.transcript.toPlainText())
     bench.page.ui.panel.changed.emit(replace(bench.session.sampling, temperature=0.2))
+    bench.session.go_on()
     bench.wait(lambda: bool(bench.page.conversation.entries()[-1].marks))
     bench.settle()
     chat_id = bench.page.chat_id
@@ -325,7 +329,7 @@ def test_search_finds_words_and_opens_the_message(unstarted):
     bench.session.start()
     bench.page.focus_search()
     search = bench.child("chat.search")
-    assert search.hasFocus()
+    bench.wait(search.hasFocus)
     search.setText("quick")
     listed = bench.child("chat.list")
     bench.wait(lambda: listed.model().searching and listed.model().rowCount() == 1)
@@ -416,7 +420,7 @@ def test_a_chat_that_is_written_in_can_be_left_and_opened_again(unstarted):
     other = bench.session.add_chat("other", "a", "b")
     bench.session.start()
     bench.wait(lambda: bench.page._model.state == "ready")
-    bench.session.rate = 150
+    bench.session.hold()
     bench.child("chat.input").setPlainText("go")
     bench.child("chat.send").click()
     bench.wait(lambda: "fox" in bench.page.transcript.toPlainText())
@@ -426,6 +430,7 @@ def test_a_chat_that_is_written_in_can_be_left_and_opened_again(unstarted):
     assert not bench.child("chat.send").isEnabled()
     bench.page.open_chat(writing)
     bench.wait(lambda: bench.page.chat_id == writing)
+    bench.session.go_on()
     bench.settle()
     assert bench.page.transcript.toPlainText().endswith("And so she went to look.\n")
 

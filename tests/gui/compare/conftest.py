@@ -29,8 +29,8 @@ class Bench:
         self.bridge.received.connect(self.page.handle)
         self._leave = session.subscribe(self.bridge.push)
         self.page.resize(1400, 860)
-        self.page.show()
-        qtbot.waitExposed(self.page)
+        with qtbot.waitExposed(self.page):
+            self.page.show()
 
     def _notify(self, message, hint="", level="info", action="", key="", run=None):
         self.notices.append((message, hint))
@@ -50,8 +50,8 @@ class Bench:
 
         return {each.objectName() for each in self.page.findChildren(QWidget)}
 
-    def wait(self, condition, timeout=15_000):
-        self.qtbot.waitUntil(lambda: bool(condition()), timeout=timeout)
+    def wait(self, condition):
+        self.qtbot.waitUntil(lambda: bool(condition()))
 
     def settle(self):
         """Until nothing is written any more and everything that came is shown."""

@@ -12,6 +12,8 @@ from PySide6.QtWidgets import QApplication, QLabel
 from playground.gui.widgets.elided_label import ElidedLabel
 from playground.params import SamplingSettings
 
+LONG = "a fox ran on and on " * 3000
+"""not at its end before it is stopped"""
 COLD, WARM = SamplingSettings(temperature=0.1, seed=1), SamplingSettings(temperature=1.3, seed=1)
 
 
@@ -54,6 +56,7 @@ def test_without_a_prompt_or_a_model_it_cannot_be_run(bench) -> None:
 
 def test_a_slider_that_is_moved_mid_stream_reaches_its_column_only(bench) -> None:
     bench.session.rate = 60
+    bench.compare.script(LONG, LONG)
     bench.columns(COLD, WARM)
     bench.run(wait=False)
     bench.wait(lambda: all(len(each.tokens) > 2 for each in bench.page.comparing.replies.values()) and bench.page.running)
@@ -71,6 +74,7 @@ def test_a_slider_that_is_moved_mid_stream_reaches_its_column_only(bench) -> Non
 
 def test_stop_one_the_others_go_on(bench) -> None:
     bench.session.rate = 60
+    bench.compare.script(LONG, LONG)
     bench.columns(COLD, WARM)
     bench.run(wait=False)
     bench.wait(lambda: all(len(each.tokens) > 2 for each in bench.page.comparing.replies.values()) and bench.page.running)
@@ -88,7 +92,7 @@ def test_stop_one_the_others_go_on(bench) -> None:
 
 
 def test_escape_stops_all_while_they_are_written_and_folds_the_system_prompt_else(bench) -> None:
-    bench.session.rate = 60
+    bench.session.hold()
     bench.columns(COLD, WARM)
     bench.run(wait=False)
     bench.wait(lambda: any(each.tokens for each in bench.page.comparing.replies.values()))
@@ -210,6 +214,7 @@ def test_blind_hides_what_a_column_is_until_somebody_voted(bench, monkeypatch) -
     assert bench.child("compare.column.1.parting").text() == ""
     bench.child("compare.vote.1").click()
     bench.wait(lambda: not bench.page.hidden)
+    bench.settle()
     assert bench.calls("compare.vote")[-1] == ("compare.vote", "better", (second,))
     assert [view.column.id for view in bench.page.ui.board.views] == [first, second]
     assert bench.text(1) == "cold words"
@@ -232,7 +237,7 @@ def test_another_page_finds_the_same_picture(bench, make_bench, session) -> None
     again.wait(lambda: all(each.tokens for each in again.page.comparing.replies.values()))
     again.settle()
     again.wait(lambda: again.child("compare.vote.2").isChecked())
-    assert [_picture(again, number) for number in (1, 2)] == seen
+    again.wait(lambda: [_picture(again, number) for number in (1, 2)] == seen)
     assert again.child("compare.prompt").toPlainText() == "Tell me about a fox."
     assert again.child("compare.system").toPlainText() == "Be brief."
     assert "1 prefill of 20 tokens" in again.child("compare.state").text()
@@ -245,14 +250,14 @@ def _picture(bench, number):
 
 
 def test_a_page_that_is_opened_mid_stream_shows_every_token(bench, make_bench, session) -> None:
-    session.rate = 80
+    session.hold()
     bench.columns(COLD, WARM)
     bench.run(wait=False)
     bench.wait(lambda: all(len(each.tokens) > 4 for each in bench.page.comparing.replies.values()) and bench.page.running)
     bench.preferences.save(wait=True)
     again = make_bench()
     again.wait(lambda: again.page.running)
-    session.rate = 0
+    session.go_on()
     for each in (bench, again):
         each.settle()
     assert again.text(1) == bench.text(1) != ""

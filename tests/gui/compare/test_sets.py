@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -57,23 +58,36 @@ def test_what_is_pasted_is_recognised_and_what_is_wrong_is_said(panel: SetsPanel
     assert "line 2" in panel.setup.words.text()
 
 
-def test_a_set_runs_in_the_background_is_paused_and_goes_on(panel: SetsPanel, desk: Told, qtbot: Any, tmp_path: Path) -> None:
+def test_a_set_runs_in_the_background_is_paused_and_goes_on(
+    panel: SetsPanel, desk: Told, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, paused = desk.session.prompt_sets._engine, threading.Event()
+    batches: list[Any] = []
+
+    def ask(*arguments: Any, real: Any = engine.ask) -> Any:
+        """The set is not done before it was paused."""
+        batches.append(arguments)
+        assert len(batches) < 3 or paused.wait(60)
+        return real(*arguments)
+
+    monkeypatch.setattr(engine, "ask", ask)
     desk.session.load("starter").result(60)
     panel.open(TWO, "Be brief.")
     path = tmp_path / "asked.csv"
     path.write_text("prompt,id\n" + "".join(f"Say {number}.,{number}\n" for number in range(40)), encoding="utf-8")
     panel.setup.take_file(path)
-    qtbot.waitUntil(lambda: panel.setup.start.isEnabled(), timeout=20_000)
+    qtbot.waitUntil(lambda: panel.setup.start.isEnabled())
     qtbot.mouseClick(panel.setup.start, Qt.MouseButton.LeftButton)
     sets = desk.session.prompt_sets
     set_id = panel.set_id
-    qtbot.waitUntil(lambda: (row := panel.model.row(0)) is not None and len(row[1]) == 2, timeout=20_000)
+    qtbot.waitUntil(lambda: (row := panel.model.row(0)) is not None and len(row[1]) == 2)
     assert panel.head.title.text() == "asked.csv"
     panel.grid.setCurrentIndex(panel.model.index(0, 3))
     result = panel.model.row(0)[1]["b"]  # type: ignore[index]
     assert panel.cell.toPlainText() == result.text and "warm" in panel.facts.text()
     qtbot.mouseClick(panel.bar.hold, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: panel.bar.hold.text() == "Go on" and panel.bar.hold.isEnabled(), timeout=20_000)
+    paused.set()
+    qtbot.waitUntil(lambda: panel.bar.hold.text() == "Go on" and panel.bar.hold.isEnabled())
     done, total = sets.counts(set_id).result(20)
     assert total == 80 and 0 < done < 80
     assert f"{done} of 80 replies · paused" in panel.bar.state.text()
@@ -83,7 +97,7 @@ def test_a_set_runs_in_the_background_is_paused_and_goes_on(panel: SetsPanel, de
     panel.open_set(set_id)
     qtbot.waitUntil(lambda: panel.model.rowCount() == 40 and panel.bar.hold.text() == "Go on")
     qtbot.mouseClick(panel.bar.hold, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: "80 of 80 replies · done" in panel.bar.state.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "80 of 80 replies · done" in panel.bar.state.text())
     assert panel.bar.hold.isHidden()
     panel.export_as("jsonl", str(tmp_path / "out.jsonl"))
     qtbot.waitUntil(lambda: (tmp_path / "out.jsonl").exists())

@@ -129,8 +129,8 @@ class Bench:
         self.page = ModelsPage(desk)
         qtbot.addWidget(self.page)
         self.page.resize(1200, 700)
-        self.page.show()
-        qtbot.waitExposed(self.page)
+        with qtbot.waitExposed(self.page):
+            self.page.show()
         qtbot.waitUntil(lambda: ("refresh",) in self.shelf.calls)
 
     def _notify(

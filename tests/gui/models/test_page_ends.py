@@ -32,7 +32,7 @@ def test_a_page_may_end_while_its_parts_are_made(
         bench.rows(model)
         bench.page.library.select(model.path)
         begun = len(bench.page.findChildren(QWidget))
-        qtbot.waitUntil(lambda page=bench.page, wanted=begun + parts: len(page.findChildren(QWidget)) >= wanted, timeout=20_000)
+        qtbot.waitUntil(lambda page=bench.page, wanted=begun + parts: len(page.findChildren(QWidget)) >= wanted)
         page = bench.page
         del bench
         gc.collect()
