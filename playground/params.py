@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import shlex
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -72,17 +71,6 @@ def setting_of(cls: type, name: str) -> Setting:
 def changed(value: T, **changes: Any) -> T:
     """A copy with some fields changed, checked again."""
     return dataclasses.replace(value, **changes)  # type: ignore[type-var]
-
-
-def from_text(cls: type[T], text: str, base: T | None = None) -> T:
-    """Settings from `"temperature=0.2 top_p=0.9"`; fields not named keep those of `base` or the defaults."""
-    pairs: dict[str, str] = {}
-    for word in shlex.split(text):
-        name, equals, value = word.partition("=")
-        if not equals:
-            raise SettingError(f"'{word}' is not of the form name=value.", "Write for example: temperature=0.2 top_p=0.9")
-        pairs[name.strip().replace("-", "_")] = value
-    return from_pairs(cls, pairs, base)
 
 
 def from_pairs(cls: type[T], pairs: dict[str, Any], base: T | None = None) -> T:

@@ -6,7 +6,7 @@ Nothing is asked that the caller did not ask for; one object can be used by seve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from playground.models.gguf_header import GgufHeader
 Sort = Literal["downloads", "likes", "recent"]
 PAGE = 30
 _SORTS = {"downloads": "downloads", "likes": "likes", "recent": "lastModified"}
-_EXPAND = ("author", "downloads", "likes", "lastModified", "gated", "private", "tags", "gguf", "safetensors", "pipeline_tag")
+_EXPAND = ("author", "downloads", "likes", "lastModified", "gated", "private", "tags", "gguf", "safetensors")
 _CARD_LIMIT = 1 << 20
 _MOST_PAGES = 10
 
@@ -56,7 +56,6 @@ class Found:
     architecture: str = ""
     context: int = 0
     formats: tuple[str, ...] = ()
-    task: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,6 @@ class ModelPage:
     choices: tuple[Choice, ...]
     access: Literal["open", "gated", "granted"] = "open"
     """`gated`: a login or an agreement is missing"""
-    quantizations: tuple[str, ...] = field(default=())
 
     @property
     def repo(self) -> str:
@@ -115,16 +113,7 @@ class Hub:
         access: Literal["open", "gated", "granted"] = "open"
         if found.gated:
             access = self._access(api, repo)
-        every = choices(files)
-        return ModelPage(
-            found,
-            revision,
-            str(info.sha or ""),
-            files,
-            every,
-            access,
-            tuple(each.quantization for each in every if each.quantization),
-        )
+        return ModelPage(found, revision, str(info.sha or ""), files, choices(files), access)
 
     def card(self, repo: str, revision: str = "main") -> str:
         """The model card as Markdown, its YAML head left out; empty if there is none."""
@@ -246,7 +235,6 @@ def _found(info: Any) -> Found:
         architecture=str(gguf.get("architecture") or ""),
         context=int(gguf.get("context_length") or 0),
         formats=formats,
-        task=str(info.pipeline_tag or ""),
     )
 
 

@@ -27,7 +27,6 @@ class RemoteFile:
         """bytes of the whole file; known after the first read"""
         self.bytes_read = 0
         """bytes of content that the hub was asked for"""
-        self.requests = 0
         self._headers = hub_client.headers(token)
         library = hub_client.library()
         with hub_client.told(repo, path):
@@ -52,7 +51,6 @@ class RemoteFile:
         http = hub_client.utils()
         asked = {**self._headers, "Range": f"bytes={start}-{start + length - 1}", "Accept-Encoding": "identity"}
         with hub_client.told(self.repo, self.path), http.get_session().stream("GET", self._url, headers=asked) as response:
-            self.requests += 1
             if response.status_code == 416:
                 return b""
             http.hf_raise_for_status(response)
