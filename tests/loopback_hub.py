@@ -3,12 +3,14 @@
     python -m tests.loopback_hub FOLDER [--port N]     serves FOLDER/<owner>/<name>/*
 
 Serves what the client asks for (search with paging, info, tree, paths-info, auth-check, whoami, HEAD and GET of files with ranges)
-from memory or from a folder. `hub.faults` says what goes wrong, `hub.log` what was asked and how much was sent.
+from memory or from a folder, and takes what it uploads (create, preupload, LFS batch, PUT and verify, commit) from whoever's name the
+repository begins with. `hub.faults` says what goes wrong, `hub.log` what was asked and how much was sent.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import json
 import os
@@ -60,6 +62,7 @@ class Repo:
     gated: str = ""
     parameters: int = 0
     architecture: str = "llama"
+    private: bool = False
     _etags: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -128,6 +131,8 @@ class LoopbackHub:
         self.log: list[Asked] = []
         self.tokens: dict[str, str] = {}
         """accepted token -> account name"""
+        self.uploaded: dict[str, bytes] = {}
+        """large files that have arrived, by SHA-256; they belong to a repository from its commit on"""
         if folder is not None:
             for place in sorted(folder.glob("*/*")):
                 if place.is_dir():
@@ -194,12 +199,15 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answer()
 
+    def do_PUT(self) -> None:
+        self._answer()
+
     # -- what is asked
 
     def _answer(self) -> None:
         url = urlsplit(self.path)
         self.path_only, self.query = unquote(url.path), parse_qs(url.query)
-        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.body = self._body()
         self.token = (self.headers.get("Authorization") or "").removeprefix("Bearer ").strip()
         self.asked = Asked(
             self.command, self.path_only, self.headers.get("Range") or "", self.token, self.headers.get("Host") or ""
@@ -212,6 +220,16 @@ class _Handler(BaseHTTPRequestHandler):
                 act(**match.groupdict())
                 return
         self._error(404, "RepoNotFound")
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
 
     def _fault(self) -> bool:
         fault = self.hub.faults.answer
@@ -228,6 +246,13 @@ class _Handler(BaseHTTPRequestHandler):
         repo, rev = r"(?P<repo>[^/]+/[^/]+)", r"(?P<rev>[^/]+)"
         yield r"/api/models/?", self._search
         yield r"/api/whoami-v2", self._whoami
+        yield r"/api/repos/create", self._create
+        yield r"/api/validate-yaml", self._validate
+        yield rf"/api/models/{repo}/preupload/{rev}", self._preupload
+        yield rf"/api/models/{repo}/commit/{rev}", self._commit
+        yield r"/(?P<repo>[^/]+/[^/]+)\.git/info/lfs/objects/batch", self._batch
+        yield r"/(?P<repo>[^/]+/[^/]+)\.git/info/lfs/objects/verify", self._verify
+        yield r"/lfs/(?P<oid>[0-9a-f]{64})", self._arrive
         yield rf"/api/models/{repo}/auth-check", self._auth_check
         yield rf"/api/models/{repo}/tree/{rev}/?(?P<path>.*)", self._tree
         yield rf"/api/models/{repo}/paths-info/{rev}", self._paths_info
@@ -261,7 +286,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _facts(self, repo: Repo) -> dict[str, Any]:
         facts = {
             "_id": "0", "id": repo.id, "modelId": repo.id, "author": repo.id.partition("/")[0], "sha": repo.commit,
-            "lastModified": repo.modified, "downloads": repo.downloads, "likes": repo.likes, "private": False,
+            "lastModified": repo.modified, "downloads": repo.downloads, "likes": repo.likes, "private": repo.private,
             "gated": repo.gated or False, "tags": repo.tags(), "pipeline_tag": "text-generation",
         }  # fmt: skip
         if any(path.endswith(".gguf") for path in repo.files) and repo.parameters:
@@ -326,6 +351,83 @@ class _Handler(BaseHTTPRequestHandler):
         found = self.hub.repos[repo]
         self._file(found, path, {"ETag": f'"{found.etag(path)}"', "Accept-Ranges": "bytes"})
 
+    # -- what is taken
+
+    def _may_write(self, repo: str) -> bool:
+        account = self.hub.tokens.get(self.token)
+        if account is None:
+            self._send(401, b'{"error":"Invalid username or password."}', "application/json")
+        elif repo.partition("/")[0] != account:
+            self._send(403, b'{"error":"You have no right to create a model under the namespace."}', "application/json")
+        return account is not None and repo.partition("/")[0] == account
+
+    def _create(self) -> None:
+        asked = json.loads(self.body)
+        repo = f"{asked.get('organization') or self.hub.tokens.get(self.token, '')}/{asked['name']}"
+        if self._may_write(repo):
+            if repo in self.hub.repos:
+                self._send(409, b'{"error":"You already created this model repo"}', "application/json")
+                return
+            self.hub.add(repo, {}, private=asked.get("visibility") == "private" or bool(asked.get("private")))
+            self._json({"url": f"{self.hub.url}/{repo}", "name": repo, "id": repo})
+
+    def _validate(self) -> None:
+        text = json.loads(self.body)["content"]
+        wrong = (
+            []
+            if text.startswith("---\n") and "\n---" in text[3:]
+            else [{"message": "empty or missing yaml metadata in repo card"}]
+        )
+        self._json({"warnings": wrong, "errors": []})
+
+    def _preupload(self, repo: str, rev: str) -> None:
+        if self._may_write(repo) and self._repo(repo, rev, files=False):
+            files = [
+                {
+                    "path": each["path"],
+                    "uploadMode": "lfs" if each["path"].endswith(LARGE) else "regular",
+                    "shouldIgnore": False,
+                }
+                for each in json.loads(self.body)["files"]
+            ]
+            self._json({"files": files})
+
+    def _batch(self, repo: str) -> None:
+        if self._may_write(repo):
+            where = self.hub.url.replace("127.0.0.1", "localhost")
+            found = []
+            for each in json.loads(self.body)["objects"]:
+                actions = {
+                    "upload": {"href": f"{where}/lfs/{each['oid']}", "header": {}},
+                    "verify": {"href": f"{self.hub.url}/{repo}.git/info/lfs/objects/verify", "header": {}},
+                }
+                found.append(each | ({} if each["oid"] in self.hub.uploaded else {"actions": actions}))
+            self._json({"transfer": "basic", "objects": found})
+
+    def _arrive(self, oid: str) -> None:
+        if hashlib.sha256(self.body).hexdigest() != oid:
+            self._send(400, b"not what was announced", "text/plain")
+            return
+        self.hub.uploaded[oid] = self.body
+        self._send(200, b"", "text/plain", {"ETag": f'"{oid}"'})
+
+    def _verify(self, repo: str) -> None:
+        asked = json.loads(self.body)
+        there = asked["oid"] in self.hub.uploaded and len(self.hub.uploaded[asked["oid"]]) == asked["size"]
+        self._send(200 if there else 404, b"{}", "application/json")
+
+    def _commit(self, repo: str, rev: str) -> None:
+        found = self._repo(repo, rev, files=False) if self._may_write(repo) else None
+        if found is not None:
+            for line in map(json.loads, self.body.splitlines()):
+                if line["key"] == "file":
+                    found.put(line["value"]["path"], base64.b64decode(line["value"]["content"]))
+                elif line["key"] == "lfsFile":
+                    found.put(line["value"]["path"], self.hub.uploaded[line["value"]["oid"]])
+            self._json(
+                {"commitOid": found.commit, "commitUrl": f"{self.hub.url}/{repo}/commit/{found.commit}", "success": True}
+            )
+
     # -- what is sent
 
     def _repo(self, name: str, rev: str | None, files: bool) -> Repo | None:
@@ -369,16 +471,16 @@ class _Handler(BaseHTTPRequestHandler):
             stop = min(place + (1 << 16), start + budget)
             if place < hold < stop:
                 stop = hold
+            self.asked.sent += stop - place  # before who gets it can have it, and asks
             self.wfile.write(data[place:stop])
             self.wfile.flush()
-            self.asked.sent += stop - place
             place = stop
             if place == hold:
-                self.hub.go.wait(60)
+                self.hub.go.wait()
             if faults.slow:
                 time.sleep(faults.slow)
         if faults.stall_at and budget < end - start:
-            self.hub.stopping.wait(60)
+            self.hub.stopping.wait()
         if budget < end - start:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)

@@ -33,6 +33,7 @@ VERBS = (
     "quantize",
     "data",
     "train",
+    "publish",
     "log",
 )
 """Modules of this folder, in the order of the help. Only the one that is asked for is imported: a listing needs no sessions."""

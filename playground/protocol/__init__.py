@@ -18,6 +18,7 @@ from playground.protocol.download import *
 from playground.protocol.engine import *
 from playground.protocol.inside import *
 from playground.protocol.parts import *
+from playground.protocol.publish import *
 from playground.protocol.quality import *
 from playground.protocol.scores import *
 from playground.protocol.training import *

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from playground.session.inside import Inside
     from playground.session.lab import Lab
     from playground.session.prompt_sets import PromptSets
+    from playground.session.publishing import Publishing
     from playground.session.shelf import Shelf
     from playground.session.training import Training
     from playground.session.workshop import Workshop
@@ -223,6 +224,13 @@ class Parts:
             merge,
             self._model_made,
         )
+
+    @made_once
+    def publishing(self) -> Publishing:
+        """Adapters and models that go to the hub, by somebody's explicit wish."""
+        from playground.session.publishing import Publishing, find
+
+        return Publishing(self.home, lambda name: find(self.home, name))
 
     def _guests(self) -> Guests:
         """A place for an engine beside the loaded one."""
