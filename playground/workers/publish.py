@@ -160,7 +160,8 @@ def sentence_for(error: BaseException, repo: str) -> PlaygroundError | BaseExcep
             f"The hub knows nobody called {repo.partition('/')[0]}.", "Begin the name with your own account's."
         )
     if isinstance(error, ValueError) and "README.md" in str(error):
-        return HubError(f"The hub does not take the card: {" ".join(str(error).split())[:300]}", "Mend the head of README.md.")
+        said = " ".join(str(error).split())[:300]
+        return HubError(f"The hub does not take the card: {said}", "Mend the head of README.md.")
     if isinstance(error, HubError):
         return type(error)(error.message, AGAIN)
     if isinstance(error, OSError):
