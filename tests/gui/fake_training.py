@@ -277,7 +277,15 @@ class FakeDatasets:
         def work() -> Dataset:
             scan = Scan(guess or recognised(Path(path)), fixes, edits)
             return datasets.write(
-                self._root, name or Path(path).stem, scan, lambda: {"source": str(path), "title": scan.guess.title}
+                self._root,
+                name or Path(path).stem,
+                scan,
+                lambda: {
+                    "source": str(path),
+                    "title": scan.guess.title,
+                    "counts": dict(scan.counts),
+                    "notes": [*scan.guess.notes, *scan.summary()],
+                },
             )
 
         self.asked.append(("import", str(path)))

@@ -230,6 +230,7 @@ class TrainPage(TrainRunning, QWidget):
         if number == self._asked:
             self._plan = plan
             self.setup.show_plan(plan)
+            self.data.ask_notes(plan.data.sha256, lambda notes: self.setup.show_notes(notes) if plan is self._plan else None)
             self._show_foot()
 
     def _no_plan(self, number: int, error: BaseException) -> None:

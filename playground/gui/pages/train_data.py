@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,13 +56,23 @@ class TrainData(QObject):
 
     # -- datasets of before
 
-    def read(self) -> None:
+    def read(self, then: Callable[[], None] = lambda: None) -> None:
         """Asks which datasets there are."""
 
         def take(found: Any) -> None:
             self._found = tuple(found)
+            then()
 
         self._desk.when_done(self._datasets.list(), self, take, lambda error: None)
+
+    def ask_notes(self, sha256: str, take: Callable[[Sequence[str]], None]) -> None:
+        """What was seen when a dataset was imported: for a file, that was only just."""
+
+        def tell() -> None:
+            known = next((each for each in self._found if each.sha256 == sha256), None)
+            take(known.notes if known is not None else ())
+
+        self.read(tell)
 
     def _fill(self) -> None:
         self._menu.clear()

@@ -234,9 +234,17 @@ class TrainRows(QFrame):
         self._fixes, self._edits = (dict(look.fixes), dict(look.edits)) if look is not None else ({}, {})
         self._sides.setCurrentIndex(0)
         self.head.show_title(title)
+        self._show_none()
         self.state.say("Reading the rows", "", busy=True, icon="file-text")
         self._stack.setCurrentIndex(0)
         self._ask()
+
+    def _show_none(self) -> None:
+        """Nothing of another file, or of one that is read otherwise now."""
+        self.tokens.show_rows(())
+        self.lengths.show_lengths((), 0)
+        for arrow in (self.earlier, self.later):
+            arrow.setEnabled(False)
 
     def show_progress(self, what: str) -> None:
         self.foot.show_working("Reading the rows", -1.0, what, self._stop())
@@ -251,7 +259,7 @@ class TrainRows(QFrame):
         self.reading.show_guess(guess)
         self.problems.show_problems(look.counts, look.problems, self._fixes)
         self._show_foot()
-        self.tokens.show_rows(())
+        self._show_none()
         self._preview(0)
 
     def show_preview(self, found: DataPreviewed, most: int) -> None:
@@ -280,7 +288,7 @@ class TrainRows(QFrame):
         self.foot.show_failed(message, hint, self._use(False))
 
     def show_no_preview(self, message: str, hint: str) -> None:
-        self.tokens.show_rows(())
+        self._show_none()
         self.facts.setText(f"{message} {hint}".strip())
 
     def show_row(self, read: RowRead) -> None:

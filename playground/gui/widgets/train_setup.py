@@ -126,8 +126,14 @@ class TrainSetup(QWidget):
         first.setSpacing(4)
         first.addWidget(self.file, 1)
         first.addWidget(datasets)
+        self.notes = QLabel(self._column.parentWidget())
+        self.notes.setObjectName("train.data.notes")
+        self.notes.setWordWrap(True)
+        theme.mark(self.notes, role="warn")
+        self.notes.hide()
         part.addLayout(first)
         part.addLayout(row)
+        part.addWidget(self.notes)
 
     def _make_model(self) -> None:
         part = self._part("Model")
@@ -306,6 +312,7 @@ class TrainSetup(QWidget):
         """No data yet, or nothing that can be said of it."""
         self.pieces.finish()
         self._say(self.facts, NOTHING, "muted")
+        self.show_notes(())
         self.look.setEnabled(bool(self.data()))
         for value, reason in self.reasons.values():
             value.setText("–")
@@ -341,6 +348,11 @@ class TrainSetup(QWidget):
         self.bar.show_device(fit.device.name, fit.device.label, terms, fit.device.free, fit.device.total, fit.basis)
         self.bar.show()
         self._say(self.why, fit.why, {"does not fit": "bad", "tight": "warn"}.get(fit.verdict, "muted"))
+
+    def show_notes(self, notes: Sequence[str]) -> None:
+        """What was seen while the data was read: rows left out, secrets."""
+        self.notes.setText("  ".join(notes))
+        self.notes.setVisible(bool(notes))
 
     def _say(self, label: QLabel, text: str, role: str) -> None:
         label.setText(text)

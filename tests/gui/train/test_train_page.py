@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,21 @@ def test_data_dropped_anywhere_opens_in_train_and_models_load_as_before(window, 
     (folder / "picture.png").write_bytes(b"PNG")
     window.open("log")
     assert not held(window, folder / "picture.png")
+
+
+def test_what_was_left_out_and_what_is_secret_is_told_without_looking_at_the_rows(page, session, file, qtbot) -> None:
+    file.write_text(ROWS + '{"prompt": "Me?", "completion": "I am me@mail.org"}\n{"prompt": "Well?", "completion": ""}\n')
+    made = session.datasets.import_(file).result()
+    session.training.hold_plans = True
+    page.setup.set_wishes({"rank": 4})
+    asked = len(session.training.plans)
+    qtbot.waitUntil(lambda: len(session.training.plans) == asked + 1)
+    plan = plan_of("model", str(file))
+    session.training.plans[-1].set_result(replace(plan, data=replace(plan.data, sha256=made.sha256)))
+    qtbot.waitUntil(lambda: find(page, "train.data.notes").isVisible())
+    assert find(page, "train.data.notes").text() == "E-mail address: 1 row, kept.  Empty answer: 1 row, left out."
+    find(page, "train.data").setText("")
+    qtbot.waitUntil(lambda: not find(page, "train.data.notes").isVisible())
 
 
 def test_every_setting_can_be_changed_by_hand_and_left_to_us_again(page, session, qtbot) -> None:

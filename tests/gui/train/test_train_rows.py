@@ -108,6 +108,16 @@ def test_what_carries_loss_is_underlined_too(rows, qtbot) -> None:
     assert "What is" not in said
 
 
+def test_nothing_of_the_file_before_is_shown_with_another(rows, session, qtbot) -> None:
+    if find(rows, "train.rows.schema").currentData() != "answers":
+        choose(rows, qtbot, "train.rows.schema", "answers")
+    qtbot.waitUntil(lambda: rows.lengths.accessibleDescription() not in ("", "No rows"))
+    session.datasets.hold = True
+    rows.begin("another.jsonl")
+    assert rows.lengths.accessibleDescription() == "No rows"
+    assert not rows.tokens.learned()
+
+
 def test_nothing_waits_for_a_large_file(rows, session, window, qtbot) -> None:
     session.datasets.hold = True
     rows.begin("large.jsonl")
