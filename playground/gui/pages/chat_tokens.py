@@ -82,7 +82,6 @@ class ChatTokens:
                     marks.append(each)
             self._marks[message_id] = marks
             self.transcript.tokens_changed(message_id)
-            self.tokens_known(message_id)
 
         self.desk.when_done(self.desk.session.lab.reply_tokens(message_id), self, found, lambda error: None)
 
@@ -148,6 +147,3 @@ class ChatTokens:
         intent = lambda: self.desk.session.fork(self.chat_id, message_id, mark.generation_id, mark.index, token)  # noqa: E731
         if self._ask(intent):
             self.transcript.follow()
-
-    def tokens_known(self: ChatPage, message_id: str) -> None:
-        """All tokens of a reply have been read."""

@@ -125,9 +125,7 @@ class SetsPanel(QWidget):
         """Runs what was given through the columns."""
         if self.setup.found is None:
             return
-        sets = self.desk.session.prompt_sets
-        title = self.setup.title or ""
-        found = self.setup.found
+        sets, found, title = self.desk.session.prompt_sets, self.setup.found, self.setup.title
 
         def go() -> None:
             set_id = sets.new(found.prompts, self._columns, self._system, title)

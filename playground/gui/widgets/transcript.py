@@ -78,7 +78,7 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
         self._later = QTimer(self, singleShot=True, interval=0)
         self._later.timeout.connect(self._arrange)
         self._down = NewestButton(self)
-        self._down.clicked.connect(self.jump_to_newest)
+        self._down.clicked.connect(self.follow)
         self.verticalScrollBar().setSingleStep(28)
         self.verticalScrollBar().valueChanged.connect(self._scrolled)
         theme.notifier().changed.connect(self._restyle)
@@ -138,8 +138,6 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
         """Goes to the end and follows it."""
         self.eye.follow()
         self._arrange()
-
-    jump_to_newest = follow
 
     def reveal(self, message_id: str) -> None:
         """Brings a message to the top of the view and makes it the current one."""

@@ -66,10 +66,6 @@ class Block:
     def id(self) -> str:
         return self.entry.id
 
-    @property
-    def exact(self) -> bool:
-        return self.rows is not None and all(row.exact for row in self.rows)
-
 
 def plan(block: Block, width: float, narrow: bool) -> None:
     """Makes a block's rows anew, keeping the widgets of those that are still the same stretch of it."""
