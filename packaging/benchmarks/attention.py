@@ -2,8 +2,8 @@
 
 Each figure is from a process of its own, which computes a few tokens to have the libraries in memory, then the text twice: the first time for the
 growth of its peak memory, which is told beside that of two layers' maps in float32, the second for processor seconds over those of the plain forward
-pass (of transformers' eager attention; of llama.cpp without flash attention). `bytes` are those of the file; of `output_attentions` those of the
-tensors.
+pass (of transformers' eager attention; of llama.cpp without flash attention). "Without maps": every token takes its own value, and
+no attention is computed: what the model alone takes. `bytes` are those of the file; of `output_attentions` those of the tensors.
 
 BertViz gets the same attention of a short text and makes HTML of it, in a process that may take so much memory and no more; it is fetched from the
 registry for this alone, into a folder that goes again. The same text as a capture is opened and composed to the grid of all heads.
@@ -22,6 +22,7 @@ import tempfile
 import time
 import types
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,10 @@ def _engines(found: dict[str, object], length: int, folder: str, rounds: int) ->
     maps = 4 * HEADS * length * length
     found[f"{length}: two layers' maps, MiB"] = 2 * maps / MIB
     size = 0
-    for engine, sides in (("transformers", ("forward", "output_attentions", "capture")), ("llama.cpp", ("forward", "capture"))):
+    for engine, sides in (
+        ("transformers", ("forward", "without maps", "output_attentions", "capture")),
+        ("llama.cpp", ("forward", "capture")),
+    ):
         runs = {side: [_child(engine, side, str(length), folder) for _ in range(rounds)] for side in sides}
         plain = statistics.median(each["cpu_s"] for each in runs["forward"])
         for side in sides:
@@ -86,14 +90,23 @@ def _engines(found: dict[str, object], length: int, folder: str, rounds: int) ->
             )
             found[f"{name}, s"] = statistics.median(each["wall_s"] for each in runs[side])
             found[f"{name}, peak MiB"] = statistics.median(each["peak"] for each in runs[side]) / MIB
-            if side != "forward":
+            if side not in ("forward", "without maps"):
                 found[f"{name}, bytes"] = runs[side][0]["bytes"]
                 size = runs[side][0]["bytes"]
     return size
 
 
 def _child(*arguments: str) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, __file__, *arguments], check=True, stdout=subprocess.PIPE, timeout=PATIENCE)
+    """In a worker's environment: threads that wait do not spin there."""
+    from playground.workers.base import ENVIRONMENT
+
+    done = subprocess.run(
+        [sys.executable, __file__, *arguments],
+        check=True,
+        stdout=subprocess.PIPE,
+        timeout=PATIENCE,
+        env={**ENVIRONMENT, **os.environ},
+    )
     answer: dict[str, Any] = json.loads(done.stdout.decode().splitlines()[-1])
     return answer
 
@@ -133,15 +146,18 @@ def _net() -> Any:
 def _transformers(side: str, folder: str) -> Callable[[list[int]], int]:
     import torch
 
-    from playground.workers.attention_torch import TorchAttention
+    from playground.workers.attention_torch import TorchAttention, eager_attention
 
     net = _net()
     if side == "capture":
         source = TorchAttention(net, "bench")
         return lambda ids: _capture(source, ids, folder)
 
+    def values_alone(layer: int, module: Any, eager: Any, query: Any, key: Any, value: Any, more: dict[str, Any]) -> Any:
+        return value.transpose(1, 2).contiguous(), None
+
     def forward(ids: list[int]) -> int:
-        with torch.no_grad():
+        with torch.no_grad(), eager_attention(net, values_alone) if side == "without maps" else nullcontext():
             out = net.model(torch.tensor([ids]), output_attentions=side == "output_attentions", use_cache=False)
         return sum(each.nbytes for each in out.attentions or ())
 
