@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -58,8 +59,13 @@ class Driver:
             return database.execute(query).fetchall()
 
     def engines(self) -> list[psutil.Process]:
-        """Worker processes of this one."""
-        return [each for each in psutil.Process().children() if "resource_tracker" not in " ".join(each.cmdline())]
+        """Worker processes of this one that live."""
+        found = []
+        for each in psutil.Process().children():
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile, or waits to be buried
+                if "resource_tracker" not in " ".join(each.cmdline()):
+                    found.append(each)
+        return found
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -13,7 +13,7 @@ STORY = "Tell me a long story about a fox named Pepper."
 PICTURE = ("parting", "timeline", "tokens", "distinct", "repetition", "logprob", "entropy")
 
 
-def begin(driver: Driver, pace: float = 15) -> None:
+def begin(driver: Driver, pace: float = 6) -> None:
     """Four columns that are being written, slowly enough for a hand."""
     driver.click("rail.compare")
     driver.until(lambda: driver.find("compare.start.temperature").isVisible())
@@ -124,7 +124,7 @@ def test_what_was_written_when_the_window_closed_is_there_again(qapp: Any, qtbot
     again = Driver(window, qtbot, home)
     again.until(lambda: "compare" in window.pages)
     again.until(lambda: [again.find(f"compare.column.{number}.text").toPlainText() for number in range(1, 5)] == contents)
-    assert again.find("compare.column.1.timeline").text() == "interrupted"
+    again.until(lambda: again.find("compare.column.1.timeline").text() == "interrupted")
     window.close()
     window.session.close()
     again.until(lambda: not again.engines())

@@ -39,7 +39,13 @@ def test_a_click_on_an_alternative_forks_the_reply(driver: Driver) -> None:
     place, mark = next(
         (place, each) for place, each in enumerate(marks) if place > 5 and each.surprisal > 1 and each.token.text.strip()
     )
-    view = next(each for each in page.transcript._views() if each.tokens is not None and each.tokens.rect_of(mark) is not None)
+
+    def shown() -> Any:
+        views = (each for each in page.transcript._views() if each.tokens is not None)
+        return next((each for each in views if each.tokens.rect_of(mark) is not None), None)
+
+    driver.until(shown)
+    view = shown()
     driver.qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=view.tokens.rect_of(mark).center().toPoint())
     driver.until(lambda: driver.find("alternatives").isVisible())
     listed = driver.find("alternatives.list")

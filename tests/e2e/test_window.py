@@ -13,10 +13,12 @@ import pytest
 from .conftest import Driver
 
 STORY = "Tell me a long story about a fox named Pepper."
+SLOW = 6
+"""tokens a second: the starter's story of some ninety is not at its end before a busy machine has come to interrupt it"""
 
 
 def test_a_moved_slider_is_in_the_timeline_and_the_stopped_reply_is_kept(driver: Driver) -> None:
-    driver.find("sampling.pace").setValue(20)
+    driver.find("sampling.pace").setValue(SLOW)
     driver.say(STORY)
     driver.until(lambda: driver.rows("select count(*) from tokens")[0][0] >= 3)
     driver.find("sampling.temperature").setValue(0.25)
@@ -78,7 +80,7 @@ import os; os._exit(0)
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_dead_worker_costs_a_sentence_and_a_press_of_a_button(driver: Driver, number: signal.Signals) -> None:
-    driver.find("sampling.pace").setValue(20)
+    driver.find("sampling.pace").setValue(SLOW)
     driver.say(STORY)
     driver.until(lambda: driver.rows("select count(*) from tokens")[0][0] >= 3)
     (engine,) = driver.engines()
