@@ -226,23 +226,27 @@ class Training:
         with self._lock:
             self._jobs[job.row.id] = job
         trainer = Trainer(self._home, self._planner, self._told, self._arrived)
-        self._told(job)
+        with job.lock:
+            self._told(job)
         self._lane.submit(lambda: trainer.run(job))
         return job.row.id
 
     def _steer(self, run_id: str, want: str, state: str) -> None:
         with self._lock:
             job = self._jobs.get(run_id)
-        if job is None or job.row.ended:
-            raise NotFoundError("This run is not running.", "Go on with it first.")
-        if job.row.state == "queued" and want in ("stop", "end"):
-            state = "ended"
-        job.row = replace(job.row, state=state, finished=time.time() if state == "ended" else None)
-        job.steer(want)
-        self._told(job)
+        if job is None:
+            raise _not_running()
+        with job.lock:
+            if job.row.ended:
+                raise _not_running()
+            if job.row.state == "queued" and want in ("stop", "end"):
+                state = "ended"
+            job.row = replace(job.row, state=state, finished=time.time() if state == "ended" else None)
+            job.steer(want)
+            self._told(job)
 
     def _told(self, job: Job) -> None:
-        """Writes what is new of a run, then tells it."""
+        """Writes what is new of a run, then tells it. Under the job's lock."""
         row, progress, events = job.row, job.progress, tuple(job.news)
         job.news.clear()
         made = job.points(events)
@@ -284,6 +288,10 @@ class Training:
                 factors.setdefault(key, []).append(factor)
         runtime = {"CPU": int(statistics.median(seen[:LATEST]))} if seen else {}
         return runtime, {key: statistics.median(values[:LATEST]) for key, values in factors.items()}
+
+
+def _not_running() -> NotFoundError:
+    return NotFoundError("This run is not running.", "Go on with it first.")
 
 
 def _changed(settings: Mapping[str, Any], wishes: Mapping[str, Any]) -> dict[str, Any]:

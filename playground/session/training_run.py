@@ -57,13 +57,13 @@ class Job:
     make: Callable[[], TrainPlan] | None = None
     progress: Progress = Progress()
     news: list[dict[str, Any]] = field(default_factory=list)
-    """events that nobody was told of yet"""
+    """events that nobody was told of yet; `row` and these change under the lock, and are told under it: in that order, and once"""
     questions: tuple[str, ...] = ()
     worker: WorkerProcess | None = None
     want: str = "run"
     told: float = 0.0
     killed: bool = False
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
     def steer(self, want: str) -> None:
         with self.lock:
@@ -95,13 +95,14 @@ class Trainer:
         self._home, self._planner, self._told, self._arrived = home, planner, told, arrived
 
     def run(self, job: Job) -> None:
-        if job.row.ended or job.killed:
-            return
+        with job.lock:
+            if job.row.ended or job.killed:
+                return
+            self._show(job, state="preparing")
         heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
         state = "failed"
         said: PlaygroundError | None = None
         try:
-            self._show(job, state="preparing")
             plan = job.make() if job.make is not None else None
             worker = WorkerProcess(MODULE, heard.put, heard.put, "training")
             with job.lock:
@@ -223,15 +224,20 @@ class Trainer:
                 case Exit():
                     if not event.asked and ("memory" in event.sentence):
                         self._offer_less(job)
-                    job.row = replace(
-                        job.row, error="" if event.asked else event.sentence, hint="" if event.asked else event.hint
-                    )
+                    with job.lock:
+                        job.row = replace(
+                            job.row, error="" if event.asked else event.sentence, hint="" if event.asked else event.hint
+                        )
                     return "interrupted"
                 case LogLine():
                     log.log(event.level, "%s", event.text)
 
     def _note(self, job: Job, event: dict[str, Any]) -> str:
         """Takes an event in; how the run has ended, if it says so."""
+        with job.lock:
+            return self._noted(job, event)
+
+    def _noted(self, job: Job, event: dict[str, Any]) -> str:
         job.progress = after(job.progress, event)
         job.news.append(event)
         changes: dict[str, Any] = {"step": job.progress.step, "steps": job.progress.steps or job.row.steps}
@@ -262,14 +268,16 @@ class Trainer:
         if less is not None:
             sentence, changes, goes_on = less
             offer = {"sentence": sentence, "changes": changes, "goes_on": goes_on}
-            job.row = replace(job.row, summary={**job.row.summary, "lower": offer})
+            with job.lock:
+                job.row = replace(job.row, summary={**job.row.summary, "lower": offer})
 
     def _show(self, job: Job, **changes: Any) -> None:
-        summary = {**job.row.summary, **job.progress.to_dict()}
-        if job.record:
-            summary["predicted"] = job.record.get("fit", {})
-        job.row = replace(job.row, **{"summary": summary, **changes})
-        self._told(job)
+        with job.lock:
+            summary = {**job.row.summary, **job.progress.to_dict()}
+            if job.record:
+                summary["predicted"] = job.record.get("fit", {})
+            job.row = replace(job.row, **{"summary": summary, **changes})
+            self._told(job)
 
 
 def _questions(folder: Path) -> tuple[str, ...]:

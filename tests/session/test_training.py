@@ -6,23 +6,30 @@ import importlib.util
 import os
 import queue
 import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gguf
+import psutil
 import pytest
 
 from playground.errors import PlaygroundError, SettingError
+from playground.history.runs import RunRow
 from playground.memory.devices import Device
 from playground.memory.shape import ModelShape
 from playground.paths import Home, resources, starter
 from playground.session import Session, fitting
+from playground.session.training import Training
 from playground.session.training_jobs import RunChanged, RunNoted
+from playground.session.training_run import Job, Trainer
 from playground.session.training_suggest import Given, lower, measured_factor, suggest
 from playground.session.workshop_jobs import JobChanged
 from playground.training.settings import TrainSettings
+
+from .conftest import PATIENCE
 
 EXAMPLE = str(resources() / "examples" / "persona.jsonl")
 CPU = Device("CPU", "a processor", 16 << 30, 16 << 30)
@@ -116,24 +123,56 @@ def test_a_run_whose_worker_is_killed_is_interrupted_and_can_be_gone_on_with_or_
         made.training.continue_(run_id, {"rank": 2})
     with pytest.raises(SettingError, match="8 rows"):
         made.training.continue_(run_id, {"batch": 2})
-    (row,) = made.training.runs().result(10)
+    (row,) = made.training.runs().result(PATIENCE)
     assert row == run and (made.home.runs / run_id / "settings.json").is_file()
     made.training.delete(run_id)
     assert until(heard, run_id, "gone").removed
-    assert made.training.runs().result(10) == [] and not (made.home.runs / run_id).exists()
+    assert made.training.runs().result(PATIENCE) == [] and not (made.home.runs / run_id).exists()
 
 
 def test_a_run_that_waits_can_be_taken_back_and_a_bad_one_fails_with_a_sentence(
     session: tuple[Session, queue.Queue[Any]],
 ) -> None:
     made, heard = session
+    go = threading.Event()
+    made.training._lane.submit(lambda: go.wait(PATIENCE))  # the line stands still until then
     bad = made.training.start("starter", "/nowhere/at/all.jsonl")
     waiting = made.training.start("starter", EXAMPLE)
     made.training.stop(waiting)
+    go.set()
     assert until(heard, bad, "failed").run.error
-    assert made.training.runs().result(10)[0].state in ("ended", "failed", "interrupted")
+    assert made.training.runs().result(PATIENCE)[0].state in ("ended", "failed", "interrupted")
     with pytest.raises(PlaygroundError):
         made.training.pause(bad)
+
+
+def test_what_a_person_wants_and_what_the_run_says_meanwhile_are_told_in_their_order(tmp_path: Path) -> None:
+    said: list[threading.Thread] = []
+    told: list[RunChanged] = []
+
+    class Meanwhile:
+        """The run says that it is held before it was written that it is to be."""
+
+        tell_now = told.append
+
+        def write(self, job: Any, then: Any) -> None:
+            if not said:
+                held = {"event": "paused", "step": 3, "time": 1.0}
+                said.append(threading.Thread(target=trainer._note, args=[run, held]))
+                said[0].start()
+                said[0].join(0.2)
+            then()
+
+    found: Any = None
+    training = Training(Home(tmp_path), Meanwhile(), found, found, found)  # type: ignore[arg-type]
+    trainer = Trainer(Home(tmp_path), found, training._told, found)
+    run = training._jobs["a"] = Job(RunRow("a", state="running"))
+    try:
+        training.pause("a")
+        said[0].join(PATIENCE)
+        assert [event.run.state for event in told if isinstance(event, RunChanged)] == ["pausing", "paused"]
+    finally:
+        training.close()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="training is not installed")
@@ -157,6 +196,10 @@ def test_a_run_is_paused_closed_with_the_program_gone_on_with_and_exported(tmp_p
         assert stepped(heard, run_id) == paused.step + 1, "nothing was trained meanwhile, and nothing twice"
         with pytest.raises(SettingError, match="no adapter"):
             made.training.export(run_id)
+        worker = made.training._jobs[run_id].worker
+        assert worker is not None and not [
+            each for each in psutil.Process(worker.pid).memory_maps() if "bitsandbytes" in each.path
+        ]
         made.training.pause(run_id)
         paused = until(heard, run_id, "paused").run
     finally:
@@ -165,12 +208,12 @@ def test_a_run_is_paused_closed_with_the_program_gone_on_with_and_exported(tmp_p
 
     made = opened()
     try:
-        (row,) = made.training.runs().result(10)
+        (row,) = made.training.runs().result(PATIENCE)
         assert row.resumable and row.step == paused.step and not row.adapter
         made.training.continue_(run_id, {"steps": paused.step + 1})
         done = until(heard, run_id, "finished", "failed", "interrupted").run
         assert done.state == "finished" and done.step == paused.step + 1
-        steps = [event["step"] for event in made.training.events(run_id).result(10) if event["event"] == "step"]
+        steps = [event["step"] for event in made.training.events(run_id).result(PATIENCE) if event["event"] == "step"]
         assert steps == list(range(1, done.step + 1))
         job = made.training.export(run_id)
         making = exported(heard, job)
