@@ -128,6 +128,8 @@ tried_python=
 
 child=
 stop_child() {
+    set +u # there may be no $! yet
+    [ "$child" != starting ] || child=$!
     [ -n "$child" ] && kill -TERM -- "-$child" 2>/dev/null
     quiet_line
     say "playground: Stopped. The next start takes it up again."
@@ -138,11 +140,12 @@ stop_child() {
 attend() {
     local text=$1 start=$SECONDS told=0 passed counter status
     shift
+    child=starting # the trap comes first: a Ctrl+C just then would leave it running alone
+    trap stop_child INT TERM HUP
     set -m
     "$@" >"$log" 2>&1 </dev/null &
     child=$!
     set +m
-    trap stop_child INT TERM HUP
     while kill -0 "$child" 2>/dev/null; do
         passed=$((SECONDS - start))
         if [ -t 2 ]; then

@@ -156,19 +156,19 @@ def test_a_checkout_that_was_moved_is_installed_again(checkout: Checkout) -> Non
 def test_two_first_starts_at_once_install_once(checkout: Checkout) -> None:
     first = checkout.popen("one", SLOW="1")
     second = checkout.popen("two", SLOW="1")
-    assert first.communicate(timeout=30)[0] == "started one\n"
-    assert second.communicate(timeout=30)[0] == "started two\n"
+    assert first.communicate(timeout=60)[0] == "started one\n"
+    assert second.communicate(timeout=60)[0] == "started two\n"
     assert checkout.installs() == 1
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_an_install_that_was_stopped_is_made_anew(checkout: Checkout, how: signal.Signals) -> None:
-    process = checkout.popen("--version", SLOW="2")
-    deadline = time.monotonic() + 20
+    process = checkout.popen("--version", SLOW="5")
+    deadline = time.monotonic() + 60
     while not checkout.installs() and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(how)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert process.returncode in ((-9,) if how == signal.SIGKILL else (130,))
     assert not (checkout.root / ".venv" / "playground.stamp").exists()
     assert checkout.run("--version")[:2] == (0, "started --version\n")
