@@ -294,7 +294,7 @@ for count in range(count, count + 5):
 assert recorder.unsaved >= 6
 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 assert troubles.get(timeout=60) is None
-assert recorder.close()
+assert recorder.close(60)
 print(count + 1)
 """
 
@@ -335,7 +335,7 @@ recorder.retry()
 assert troubles.get(timeout=60) is None
 assert reader.read(lambda store: len(store.sessions())).result(60) == 2
 reader.close()
-print(recorder.close())
+print(recorder.close(60))
 """
 
 

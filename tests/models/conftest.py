@@ -15,7 +15,7 @@ from playground.process import Exit, WorkerProcess
 from playground.protocol import Download, Failed, Finished, Message
 from tests.loopback_hub import LoopbackHub
 
-PATIENCE = 60
+PATIENCE = 120
 """Seconds after which a test gives up: a net for a hang, never a measure."""
 
 

@@ -163,7 +163,7 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{free.getsockname()[1]}")
-    ask_everything(OfflineError, "refused")
+        ask_everything(OfflineError, "refused")  # while nobody else can have the port
 
 
 def test_a_name_that_cannot_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
