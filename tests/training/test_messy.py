@@ -210,7 +210,7 @@ def gone_through(file: Path) -> None:
     assert all(from_json(to_json(row)) == row for row in rows)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(
     st.binary(max_size=200) | st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass")),
     st.sampled_from(SUFFIXES),
@@ -220,7 +220,7 @@ def test_any_bytes_are_rows_or_problems(tmp_path: Path, data: bytes, suffix: str
     gone_through(tmp_path / f"a{suffix}")
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(st.lists(VALUES, max_size=5), st.booleans())
 def test_any_json_is_rows_or_problems(tmp_path: Path, values: list[object], lines: bool) -> None:
     text = "\n".join(map(json.dumps, values)) if lines else json.dumps(values)
