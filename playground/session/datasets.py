@@ -76,6 +76,8 @@ class Datasets:
         self._looking = Stop()
         self._known: dict[tuple[str, int, int], Dataset] = {}
         """files that were imported in passing, as they were then"""
+        self._passing = home.cache / "datasets"
+        beside.sweep(self._passing)
 
     # -- intents
 
@@ -155,7 +157,7 @@ class Datasets:
             rows = self._ledger.read(lambda store: logged_rows(store, wanted)).result()
             if not rows:
                 raise DataError("No logged chat fits.", "Choose other chats, or a longer time.")
-            place = beside.passing(self._home.cache / "datasets", ".jsonl")
+            place = beside.passing(self._passing, ".jsonl")
             try:
                 place.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
                 return self._import(place, name, None, None, None, None, source="the log")

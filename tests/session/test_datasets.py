@@ -123,6 +123,9 @@ def test_the_log_as_training_rows() -> None:
 def test_a_dataset_of_the_log(home: Home) -> None:
     home.root.mkdir()
     filled(Store(home.database)).close()
+    left = home.cache / "datasets" / "5000000-0123.jsonl"  # by a process that was killed: no process has such a number
+    left.parent.mkdir(parents=True)
+    left.write_text("what was said", encoding="utf-8")
     session = Session(home)
     session.start()
     try:
