@@ -185,6 +185,7 @@ class InsidePage(InsideLayout):
         state = self.state
         if not capture_id or capture_id == state.id_a:
             state.set_captures(state.a, state.id_a)
+            self._desk.notify("", key="inside.compare")
             return
 
         def opened(capture: Capture) -> None:
@@ -196,8 +197,12 @@ class InsidePage(InsideLayout):
         self._open(capture_id, opened, "b")
 
     def _open(self, capture_id: str, then: Callable[[Capture], None], which: str = "a") -> None:
+        hide = self.state.scale.hide_sink
+
         def work() -> Capture:
-            return self._desk.session.inside.open(capture_id)
+            found = self._desk.session.inside.open(capture_id)
+            self._shades.read(found, hide)
+            return found
 
         def failed(error: BaseException) -> None:
             self._unopened.add(capture_id)

@@ -70,7 +70,7 @@ class SimilarityMatrix(QWidget):
                 painter.fillRect(cell, color)
                 if cell.width() >= metrics.horizontalAdvance("-0.00"):
                     painter.setPen(readable_on(color))
-                    painter.drawText(cell, Qt.AlignmentFlag.AlignCenter, f"{value:.2f}")
+                    painter.drawText(cell, Qt.AlignmentFlag.AlignCenter, _two_digits(value))
 
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent) and self.found is not None:
@@ -197,11 +197,15 @@ class ProjectionPlot(QWidget):
         painter.setPen(QColor(colors.muted))
         x, y = self.found.explained
         hidden = len(points) - len(labels)
+        said = f"{x:.0%} of the variance across, {y:.0%} upwards"
         more = f", {hidden} without a label: point at them" if hidden else ""
-        painter.drawText(
-            QRectF(8, self.height() - 20, self.width() - 16, 18), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter,
-            f"{x:.0%} of the variance across, {y:.0%} upwards; the rest is not seen{more}",
-        )  # fmt: skip
+        room = QRectF(8, self.height() - 20, self.width() - 16, 18)
+        metrics = painter.fontMetrics()
+        # As much of it as there is room for.
+        whole = (f"{said}; the rest is not seen{more}", f"{said}{more}", said)
+        fits = next((each for each in whole if metrics.horizontalAdvance(each) <= room.width()), "")
+        shown = fits or metrics.elidedText(said, Qt.TextElideMode.ElideRight, round(room.width()))
+        painter.drawText(room, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
 
     def point_at(self, position: QPointF) -> int | None:
         """The point nearest to a place, within reach."""
@@ -224,6 +228,10 @@ class ProjectionPlot(QWidget):
         found = self.point_at(event.position())
         if self.found is not None and found is not None and self.found.points[found].token_id >= 0:
             self.picked.emit(self.found.points[found].text)
+
+
+def _two_digits(value: float) -> str:
+    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
 def _text(point: EmbeddedPoint) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter
-from PySide6.QtWidgets import QHeaderView, QStyledItemDelegate, QStyleOptionViewItem, QTableView, QWidget
+from PySide6.QtWidgets import QHeaderView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QTableView, QWidget
 
 from playground.gui import theme
 from playground.gui.widgets.inside_flow import shade
@@ -29,19 +29,21 @@ class Column:
 
     score: str
     title: str
+    short: str
+    """over the column, which is narrow in a small window"""
     help: str
 
 
 COLUMNS = (
-    Column("", "Head", "Layer and head, as the model counts them, from 0"),
-    Column("previous", "Previous token", "Weight on the token just before"),
-    Column("sink", "First-token sink", "Weight on the first token"),
-    Column("induction", "Induction", "Weight on what followed earlier occurrences of the same token"),
-    Column("duplicate", "Duplicate token", "Weight on earlier occurrences of the same token"),
-    Column("local", "Local", "Weight on the nearest eight tokens"),
-    Column("uniform", "Uniform", "How evenly the weight is spread: entropy, 1 is all tokens alike"),
+    Column("", "Head", "Head", "Layer and head, as the model counts them, from 0"),
+    Column("previous", "Previous token", "Previous", "Weight on the token just before"),
+    Column("sink", "First-token sink", "Sink", "Weight on the first token"),
+    Column("induction", "Induction", "Induction", "Weight on what followed earlier occurrences of the same token"),
+    Column("duplicate", "Duplicate token", "Duplicate", "Weight on earlier occurrences of the same token"),
+    Column("local", "Local", "Local", "Weight on the nearest eight tokens"),
+    Column("uniform", "Uniform", "Uniform", "How evenly the weight is spread: entropy, 1 is all tokens alike"),
 )
-HEAD = 0
+HEAD, HEAD_WIDE = 0, 64
 INDUCTION = 3
 
 
@@ -80,6 +82,9 @@ class HeadModel(QAbstractTableModel):
     def rows(self) -> list[HeadRow]:
         """Those that are seen, as they are sorted."""
         return list(self._rows)
+
+    def row_at(self, place: int) -> HeadRow:
+        return self._rows[place]
 
     @property
     def total(self) -> int:
@@ -124,9 +129,9 @@ class HeadModel(QAbstractTableModel):
         if orientation != Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
-            return COLUMNS[section].title
+            return COLUMNS[section].short
         if role == Qt.ItemDataRole.ToolTipRole:
-            return COLUMNS[section].help
+            return f"{COLUMNS[section].title}: {COLUMNS[section].help}"
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _side(section)
         return None
@@ -153,26 +158,31 @@ def _side(column: int) -> Qt.AlignmentFlag:
     return (Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag.AlignLeft) | Qt.AlignmentFlag.AlignVCenter
 
 
+_SIDES = (_side(0).value, _side(1).value)
+
+
 class _Cells(QStyledItemDelegate):
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        table = self.parent()
-        assert isinstance(table, HeadTable)
+        model = index.model()
+        assert isinstance(model, HeadModel)
         colors, rect = theme.palette(), option.rect
-        chosen = index.row() == table.place()
+        chosen = bool(option.state & QStyle.StateFlag.State_Selected)
         if chosen:
             painter.fillRect(rect, QColor(colors.accent_soft))
-        value = index.data(Qt.ItemDataRole.UserRole)
-        told = isinstance(value, float) and not math.isnan(value)
+        row, score = model.row_at(index.row()), COLUMNS[index.column()].score
+        value = row.scores.get(score, math.nan)
+        told = not math.isnan(value)
         if told and not chosen:
-            painter.fillRect(QRectF(rect).adjusted(2, 2, -2, -2), shade(value, table.rows.signed))
+            painter.fillRect(QRectF(rect).adjusted(2, 2, -2, -2), shade(value, model.signed))
         if told:
             # The number's bar, so that the hue is not alone.
             wide = (rect.width() - 22) * min(1.0, abs(value))
             ink = QColor(colors.text)
             ink.setAlphaF(0.6)
             painter.fillRect(QRectF(rect.right() - 10 - wide, rect.bottom() - 4, wide, 2), ink)
-        painter.setPen(QColor(colors.text if told or not index.column() else colors.muted))
-        painter.drawText(rect.adjusted(11, 0, -10, 0), _side(index.column()).value, index.data())
+        painter.setPen(QColor(colors.text if told or not score else colors.muted))
+        said = score_text(value, model.signed) if score else row.name
+        painter.drawText(rect.adjusted(11, 0, -10, 0), _SIDES[bool(score)], said)
 
 
 class HeadTable(QTableView):
@@ -190,6 +200,8 @@ class HeadTable(QTableView):
         head = plain_table(self, 28)
         head.setMinimumSectionSize(56)
         head.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        head.setSectionResizeMode(HEAD, QHeaderView.ResizeMode.Fixed)
+        head.resizeSection(HEAD, HEAD_WIDE)
         self.setSortingEnabled(True)
         self.sortByColumn(HEAD, Qt.SortOrder.AscendingOrder)
         self.selectionModel().selectionChanged.connect(self._selected)
@@ -210,6 +222,7 @@ class HeadTable(QTableView):
         if place == self.place():
             return
         self._quiet = True
+        self.setAutoScroll(False)  # a table that nobody sees yet would scroll there when it is shown, whatever was said since
         try:
             if place < 0:
                 self.clearSelection()
@@ -217,10 +230,10 @@ class HeadTable(QTableView):
                 self.selectRow(place)
                 self.scrollTo(self.rows.index(place, HEAD))
         finally:
+            self.setAutoScroll(True)
             self._quiet = False
 
     def _selected(self, *_: object) -> None:
-        self.viewport().update()
         place = self.place()
         if place >= 0 and not self._quiet:
             row = self.rows.rows()[place]

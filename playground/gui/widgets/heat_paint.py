@@ -183,7 +183,8 @@ def step_of(key: int, page: int, across: int) -> tuple[int, int] | None:
 
 def token_name(text: str) -> str:
     """A token on one line: white space and control characters are seen, and none of them turns or breaks what stands beside it."""
-    return shown_text(text).translate(_CONTROLS)
+    shown = shown_text(text)
+    return shown if shown.isprintable() else shown.translate(_CONTROLS)
 
 
 def label_step(cell: float, room: float) -> int:

@@ -246,10 +246,10 @@ class HeadGrid(QAbstractScrollArea):
             step = max(1, math.ceil(need / pitch))
             current = look.head if across else look.layer
             for place, number in enumerate(numbers):
-                rect = self.rect_of(0, place) if across else self.rect_of(place, 0)
                 mine = number == current and (across is False or look.mode == "head") and look.mode != "all"
                 if place % step and not mine:
                     continue
+                rect = self.rect_of(0, place) if across else self.rect_of(place, 0)
                 painter.setPen(QColor(colors.accent if mine else colors.muted))
                 if across and LEFT <= rect.center().x() <= room.right():
                     box = QRectF(rect.center().x() - 20, 0, 40, TOP)

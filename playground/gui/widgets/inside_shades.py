@@ -23,11 +23,19 @@ class Shades:
     def __init__(self, state: InsideState) -> None:
         self._state = state
         self._kept: dict[tuple[Any, ...], Any] = {}
+        self._read: dict[tuple[Any, ...], Any] = {}
+        """of the capture that was opened last"""
         state.captures_changed.connect(self.forget)  # made before the views: this is the first to know
 
     def forget(self) -> None:
         """Other captures are shown."""
         self._kept.clear()
+
+    def read(self, capture: Capture, hide_sink: bool) -> None:
+        """What of a large capture takes its time, before it is shown: on whatever thread."""
+        thumbs, path = capture.thumbnails(), str(capture.path)
+        spread = scales.spread(thumbs, capture.header.causal, hide_sink=hide_sink)
+        self._read = {("of", path): thumbs, ("spread of", path, hide_sink): spread}
 
     def base(self, palette: Palette | None = None) -> np.ndarray:
         """[256, 3], the colours in their order, for the theme that is in force or for another."""
@@ -83,13 +91,15 @@ class Shades:
         return self._once(("together", hide), self._together)
 
     def _together(self) -> Spread:
-        hide = self._state.scale.hide_sink
-        found = [
-            scales.spread(self._of(each), each.header.causal, hide_sink=hide)
-            for each in (self._state.a, self._state.b)
-            if each is not None
-        ]
+        found = [self._spread_of(each) for each in (self._state.a, self._state.b) if each is not None]
         return found[0] if len(found) == 1 else scales.together(*found)
+
+    def _spread_of(self, capture: Capture) -> Spread:
+        hide = self._state.scale.hide_sink
+        return self._once(
+            ("spread of", str(capture.path), hide),
+            lambda: scales.spread(self._of(capture), capture.header.causal, hide_sink=hide),
+        )
 
     def _of(self, capture: Capture | None) -> np.ndarray:
         assert capture is not None
@@ -107,5 +117,6 @@ class Shades:
 
     def _once(self, key: tuple[Any, ...], make: Any) -> Any:
         if key not in self._kept:
-            self._kept[key] = make()
+            read = self._read.pop(key, None)
+            self._kept[key] = make() if read is None else read
         return self._kept[key]

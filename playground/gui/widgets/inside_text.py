@@ -305,6 +305,7 @@ class InsideText(QWidget):
         if values is None or levels is None:
             self.attended.show_rows([], False)
             return
+        self._title.setText("Greatest differences" if self.state.signed else "Greatest weights")
         best = shading.strongest(values, LISTED, (0,) if self._sink_hidden else ())
         self.attended.show_rows(
             [(place, tokens[place].text, float(values[place]), float(levels[place])) for place in best], self.state.signed

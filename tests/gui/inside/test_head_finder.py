@@ -52,6 +52,25 @@ def finder(state: Any, qtbot: Any) -> Any:
     return made
 
 
+def test_the_best_head_is_on_top_when_the_table_is_first_seen(state: Any, qtbot: Any, tmp_path: Path) -> None:
+    from playground.gui.widgets.head_finder import HeadFinder
+
+    written(tmp_path / "a.attention", TEXTS, induction_at(2, 1))
+    state.set_captures(Capture(tmp_path / "a.attention"), "a")
+    order = HeadFinder(state)
+    qtbot.addWidget(order)
+    last = order.table.rows.rows()[-1]
+    state.set_look("head", last.layer, last.head)
+    made = HeadFinder(state)
+    qtbot.addWidget(made)
+    made.resize(900, 220)
+    made.show()
+    made.grab()
+    bar = made.table.verticalScrollBar()
+    assert bar.maximum() > 0 and bar.value() == 0
+    assert made.table.place() == LAYERS * HEADS - 1, "it is chosen all the same"
+
+
 def names(finder: Any) -> list[str]:
     model = finder.table.model()
     return [model.index(row, 0).data() for row in range(model.rowCount())]

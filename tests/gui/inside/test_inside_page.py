@@ -193,6 +193,10 @@ def test_two_captures_and_their_difference(page: Any, window: Any, qtbot: Any) -
     difference = find(page, "inside.view.difference", QToolButton)
     assert not difference.isEnabled() and "14 and 3 tokens" in difference.toolTip()
     assert any("14 and 3 tokens" in each for each in window.notices())
+    page.compare_with("")
+    assert not any("14 and 3 tokens" in each for each in window.notices()), "it is of a pair that is seen no longer"
+    page.compare_with(shorter.id)
+    qtbot.waitUntil(lambda: page.state.id_b == shorter.id)
     assert page.state.view == "b" and page.map.map.frame().rows == 3
 
 
