@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,21 @@ def opened(talk: Talk) -> Capture:
     if isinstance(answer, protocol.Finished):
         raise Cancelled("stopped")
     return Capture(Path(answer.path))
+
+
+def stopped(talk: Talk, begin: Callable[[int], None]) -> None:
+    """A capture, begun under the number that `begin` gets, that hears of its `Cancel` before it is over: else there is another one."""
+    for _ in range(20):
+        request = talk.number()
+        begin(request)
+        talk.send(protocol.Cancel(request))
+        try:
+            made = opened(talk)
+        except Cancelled:
+            return
+        made.close()
+        made.path.unlink()
+    raise AssertionError("it is over every time")
 
 
 def maps(found: Capture) -> np.ndarray[Any, np.dtype[np.float32]]:

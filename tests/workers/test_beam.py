@@ -16,7 +16,7 @@ from playground.params import BeamSettings
 from playground.paths import starter
 from tests.models_made import random_model
 from tests.workers.conftest import Engines
-from tests.workers.talk import Talk, greedy
+from tests.workers.talk import PATIENCE, Talk, greedy
 
 PROMPTS = (
     "Once upon a time",
@@ -171,5 +171,5 @@ def test_the_copy_in_f32_goes_when_its_worker_does(tmp_path: Path, monkeypatch: 
     assert not left.exists()
     beams(talk, BeamSettings(width=2, max_tokens=2), text="Once")
     assert len(list(left.parent.iterdir())) == 1
-    talk.close()
+    talk.worker.stop(PATIENCE)
     assert not list(left.parent.iterdir())

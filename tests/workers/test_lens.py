@@ -114,11 +114,17 @@ def test_the_starter_by_positions_and_cancelled(engines: Engines, tmp_path: Path
     ):
         with pytest.raises(error, match=sentence):
             reading(talk, tmp_path / "no.npz", **what)
-    request = talk.number()
-    talk.send(protocol.Lens(request, str(tmp_path / "no.npz"), text=TEXT))
-    talk.send(protocol.Cancel(request))
-    with pytest.raises(Cancelled):
-        answered(talk)
+    for _ in range(20):  # one may be over before it hears of that
+        request = talk.number()
+        talk.send(protocol.Lens(request, str(tmp_path / "no.npz"), text=TEXT))
+        talk.send(protocol.Cancel(request))
+        try:
+            answered(talk)
+        except Cancelled:
+            break
+        (tmp_path / "no.npz").unlink()
+    else:
+        pytest.fail("it is over every time")
     assert sorted(os.listdir(tmp_path)) == kept
     assert reading(talk, tmp_path / "c.npz", text=TEXT).gap < 1e-5, "nothing is left on the model"
 

@@ -53,7 +53,7 @@ def train() -> Iterator[Train]:
 
     yield do
     host.stdin.close()
-    host.wait(30)
+    host.wait(120)
     host.stdout.close()
 
 
