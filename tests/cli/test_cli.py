@@ -22,8 +22,11 @@ from playground.paths import starter
 
 ROOT = Path(__file__).parents[2]
 HELLO = ("chat", "starter", "--prompt", "Hello", "--temperature", "0", "--max-tokens", "4")
-# What was said lately becomes ever likelier, so the reply ends with its window only: some two seconds, whatever the seed.
-STORY = ("chat", "starter", "--prompt", "Tell me a long story.", "--temperature", "0", "--frequency-penalty", "-2")
+# What was said lately becomes ever likelier, so the reply ends with its window only: many seconds, whatever the seed.
+STORY = (
+    *("chat", "starter", "--prompt", "Tell me a long story.", "--temperature", "0", "--frequency-penalty", "-2"),
+    *("--context", "16384"),
+)
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, pipes and bytes as POSIX has them")
 
@@ -42,7 +45,7 @@ def start(home: Path | str, *arguments: str | bytes, **more: Any) -> subprocess.
 def run(home: Path | str, *arguments: str | bytes, **more: Any) -> tuple[int, str, str]:
     """Exit code, stdout, stderr. Whatever happens there is no traceback, and no process is left."""
     with start(home, *arguments, **more) as process:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=280)
     said = (err or b"").decode("utf-8", "replace")
     assert "Traceback" not in said, said
     return process.returncode, (out or b"").decode("utf-8", "replace"), said
@@ -229,7 +232,7 @@ def speaking(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     """Its children, at its reply's first letters. They are looked for beforehand, so that nothing slow lies
     between those letters and a signal."""
     found: list[psutil.Process] = []
-    ends = time.monotonic() + 60
+    ends = time.monotonic() + 120
     while not found:
         assert process.poll() is None and time.monotonic() < ends, "no worker came"
         time.sleep(0.01)
@@ -240,8 +243,8 @@ def speaking(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
 
 
 def ended(process: subprocess.Popen[bytes], left: list[psutil.Process]) -> tuple[int, str]:
-    _, err = process.communicate(timeout=60)
-    _, alive = psutil.wait_procs(left, timeout=30)
+    _, err = process.communicate(timeout=120)
+    _, alive = psutil.wait_procs(left, timeout=120)
     assert not [each for each in alive if each.status() != psutil.STATUS_ZOMBIE]
     said = (err or b"").decode()
     assert "Traceback" not in said
