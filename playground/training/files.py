@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import json
-from collections.abc import Iterator
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -31,6 +35,8 @@ PIECE = 8_000
 """characters of a long text that make a row of their own, about; a text is cut between paragraphs"""
 _PACKED = (b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 """how zip, gzip, 7z, bzip2, xz and zstd files begin"""
+_SEPARATOR = re.compile(r"sep=(.)\r?\n")
+"""how spreadsheets say in a first line what separates cells"""
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
@@ -85,12 +91,14 @@ def recognise(path: Path) -> Reading:
     form = SUFFIXES.get(path.suffix.lower())
     if form == "parquet":
         raise DataError(f"{path.name} is no Parquet file.", "Choose another file, or write it again.")
-    if form in (None, "json", "jsonl", "csv", "tsv"):
-        form = _json_form(text) or (form if form in ("csv", "tsv", "jsonl") else None)
+    if form != "text" or text.lstrip()[:1] == "{":
+        form = _json_form(text) or form
     if form is None:
         form = "text" if path.suffix.lower() not in (".csv", ".tsv") and not _delimiter(text) else "csv"
     if form in ("csv", "tsv"):
-        delimiter = "\t" if form == "tsv" else _delimiter(text) or ","
+        named = _SEPARATOR.match(text)
+        text = text[named.end() :] if named else text
+        delimiter = named[1] if named else _delimiter(text) or ("\t" if form == "tsv" else ",")
         return Reading(form, encoding, delimiter, _has_header(text, delimiter))
     return Reading(form, encoding)
 
@@ -118,13 +126,21 @@ def _encoding(head: bytes, path: Path) -> str:
     if head.startswith(_PACKED):
         raise DataError(f"{path.name} is a packed file.", "Unpack it, and choose a file from within.")
     for name, zeros in (("utf-16-le", head[1::2]), ("utf-16-be", head[::2])):  # no mark at its begin: every other byte tells
-        if zeros.count(0) * 2 > len(zeros):
+        if zeros.count(0) * 2 > len(zeros) and _is_text(head, name):
             return name
     if b"\0" in head:
         raise DataError(f"{path.name} is no text file.", f"Choose a file of one of these kinds: {', '.join(SUFFIXES)}.")
     lines = [line for line in head[: head.rfind(b"\n") + 1 or len(head)].split(b"\n") if any(byte > 127 for byte in line)]
     broken = sum(1 for line in lines if not _is_utf8(line))
     return "windows-1252" if broken and broken * 2 > len(lines) and len(lines) > 1 else "utf-8"
+
+
+def _is_text(head: bytes, encoding: str) -> bool:
+    try:
+        text = head[: len(head) // 4 * 4].decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return not any(letter < " " and letter not in "\t\r\n\f" for letter in text)
 
 
 def _is_utf8(line: bytes) -> bool:
@@ -141,11 +157,13 @@ def _json_form(text: str) -> Form | None:
     if begin[:1] not in ("[", "{"):
         return None
     first = begin.partition("\n")[0].strip()
-    try:
-        value = json.loads(first)
-    except (ValueError, RecursionError):
-        return "json" if begin[:1] == "[" or begin[1:].lstrip()[:1] == '"' else None
     rest = begin.partition("\n")[2].strip()
+    try:
+        value = json.loads(first.rstrip(","))
+    except (ValueError, RecursionError):
+        if begin[:1] == "{" and first[-1:] == "}" and rest[:1] == "{":
+            return "jsonl"  # a line by itself, if not one that can be read
+        return "json" if begin[:1] == "[" or begin[1:].lstrip()[:1] == '"' else None
     if not rest and isinstance(value, dict) and any(_rows(name, each) for name, each in value.items()):
         return "json"
     if not rest and value == []:
@@ -175,6 +193,8 @@ def _has_header(text: str, delimiter: str) -> bool:
     """Whether the first row names columns: short, different, filled cells without a sentence's end."""
     first = next(csv.reader(text.splitlines()[:1], delimiter=delimiter), [])
     names = [cell.strip() for cell in first]
+    while names and not names[-1]:  # a separator at the end of each line
+        names.pop()
     return (
         bool(names) and len(set(names)) == len(names) and all(0 < len(name) <= 40 and name[-1] not in ".?!" for name in names)
     )
@@ -193,13 +213,19 @@ def _decoded(line: bytes, reading: Reading, number: int, tell: list[Problem], fi
         return line.decode(reading.encoding, "replace")
 
 
+def _opened_text(path: Path, reading: Reading) -> io.TextIOWrapper:
+    """A file's text, line ends as they are; bytes that cannot be read become replacement marks."""
+    return io.TextIOWrapper(opened(path), reading.encoding, errors="replace", newline="")
+
+
 def _lines(path: Path, reading: Reading) -> Iterator[tuple[int, bytes]]:
+    if reading.encoding.startswith("utf-16"):
+        with _opened_text(path, reading) as lines:
+            for number, text in enumerate(lines, 1):
+                yield number, text.encode(reading.encoding, "surrogatepass")
+        return
+    number = 0
     with opened(path) as file:
-        if reading.encoding.startswith("utf-16"):
-            for number, text in enumerate(codecs.getreader(reading.encoding)(file, "replace"), 1):
-                yield number, text.encode(reading.encoding)
-            return
-        number = 0
         while line := file.readline(MAX_LINE):
             number += 1
             if len(line) == MAX_LINE and not line.endswith(b"\n"):
@@ -219,7 +245,7 @@ def _jsonl(path: Path, reading: Reading, tell: list[Problem], file: str) -> Iter
         if text is None or not text.strip().strip("\ufeff"):
             continue
         try:
-            yield Record(number, json.loads(text.strip().strip("\ufeff")), file)
+            yield Record(number, json.loads(text.strip().strip("\ufeff").rstrip(",")), file)
         except RecursionError:
             tell.append(Problem("unreadable", number, "", "its JSON is nested too deeply.", file))
         except ValueError as error:
@@ -229,8 +255,10 @@ def _jsonl(path: Path, reading: Reading, tell: list[Problem], file: str) -> Iter
 def _json(path: Path, reading: Reading, tell: list[Problem], file: str) -> Iterator[Record]:
     number = 0
     try:
-        with opened(path) as raw:
-            for number, value in enumerate(elements(codecs.getreader(reading.encoding)(raw, "replace")), 1):
+        with _opened_text(path, reading) as text:
+            for number, value in enumerate(elements(text), 1):
+                if broken := _unread(value):
+                    tell.append(Problem("encoding", number, broken[0], _ENCODING.format(_shown(reading)), file))
                 yield Record(number, value, file)
     except RecursionError:
         tell.append(Problem("unreadable", number + 1, "", "its JSON is nested too deeply; nothing behind it was read.", file))
@@ -242,45 +270,94 @@ def _json(path: Path, reading: Reading, tell: list[Problem], file: str) -> Itera
         )
 
 
+def _unread(value: Any) -> tuple[str, ...]:
+    """The fields of a value that have a replacement mark in them."""
+    if "\ufffd" not in json.dumps(value, ensure_ascii=False):
+        return ()
+    if isinstance(value, dict):
+        return tuple(str(name) for name, each in value.items() if "\ufffd" in json.dumps([name, each], ensure_ascii=False))
+    return ("",)
+
+
+_ENCODING = "it has bytes that are not {}."
+
+
+def _shown(reading: Reading) -> str:
+    return reading.encoding.upper().removesuffix("-SIG")
+
+
 def _said(error: ValueError) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg.lower()} at character {error.pos + 1}"
     return str(error)[:80]
 
 
-def _table(path: Path, reading: Reading, tell: list[Problem], file: str) -> Iterator[Record]:
+class _Again:
+    """Lines, of which those that were taken since the last `mark` can be given out once more, but for the first."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self._waiting: deque[str] = deque()
+        self._taken: list[str] = []
+
+    def __iter__(self) -> _Again:
+        return self
+
+    def __next__(self) -> str:
+        line = self._waiting.popleft() if self._waiting else next(self._lines)
+        self._taken.append(line)
+        return line
+
+    def mark(self) -> None:
+        self._taken.clear()
+
+    def back(self) -> None:
+        self._waiting.extendleft(reversed(self._taken[1:]))
+        self._taken.clear()
+
+
+def _cells(path: Path, reading: Reading) -> Iterator[list[str] | str]:
+    """The rows of a table; for one that cannot be read, why. A quote that nothing closes costs its own line, not all that follow."""
     csv.field_size_limit(MAX_LINE)
-    with opened(path) as raw:
-        text = (line.replace("\0", "") for line in codecs.getreader(reading.encoding)(raw, "replace"))
-        rows = csv.reader(text, delimiter=reading.delimiter)
-        names: list[str] = []
-        number = 0
+    with _opened_text(path, reading) as text:
+        first = text.readline()
+        head = [] if _SEPARATOR.match(first.lstrip("\ufeff")) else [first]
+        lines = _Again(line.replace("\0", "") for line in chain(head, text))
+        rows = csv.reader(lines, delimiter=reading.delimiter, strict=True)
         while True:
+            lines.mark()
             try:
                 cells = next(rows, None)
             except csv.Error as error:
-                tell.append(Problem("unreadable", number + 1, "", f"the table cannot be read on ({error}).", file))
-                return
+                lines.back()
+                yield str(error)
+                continue
             if cells is None:
                 return
-            if not any(cell.strip() for cell in cells):
+            if any(cell.strip() for cell in cells):
+                yield cells
+
+
+def _table(path: Path, reading: Reading, tell: list[Problem], file: str) -> Iterator[Record]:
+    names: list[str] = []
+    number = 0
+    for cells in _cells(path, reading):
+        if isinstance(cells, list) and not names:
+            if reading.header:
+                names = [cell.strip().strip("\ufeff") for cell in cells]
                 continue
-            if not names:
-                names = (
-                    [cell.strip().strip("\ufeff") for cell in cells]
-                    if reading.header
-                    else [f"column {at}" for at in range(1, len(cells) + 1)]
-                )
-                if reading.header:
-                    continue
-            number += 1
-            if len(cells) != len(names):
-                what = f"it has {len(cells)} cells, and there are {len(names)} columns."
-                tell.append(Problem("cells", number, "", what, file))
-                continue
-            if broken := next((name for name, cell in zip(names, cells, strict=True) if "\ufffd" in cell), ""):
-                tell.append(Problem("encoding", number, broken, f"it has bytes that are not {reading.encoding.upper()}.", file))
-            yield Record(number, dict(zip(names, cells, strict=True)), file)
+            names = [f"column {at}" for at in range(1, len(cells) + 1)]
+        number += 1
+        if isinstance(cells, str):
+            tell.append(Problem("unreadable", number, "", f"its quotes are not closed as they were opened ({cells}).", file))
+            continue
+        if len(cells) != len(names):
+            what = f"it has {len(cells)} cells, and there are {len(names)} columns."
+            tell.append(Problem("cells", number, "", what, file))
+            continue
+        if broken := next((name for name, cell in zip(names, cells, strict=True) if "\ufffd" in cell), ""):
+            tell.append(Problem("encoding", number, broken, _ENCODING.format(_shown(reading)), file))
+        yield Record(number, dict(zip(names, cells, strict=True)), file)
 
 
 def _parquet(path: Path, reading: Reading, tell: list[Problem], file: str) -> Iterator[Record]:
@@ -309,13 +386,19 @@ def _parquet(path: Path, reading: Reading, tell: list[Problem], file: str) -> It
 
 def _text(path: Path, reading: Reading, tell: list[Problem], file: str) -> Iterator[Record]:
     """A text in pieces of some thousand characters, cut at empty lines, so that a part of it can be held out."""
-    number, piece = 1, ""
+    number, piece, most = 1, "", 4 * PIECE
     for at, line in _lines(path, reading):
+        if len(line) >= MAX_LINE:
+            tell.append(
+                Problem("unreadable", number, f"line {at}", f"it is longer than {MAX_LINE >> 20} MiB, and cut there.", file)
+            )
         found: list[Problem] = []
         piece += (_decoded(line, reading, at, found, file) or "").replace("\r\n", "\n")
         tell.extend(replace(each, row=number, field=f"line {each.row}") for each in found)
-        if len(piece) >= PIECE and (piece.endswith("\n\n") or len(piece) > 4 * PIECE):
-            yield Record(number, piece[: 4 * PIECE].strip("\n"), file)
-            number, piece = number + 1, piece[4 * PIECE :]
+        whole = len(piece) if len(piece) >= PIECE and piece.endswith("\n\n") else len(piece) - len(piece) % most
+        for begin in range(0, whole, most):
+            yield Record(number, piece[begin : min(whole, begin + most)].strip("\n"), file)
+            number += 1
+        piece = piece[whole:]
     if piece.strip() or number == 1:
         yield Record(number, piece.strip("\n"), file)

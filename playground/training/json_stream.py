@@ -70,18 +70,15 @@ class _Window:
 def elements(file: Readable) -> Iterator[Any]:
     """The elements of the array, or, of an object, those of its arrays of objects; an object without any is the one row.
 
-    ValueError where the text stops being JSON, after all elements before.
+    Several such, one behind another, are read like one. ValueError where the text stops being JSON, after all elements before.
     """
     window = _Window(file)
-    first = window.peek()
-    if first == "[":
-        yield from _array(window)
-    elif first == "{":
-        yield from _object(window)
-    else:
+    if window.peek() not in ("[", "{"):
         raise ValueError("it begins with neither [ nor {")
-    if window.peek():
-        raise ValueError("something follows its end")
+    while first := window.peek():
+        if first not in ("[", "{"):
+            raise ValueError("something follows its end")
+        yield from _array(window) if first == "[" else _object(window)
 
 
 def _array(window: _Window) -> Iterator[Any]:

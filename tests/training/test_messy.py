@@ -69,6 +69,7 @@ def test_parquet(tmp_path: Path) -> None:
         ("a.parquet", b"question,answer\n", "is no Parquet file"),
         ("a.jsonl", b"\x7fELF\0\0\1\2", "is no text file"),
         ("a.jsonl", b"PK\x03\x04\x14\0\0\0", "is a packed file"),
+        ("a.pkl", b"\x80\x04\x95" + bytes(9) + b".", "is no text file"),
     ],
 )
 def test_what_is_no_data_is_told_in_a_sentence(tmp_path: Path, name: str, data: bytes, message: str) -> None:
