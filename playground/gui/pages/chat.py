@@ -146,7 +146,7 @@ class ChatPage(ChatSessions, ChatTokens, ChatLab, QWidget):
             self._show_gauge()
         elif change == "path":
             self._show_conversation()
-        elif change == "gap":
+        elif change == "gap" and self.opening in ("", conversation.id):  # else it is being left for another one
             self.open_chat(conversation.id, again=True)
 
     def _session_changed(self, session: SessionRow) -> None:

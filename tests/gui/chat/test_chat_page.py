@@ -343,6 +343,16 @@ def test_search_finds_words_and_opens_the_message(unstarted):
     bench.wait(lambda: not listed.model().searching)
 
 
+def test_what_was_missed_of_a_chat_does_not_call_back_who_has_left_it(unstarted):
+    bench = unstarted
+    one, two = (bench.session.add_chat(name, "a question", "an answer") for name in ("one", "two"))
+    bench.session.start()
+    bench.open(one)
+    bench.page.open_chat(two)
+    bench.page.handle(events.SessionChanged(replace(bench.page.conversation.session, tip="unheard of")))
+    bench.wait(lambda: bench.page.chat_id == two)
+
+
 def test_an_answer_to_an_old_search_is_dropped(bench):
     from concurrent.futures import Future
 
