@@ -22,6 +22,13 @@ def finish(listening: Listening, number: str) -> Making:
     return making
 
 
+@pytest.fixture
+def measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Speeds are taken once in place of five times."""
+    monkeypatch.setattr(workshop_chain, "QUALITY", "tests.workers.measured_once")
+
+
+@pytest.mark.usefixtures("measured_once")
 def test_types_are_made_measured_and_remembered(listening: Listening, home: Home) -> None:
     workshop = listening.session.workshop
     first = finish(listening, workshop.report(str(starter()), (), chunks=1, types=("Q2_K", "Q8_0")))
@@ -38,6 +45,7 @@ def test_types_are_made_measured_and_remembered(listening: Listening, home: Home
     assert again.rows == (first.rows[0], first.rows[2], first.rows[1])
 
 
+@pytest.mark.usefixtures("measured_once")
 def test_a_files_figures_are_found_under_its_hash_whatever_it_is_called(listening: Listening, tmp_path: Path) -> None:
     workshop = listening.session.workshop
     copy = tmp_path / "copy.gguf"

@@ -31,7 +31,7 @@ class Measuring:
     """A worker that measures. `ask` gives the rows, or raises what the worker named."""
 
     def __init__(self) -> None:
-        self.talk = Talk("playground.workers.measure", "measurement")
+        self.talk = Talk("tests.workers.measured_once", "measurement")
 
     def ask(
         self, original: Path, *models: Path, text: Path = TEXT, special: bool = True, **more: Any
