@@ -11,6 +11,7 @@ from typing import Any
 from playground.errors import ModelFileError, NotFoundError, PlaygroundError
 from playground.models.lora import Lora, sha256_of
 from playground.workers import torch_lib
+from playground.workers.run_script import sparing_bitsandbytes
 from playground.workers.torch_model import TorchModel
 
 
@@ -25,15 +26,16 @@ def put_on(model: TorchModel, path: Path) -> None:
         )
     lora = Lora(path)
     _check(model, lora)
-    torch_lib.need("peft")
-    from peft import PeftModel
-    from peft.tuners.lora import LoraLayer
+    with sparing_bitsandbytes():
+        torch_lib.need("peft")
+        from peft import PeftModel
+        from peft.tuners.lora import LoraLayer
 
-    try:
-        PeftModel.from_pretrained(model.net, str(path), is_trainable=False, use_safetensors=True, local_files_only=True)
-    except Exception as error:  # whatever a damaged adapter makes the library raise
-        said = " ".join(str(error).split())[:160].rstrip(".")
-        raise ModelFileError(f"The adapter {path.name} cannot be put on {model.folder.name} ({said}).", _OTHER) from error
+        try:
+            PeftModel.from_pretrained(model.net, str(path), is_trainable=False, use_safetensors=True, local_files_only=True)
+        except Exception as error:  # whatever a damaged adapter makes the library raise
+            said = " ".join(str(error).split())[:160].rstrip(".")
+            raise ModelFileError(f"The adapter {path.name} cannot be put on {model.folder.name} ({said}).", _OTHER) from error
     model.net.requires_grad_(False)
     model.net.eval()
     layers = [each for each in model.net.modules() if isinstance(each, LoraLayer)]

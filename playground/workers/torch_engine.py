@@ -40,20 +40,21 @@ class Transformers(EngineRole):
     def open(self, command: Load, path: Path, progress: Callable[[float], bool]) -> Opened:
         folder = check_model_folder(path)
         self._link.send(Progress(command.request, 0.02, "starting"))
-        torch_lib.start()
-        from playground.workers import torch_adapter
-        from playground.workers.torch_decoder import TorchDecoder
-        from playground.workers.torch_model import TorchModel
-        from playground.workers.torch_vocabulary import TorchVocabulary
+        with torch_lib.uncollected():  # the classes of a model are imported when it is loaded
+            torch_lib.start()
+            from playground.workers import torch_adapter
+            from playground.workers.torch_decoder import TorchDecoder
+            from playground.workers.torch_model import TorchModel
+            from playground.workers.torch_vocabulary import TorchVocabulary
 
-        def weights(fraction: float) -> bool:
-            return progress(STARTED + fraction * (1 - STARTED))
+            def weights(fraction: float) -> bool:
+                return progress(STARTED + fraction * (1 - STARTED))
 
-        if not weights(0.0):
-            raise Cancelled("Loading was stopped.")
-        model = TorchModel(folder, command.context, command.check_tensors, weights)
-        if command.adapter:
-            torch_adapter.put_on(model, Path(command.adapter).absolute())
+            if not weights(0.0):
+                raise Cancelled("Loading was stopped.")
+            model = TorchModel(folder, command.context, command.check_tensors, weights)
+            if command.adapter:
+                torch_adapter.put_on(model, Path(command.adapter).absolute())
         vocabulary = TorchVocabulary(path, model.n_vocab, model.end_tokens())
         self._precision = model.precision
 

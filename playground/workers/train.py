@@ -124,8 +124,11 @@ class Training:
     def train(self, command: Train) -> None:
         self._link.send(RunEvent(command.request, {"event": "loading", "what": "the libraries"}))
         torch_lib.start()
-        torch_lib.need("peft", "safetensors")
+        torch_lib.need("safetensors")
         from playground.workers import run_script
+
+        with run_script.sparing_bitsandbytes():
+            torch_lib.need("peft")
 
         want = "run"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import psutil
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QWidget
@@ -44,6 +45,8 @@ def test_a_file_is_dropped_trained_on_and_the_result_talked_to(driver: Driver, t
     session = driver.window.session
     driver.until(lambda: session.model.state == "ready" and session.model.info.adapter, PATIENCE_MS)
     assert driver.window.page == "chat"
+    engine = psutil.Process(session._engine._worker.pid)
+    assert not [each for each in engine.memory_maps() if "bitsandbytes" in each.path], "nothing here is quantized"
     driver.say("Repeat: red")
     driver.until(lambda: driver.rows("SELECT 1 FROM generations WHERE state = 'end'"))
     answered = driver.rows(
