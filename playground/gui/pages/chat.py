@@ -303,6 +303,9 @@ class ChatPage(ChatSessions, ChatTokens, ChatLab, QWidget):
     def open_chat(self, chat_id: str, message_id: str = "", *, again: bool = False) -> None:
         """Reads a chat and shows it from its end, or from a message on."""
         if chat_id == self.chat_id and self.conversation is not None and not again:
+            if self.opening not in ("", chat_id):  # back, before the other one was there
+                self._opening, self.opening = None, ""
+                self.chats.set_open(chat_id)
             if message_id:
                 self._reveal(message_id)
             return
@@ -312,7 +315,10 @@ class ChatPage(ChatSessions, ChatTokens, ChatLab, QWidget):
         self.opening = chat_id
         self.chats.set_open(chat_id)
         self.desk.when_done(
-            self.desk.session.chat(chat_id), self, lambda chat: self._opened(chat, message_id, again), self._not_opened
+            self.desk.session.chat(chat_id),
+            self,
+            lambda chat: self._opened(chat, message_id, again),
+            lambda error: self._not_opened(chat_id, error),
         )
 
     def _opened(self, chat: Chat, message_id: str, again: bool) -> None:
@@ -339,7 +345,9 @@ class ChatPage(ChatSessions, ChatTokens, ChatLab, QWidget):
             if message_id:
                 self._reveal(message_id)
 
-    def _not_opened(self, error: BaseException) -> None:
+    def _not_opened(self, chat_id: str, error: BaseException) -> None:
+        if self._opening is None or self._opening[0] != chat_id:
+            return  # another one was asked for meanwhile
         self._opening, self.opening = None, ""
         self.chats.set_open(self.chat_id)
         self.desk.notify(

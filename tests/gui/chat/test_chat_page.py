@@ -11,6 +11,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLineEdit, QListView, QPlainTextEdit, QWidget
 
 from playground import events
+from playground.errors import NotFoundError
 from playground.gui.widgets import chat_export
 from playground.gui.widgets import message_foot as foot
 from playground.gui.widgets.message_foot import MessageFoot
@@ -351,6 +352,32 @@ def test_what_was_missed_of_a_chat_does_not_call_back_who_has_left_it(unstarted)
     bench.page.open_chat(two)
     bench.page.handle(events.SessionChanged(replace(bench.page.conversation.session, tip="unheard of")))
     bench.wait(lambda: bench.page.chat_id == two)
+
+
+def test_the_chat_that_was_asked_for_last_is_shown_whatever_comes_of_the_others(unstarted, monkeypatch):
+    from concurrent.futures import Future
+
+    bench = unstarted
+    one, two, three = (bench.session.add_chat(name, "a question", "an answer") for name in ("one", "two", "three"))
+    bench.session.start()
+    bench.open(one)
+    read = bench.session.chat
+    answers = {chat_id: Future() for chat_id in (two, three)}
+    monkeypatch.setattr(bench.session, "chat", answers.__getitem__)
+    bench.page.open_chat(two)
+    bench.page.open_chat(one)  # shown already
+    answers[two].set_result(read(two).result())
+    told = []
+    bench.page.desk.when_done(read(one), bench.page, told.append)  # comes after the answer
+    bench.wait(lambda: bool(told))
+    assert bench.page.chat_id == one and not bench.page.opening
+    answers[two] = Future()
+    bench.page.open_chat(two)
+    bench.page.open_chat(three)
+    answers[two].set_exception(NotFoundError("There is no such chat."))
+    answers[three].set_result(read(three).result())
+    bench.wait(lambda: bench.page.chat_id == three)
+    assert not bench.notices
 
 
 def test_an_answer_to_an_old_search_is_dropped(bench):
