@@ -13,8 +13,9 @@ import pytest
 
 from playground import protocol
 from playground.conversion.convert import convert
-from playground.errors import ContextFullError, DataError, ModelFileError, SettingError, StorageError
+from playground.errors import ContextFullError, DataError, MemoryShortError, ModelFileError, SettingError, StorageError
 from playground.inside.capture import Capture
+from playground.workers import attention
 from tests.conversion import tokenizers_made
 from tests.conversion.zoo import ANIMALS, Animal, make
 from tests.models_made import SMALL_MIXTURE, shaped_model
@@ -123,6 +124,29 @@ def test_what_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(error, match=sentence):
         capture(talking, tmp_path / "a.attention", **what)
+    assert not os.listdir(tmp_path)
+
+
+def test_what_memory_does_not_hold_is_refused_with_its_size(tmp_path: Path) -> None:
+    class Greedy:
+        exact, most = True, 1 << 30
+
+        def shape(self) -> attention.Shape:
+            return attention.Shape((0, 1), 4, 4, 16)
+
+        def memory(self, shape: attention.Shape, length: int) -> int:
+            return length << 40
+
+        def notes(self, length: int) -> tuple[str, ...]:
+            return ()
+
+        def run(self, *_: Any) -> None:
+            raise AssertionError("it was not refused beforehand")
+
+    command = protocol.Capture(1, str(tmp_path / "a.attention"), text=TEXT)
+    about = attention.About("m", "m", "", "e", "b", "f32")
+    with pytest.raises(MemoryShortError, match=r"Capturing 2 tokens takes up to 2,048\.0 GiB of memory"):
+        attention.capture(None, command, [protocol.PromptToken(1, "a")] * 2, 512, about, Greedy())  # type: ignore[arg-type]
     assert not os.listdir(tmp_path)
 
 
@@ -398,6 +422,7 @@ def test_a_long_text_for_a_model_with_biases_between_tokens_is_refused(engines: 
     make(animal, tmp_path / "mpt")
     tokenizers_made.plain_bytes(tmp_path / "mpt")
     talk = engines.talk("transformers", tmp_path / "mpt", precision="f32", context=1024)
-    with pytest.raises((DataError, ModelFileError), match=r"cannot be (kept|looked at)"):
+    with pytest.raises((DataError, ModelFileError), match=r"cannot be (kept|looked at)") as said:
         capture(talk, tmp_path / "a.attention", prompt_ids=LONG)
+    assert "GGUF" not in str(said.value), "which cannot be made of it here"
     assert not (tmp_path / "a.attention").exists()
