@@ -36,23 +36,23 @@ class Pieces:
             pass
 
 
-def make_ahead(
-    owner: QObject, steps: Sequence[Callable[[], object]], first_ms: int = FIRST_MS, pause_ms: int | None = None
-) -> None:
+def make_ahead(owner: QObject, steps: Sequence[Callable[[], object]], first_ms: int = FIRST_MS) -> None:
     """Takes the steps one by one (see `Pieces`), the first after a moment; ends with the owner."""
-    pieces = Pieces(*steps)
-
-    def step() -> None:
-        if pieces.next():
-            QTimer.singleShot(PAUSE_MS if pause_ms is None else pause_ms, owner, step)
-
-    if not pieces.whole():
-        QTimer.singleShot(first_ms, owner, step)
+    _make(owner, Pieces(*steps), first_ms, PAUSE_MS)
 
 
 def make_soon(owner: QObject, pieces: Pieces) -> None:
     """Makes what is looked at already, a piece in each turn of the event loop: in between it is painted, and keys are heard."""
-    make_ahead(owner, [pieces.next], 0, 0)
+    _make(owner, pieces, 0, 0)
+
+
+def _make(owner: QObject, pieces: Pieces, first_ms: int, pause_ms: int) -> None:
+    def step() -> None:
+        if pieces.next():
+            QTimer.singleShot(pause_ms, owner, step)
+
+    if not pieces.whole():
+        QTimer.singleShot(first_ms, owner, step)
 
 
 def polish(part: Callable[[], QWidget], steps: int) -> list[Callable[[], object]]:
