@@ -170,6 +170,12 @@ class FakeSession:
         return FakeTraining(self.emit)
 
     @functools.cached_property
+    def publishing(self) -> Any:
+        from fake_training import FakePublishing
+
+        return FakePublishing()
+
+    @functools.cached_property
     def datasets(self) -> Any:
         from fake_training import FakeDatasets
 

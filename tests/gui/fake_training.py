@@ -16,19 +16,21 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from playground.errors import DataError, PlaygroundError
+from playground.errors import DataError, PlaygroundError, SettingError
 from playground.history.runs import RunRow, SampleRow
 from playground.memory.devices import Device
 from playground.memory.training_fit import TrainingFit, TrainingPlan, TrainingTerms
 from playground.params import from_pairs, to_dict
 from playground.protocol import DataPreviewed, RowRead, RowTokens
 from playground.session.datasets import Look
+from playground.session.publishing import Published, PublishPlan
 from playground.session.training_jobs import DataRef, RunChanged, RunNoted, TrainPlan
 from playground.training import datasets
 from playground.training.datasets import Dataset
 from playground.training.encode import EncodeSettings
 from playground.training.layout import Marks
 from playground.training.preview import previewed
+from playground.training.publishing import Parcel
 from playground.training.rows import to_json
 from playground.training.runs import Progress, after, points
 from playground.training.scan import Guess, Scan, recognised
@@ -182,6 +184,38 @@ class FakeTraining:
         row = dataclasses.replace(row, **changes)
         self._runs[run_id] = (row, far)
         self._tell(RunChanged(row, far))
+
+
+class FakePublishing:
+    """Sends nothing: what is asked for is kept, and `sending` answers as a test says."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+        self.sending: Future[Published] = Future()
+
+    def plan(
+        self, what: str, repo: str, *, private: bool = False, base: str = "", card: str | None = None
+    ) -> Future[PublishPlan]:
+        self.asked.append(("plan", what, repo, private, base, card))
+        if repo.count("/") != 1:
+            return done(SettingError(f"'{repo}' cannot be the name of a model on the hub.", "Write it as OWNER/NAME."))
+        files = (("README.md", 120), ("adapter_config.json", 500), ("adapter_model.safetensors", 4 << 20))
+        held = (("data.jsonl", "data"),)
+        parcel = Parcel(what, "adapter", files, held, "# A card" if card is None else card, base or "starter", ("A note.",))
+        return done(PublishPlan(parcel, repo, private, f"https://hub.example/{repo}"))
+
+    def publish(self, plan: PublishPlan, tell: Callable[[float, str], None] | None = None) -> Future[Published]:
+        self.asked.append(("publish", plan))
+        self.sending = Future()
+        if tell is not None:
+            tell(0.5, "sending")
+        return self.sending
+
+    def cancel(self) -> None:
+        self.asked.append(("cancel",))
+
+    def close(self) -> None:
+        pass
 
 
 def plan_of(model: str, data: str, wishes: Mapping[str, Any] = {}, encode: Mapping[str, Any] = {}) -> TrainPlan:

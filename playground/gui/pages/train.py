@@ -16,6 +16,7 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 import playground.session.datasets
+import playground.session.publishing
 import playground.session.training  # noqa: F401 - what the session would bring on the window's thread, this module brings off it
 from playground.errors import PlaygroundError
 from playground.gui import theme
@@ -25,6 +26,7 @@ from playground.gui.bridge import on_window_thread
 from playground.gui.drops import words
 from playground.gui.pages import Desk
 from playground.gui.pages.train_data import TrainData, sentence
+from playground.gui.pages.train_publishing import TrainPublishing
 from playground.gui.pages.train_running import TrainRunning
 from playground.gui.preferences import is_starter
 from playground.gui.widgets.amounts import amount
@@ -66,6 +68,9 @@ class TrainPage(TrainRunning, QWidget):
         self.data.closed.connect(self._data_closed)
         self.setup.look_wanted.connect(self._look)
         self.data.read()
+        self.publishing = TrainPublishing(
+            self._stack, desk, lambda: self._shelf, lambda: self._stack.setCurrentWidget(self.run)
+        )
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(PLAN_MS)

@@ -20,6 +20,7 @@ from playground.session.training_jobs import RunChanged
 
 if TYPE_CHECKING:
     from playground.gui.pages import Desk
+    from playground.gui.pages.train_publishing import TrainPublishing
     from playground.gui.widgets.train_run import TrainRun
     from playground.gui.widgets.train_runs import TrainRuns
     from playground.session.training import Training
@@ -39,6 +40,7 @@ class TrainRunning(_Base):
     _run: TrainRun | None
     run: TrainRun
     runs: TrainRuns
+    publishing: TrainPublishing
 
     def _run_id(self) -> str:
         """The run that is open, or was."""
@@ -147,6 +149,8 @@ class TrainRunning(_Base):
                 return
             elif what == "lower":
                 self._lower(row)
+            elif what == "publish":
+                self.publishing.open(row.adapter)
             elif what in ("chat", "compare"):
                 self._use(row, what)
             elif what == "export":

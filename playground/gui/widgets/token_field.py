@@ -11,24 +11,24 @@ from playground.gui.form import line
 
 
 class TokenField(QFrame):
-    """Object names: `models.gate`, `models.token`, `models.token.save`, `models.gate.page`. `entered(token)` when one is to be kept."""
+    """Object names: `<name>.gate`, `<name>.token`, `<name>.token.save`, `<name>.gate.page`. `entered(token)` when one is to be kept."""
 
     entered = Signal(str)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, name: str = "models", parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setObjectName("models.gate")
+        self.setObjectName(f"{name}.gate")
         theme.mark(self, notice="warning")
         self._address = ""
         column = QVBoxLayout(self)
         column.setContentsMargins(16, 12, 16, 12)
         column.setSpacing(8)
         self.sentence = QLabel()
-        self.sentence.setObjectName("models.gate.sentence")
+        self.sentence.setObjectName(f"{name}.gate.sentence")
         self.sentence.setWordWrap(True)
         column.addWidget(self.sentence)
         self.field = QLineEdit()
-        self.field.setObjectName("models.token")
+        self.field.setObjectName(f"{name}.token")
         self.field.setAccessibleName("Hugging Face token")
         self.field.setToolTip(
             "From huggingface.co/settings/tokens; it goes into the system's keyring, and into no log or database"
@@ -38,11 +38,11 @@ class TokenField(QFrame):
         self.field.setMaximumWidth(280)
         self.field.returnPressed.connect(self._enter)
         self.save = QPushButton("Use this token")
-        self.save.setObjectName("models.token.save")
+        self.save.setObjectName(f"{name}.token.save")
         self.save.setToolTip("Keeps the token and asks again")
         self.save.clicked.connect(self._enter)
         self.page = QPushButton("Open its page")
-        self.page.setObjectName("models.gate.page")
+        self.page.setObjectName(f"{name}.gate.page")
         self.page.setToolTip("Opens the model's page in the browser, where its terms are accepted")
         theme.mark(self.page, role="link")
         self.page.clicked.connect(lambda: QDesktopServices.openUrl(QUrl(self._address)))

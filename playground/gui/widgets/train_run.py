@@ -34,7 +34,7 @@ STATES = {
 class TrainRun(QWidget):
     """`show_run` opens one, `take_row` and `take_events` bring what is new of it. `wished(what, run_id)` tells what was pressed:
 
-    `pause`, `resume`, `stop`, `end`, `continue`, `lower`, `chat`, `compare`, `export`, `reveal`, `delete`.
+    `pause`, `resume`, `stop`, `end`, `continue`, `lower`, `chat`, `compare`, `export`, `publish`, `reveal`, `delete`.
     """
 
     wished = Signal(str, str)
@@ -60,6 +60,14 @@ class TrainRun(QWidget):
             action.setObjectName(f"train.save.{ending}")
             action.triggered.connect(lambda _checked=False, it=ending: self._ask_save(it))
         self.save.setMenu(menu)
+        self.publish = QPushButton("Publish…")
+        self.publish.setObjectName("train.publish")
+        self.publish.setAccessibleName("Publish")
+        self.publish.setToolTip("Shows what would go to Hugging Face; nothing is sent before you say so there")
+        theme.bind_icon(self.publish, "globe", "muted")
+        self.publish.clicked.connect(lambda: self.wished.emit("publish", self._row.id))
+        self.publish.hide()
+        self.head.row.addWidget(self.publish)
         self.head.row.addWidget(self.save)
         splitter = QSplitter(Qt.Orientation.Horizontal, self)
         left, right = QFrame(splitter), QFrame(splitter)
@@ -123,6 +131,7 @@ class TrainRun(QWidget):
             self.data.steps = row.steps
             self.curves.touch()
         self.save.setEnabled(bool(self.data.values))
+        self.publish.setVisible(row.ended and bool(row.adapter))
         self._show_foot()
 
     def take_events(self, events: Iterable[Mapping[str, Any]]) -> None:
