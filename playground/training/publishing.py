@@ -199,7 +199,7 @@ def _notes(kind: str, old: str, new: str, texts: dict[str, str]) -> Iterator[str
     if old != new and old:
         yield f"{ADAPTER} and the card name its model by a place on this computer: '{new}' is written there in its stead."
     if kind == "adapter" and not is_name(new):
-        yield "Others need the model's name on the hub to use this adapter: give it with --base OWNER/NAME."
+        yield "Others need the model's name on the hub to use this adapter: name it as OWNER/NAME (--base)."
     for name, text in texts.items():
         if place := _LOCAL.search(text):
             yield f"{name} names a place on this computer: {place[0]}"

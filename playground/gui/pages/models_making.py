@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject
 from playground.errors import PlaygroundError
 from playground.gui.ahead import make_ahead, polish
 from playground.gui.pages import Desk
-from playground.gui.widgets.amounts import duration, size
+from playground.gui.pages.making_jobs import show_making, tell_made
 
 if TYPE_CHECKING:
     from playground.gui.pages.models import ModelsPage
@@ -230,42 +230,26 @@ class ModelsMaking(QObject):
             if part is not None:
                 part.take(event)
         making = event.making
-        strip = getattr(self._page.window(), "jobs", None)
-        if strip is not None:
-            self._show_job(strip, making, event.removed)
+        show_making(self._page.window(), making, event.removed, lambda job: self._workshop.cancel(job))
         if making.ended and making.id not in self._told and not event.removed:
             self._told.add(making.id)
             self._tell_end(making)
-
-    def _show_job(self, strip: Any, making: Any, removed: bool) -> None:
-        from playground.gui.widgets.job_strip import Job
-
-        name = f"making.{making.id}"
-        if removed or making.ended:
-            strip.remove(name)
-            return
-        left = f"{duration(making.seconds_left)} left" if making.seconds_left > 0 else ""
-        detail = "cancelling" if making.state == "cancelling" else "waits" if making.state == "queued" else left
-        strip.put(Job(name, making.title, making.fraction, detail, lambda: self._workshop.cancel(making.id)))
 
     def _tell_end(self, making: Any) -> None:
         """One who looks at the part sees it there; all others are told."""
         part = self._report if making.kind == "report" else self._quantize
         if part is not None and self._page.in_sight(part) and making.kind != "adapter":
             return
-        key = f"making.{making.id}"
-        if making.state == "failed":
-            self._desk.notify(making.message or f"{making.title} did not work.", making.hint, "error", key=key)
-        elif making.state == "done" and making.kind == "report":
+        if making.state == "done" and making.kind == "report":
+            key = f"making.{making.id}"
             self._desk.notify(f"{making.title}: measured.", "", "info", "Show", key, self._show_report)
-        elif making.state == "done":
-            name = making.path.rpartition("/")[2]
+        else:
 
             def show() -> None:
                 self._desk.open_page("models")
                 self._show(making.path)
 
-            self._desk.notify(f"{name} is here, {size(making.bytes)}.", "  ".join(making.notes), "info", "Show", key, show)
+            tell_made(self._desk, making, show)
 
     def _show_report(self) -> None:
         self._desk.open_page("models")

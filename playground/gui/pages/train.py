@@ -56,6 +56,7 @@ class TrainPage(TrainRunning, QWidget):
         self._encode: dict[str, Any] = {}
         self._asked = 0
         self._told: set[str] = set()
+        self._exports: set[str] = set()
         self._run: TrainRun | None = None
         self._runs: TrainRuns | None = None
         self._stack = QStackedWidget(self)
@@ -188,6 +189,8 @@ class TrainPage(TrainRunning, QWidget):
                 self.run.take_events(event.events)
                 if any(each["event"] == "sample" for each in event.events):
                     self._read_samples(event.run_id)
+        elif type(event).__name__ == "JobChanged":
+            self._making_changed(event)
         elif type(event).__name__ == "StoreReady":
             self._read_runs()
         elif type(event).__name__ == "LibraryChanged":
@@ -279,7 +282,8 @@ class TrainPage(TrainRunning, QWidget):
         started = []
         try:
             for wishes in self.setup.sweep.runs() or [{}]:
-                title = f"{name}, rank {wishes['rank']}, {short(wishes['learning_rate'])}" if wishes else name
+                # What tells them apart comes first: a column may be narrow.
+                title = f"Rank {wishes['rank']}, {short(wishes['learning_rate'])}: {name}" if wishes else name
                 started.append(
                     self._training.start(
                         self.setup.model(),

@@ -13,6 +13,7 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from playground.errors import PlaygroundError
+from playground.gui.pages.making_jobs import show_making, tell_made
 from playground.gui.widgets.amounts import duration
 from playground.gui.widgets.job_strip import Job
 from playground.history.runs import RunRow
@@ -37,6 +38,8 @@ class TrainRunning(_Base):
     _training: Training
     _stack: QStackedWidget
     _told: set[str]
+    _exports: set[str]
+    """jobs of the workshop that were begun here"""
     _run: TrainRun | None
     run: TrainRun
     runs: TrainRuns
@@ -101,17 +104,26 @@ class TrainRunning(_Base):
         elif not row.ended:
             self._told.discard(row.id)
 
+    def _making_changed(self, event: Any) -> None:
+        """A job of the workshop, which may be one that was begun here: then it is told of here too, whatever pages there are."""
+        making = event.making
+        if making.id in self._exports:
+            show_making(self.window(), making, event.removed, self._desk.session.workshop.cancel)
+            if making.ended:
+                self._exports.discard(making.id)
+                tell_made(self._desk, making, lambda: self._desk.open_page("models", path=making.path))
+
     def _show_job(self, event: RunChanged) -> None:
         strip, row, far = getattr(self.window(), "jobs", None), event.run, event.progress
         if strip is None:
             return
         name = f"train.{row.id}"
-        if row.ended or event.removed:
+        if row.ended or event.removed or row.state == "queued":  # what waits is seen in the table: a sweep would fill the strip
             strip.remove(name)
             return
         paused = row.state in ("paused", "pausing")
         left = f"{duration(far.seconds_left)} left" if far.seconds_left > 0 and row.state == "running" else row.state
-        fraction = far.fraction if far.step else (0.0 if row.state == "queued" else -1.0)
+        fraction = far.fraction if far.step else -1.0
         hold = (
             (lambda: self._wish("resume" if paused else "pause", row.id))
             if row.state in ("running", "paused", "pausing")
@@ -154,7 +166,7 @@ class TrainRunning(_Base):
             elif what in ("chat", "compare"):
                 self._use(row, what)
             elif what == "export":
-                self._training.export(run_id)
+                self._exports.add(self._training.export(run_id))
                 self._desk.notify(
                     "The adapter is being merged, converted and quantized.", "The strip at the bottom shows how far it is."
                 )
@@ -169,7 +181,7 @@ class TrainRunning(_Base):
         this = f"“{names[0]}”" if len(names) == 1 else f"{len(names)} runs"
         self._desk.notify(
             f"Delete {this}?",
-            "Curves, samples and checkpoints go with it; an adapter that it made stays.",
+            "Curves, samples and checkpoints go too; adapters that were made stay.",
             "warning",
             "Delete",
             "train.delete",

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QLineEdit, QListWidget, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QPlainTextEdit,
+    QVBoxLayout,
+    QWidget,
+)
 
 from playground.gui import theme
 from playground.gui.widgets.amounts import size
@@ -23,7 +33,6 @@ if TYPE_CHECKING:
 
 SETTLE_MS = 300
 LEFT = 400
-LINE = 24
 NO_TOKEN = "This needs a token of yours that may write, from huggingface.co/settings/tokens."
 
 
@@ -72,12 +81,15 @@ class TrainPublish(QFrame):
         outer.setContentsMargins(24, 16, 8, 8)
         outer.addWidget(area)
         self.gate = TokenField("train.publishing", area.widget())
+        self.gate.field.setMinimumWidth(144)
         self.repo = self._field("repo", "Repository", "Where it goes on the hub; it is made if it is not there", "owner/name")
         self.private = QCheckBox("Private")
         self.private.setObjectName("train.publishing.private")
         self.private.setToolTip("Only you can see it; a repository that is there already stays as it is")
         self.private.toggled.connect(lambda _on: self._later())
-        self.base = self._field("base", "Base model", "The name on the hub of the model that was trained: others need it", "owner/name")
+        self.base = self._field(
+            "base", "Base model", "The name on the hub of the model that was trained: others need it", "owner/name"
+        )
         self._base_head = _heading("Base model on the hub")
         self.files, self.held = _list("files", "Files that are sent"), _list("held", "Files that stay")
         self._held_head = _heading("What stays here")
@@ -86,6 +98,7 @@ class TrainPublish(QFrame):
         self.notes.setWordWrap(True)
         self.notes.setTextFormat(Qt.TextFormat.PlainText)
         theme.mark(self.notes, role="warn")
+        self.notes.hide()
         for each in (
             self.gate, _heading("Repository"), self.repo, self.private, self._base_head, self.base, self.notes,
             _heading("What is sent"), self.files, self._held_head, self.held,
@@ -98,9 +111,10 @@ class TrainPublish(QFrame):
         self.card = QPlainTextEdit(self)
         self.card.setObjectName("train.publishing.card")
         self.card.setAccessibleName("Model card")
-        self.card.setToolTip("README.md as it will stand there; what you change here is sent so, and your folder stays as it is")
+        self.card.setToolTip(
+            "README.md as it will stand there; what you change here is sent so, and your folder stays as it is"
+        )
         self.card.setTabChangesFocus(True)
-        self.card.setFont(theme.font("mono_small"))
         self.card.textChanged.connect(self._later)
         column = QVBoxLayout()
         column.setContentsMargins(24, 16, 24, 16)
@@ -202,6 +216,7 @@ class TrainPublish(QFrame):
         _fill(self.files, [f"{name}  ·  {size(bytes_)}" for name, bytes_ in files])
         stays = [f"{name}  ·  {why}" for name, why in held]
         _fill(self.held, stays)
+        self.files.setVisible(bool(self.files.count()))
         self.held.setVisible(bool(stays))
         self._held_head.setVisible(bool(stays))
 
@@ -237,4 +252,4 @@ def _list(role: str, said: str) -> QListWidget:
 def _fill(into: QListWidget, lines: list[str]) -> None:
     into.clear()
     into.addItems(lines)
-    into.setFixedHeight(LINE * max(1, len(lines)) + 8)
+    into.setFixedHeight(max(1, into.sizeHintForRow(0)) * len(lines) + 2 * into.frameWidth() + 4)

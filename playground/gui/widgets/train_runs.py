@@ -222,6 +222,8 @@ class TrainRuns(QWidget):
             label = f"r{settings.get('rank', '?')} {short(settings.get('learning_rate', 0.0))}" if len(shown) > 1 else run.label
             curves.append(Curve(run_id, label, *run.curve(name), False, True, place, place >= len(CURVES)))
         self.below.plot.show_curves(curves)
+        self.below.plot.setVisible(bool(curves))
+        self.below.hint.setVisible(not curves)
 
     def _open(self, place: int) -> None:
         self.opened.emit(self.model.runs[place].id)
@@ -249,6 +251,10 @@ class _Below(QWidget):
         self.table.setSortingEnabled(True)
         self.differences = RunDifferences(self)
         self.plot = CurvePlot("train.runs.compare", "Validation loss", lambda value: f"{value:.4f}", parent=self)
+        self.plot.hide()
+        self.hint = QLabel("Choose a run to see its curve, several to compare them. A double click opens one.", self)
+        self.hint.setWordWrap(True)
+        theme.mark(self.hint, role="muted")
         head = QLabel("Runs", self)
         theme.mark(head, role="heading")
         inner = QVBoxLayout(self)
@@ -258,6 +264,7 @@ class _Below(QWidget):
         inner.addWidget(self.table, 3)
         inner.addWidget(self.differences)
         inner.addWidget(self.plot, 2)
+        inner.addWidget(self.hint)
 
 
 class _Table(QTableView):

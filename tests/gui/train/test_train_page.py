@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QTableWidge
 from playground.errors import DataError, PlaygroundError
 from playground.events import StoreReady
 from playground.history.runs import SampleRow
+from playground.session.workshop_jobs import JobChanged, Making
 from playground.training.settings import TrainSettings
 
 ROWS = '{"prompt": "Hi", "completion": "Ahoy!"}\n{"prompt": "You", "completion": "Aye, me!"}\n'
@@ -208,6 +209,20 @@ def test_every_setting_can_be_changed_by_hand_and_left_to_us_again(page, session
     find(page, "train.suggested").click()
     qtbot.waitUntil(lambda: session.training.asked[-1][3] == {})
     qtbot.waitUntil(lambda: float(rate.text()) == 2e-4)
+
+
+def test_what_is_made_of_a_run_is_followed_to_its_end_without_the_models_page(page, session, window, qtbot) -> None:
+    find(page, "train.new.start").click()
+    session.training.finish("run0", "/adapters/made")
+    qtbot.waitUntil(lambda: page.run.row().ended)
+    find(page, "train.export").click()
+    assert "models" not in window.pages
+    making = Making("job", "adapter", "Merging made", "running", fraction=0.5)
+    session.emit(JobChanged(making))
+    qtbot.waitUntil(lambda: "making.job" in window.jobs.jobs())
+    session.emit(JobChanged(replace(making, state="done", path="/models/made-Q4_K_M.gguf", bytes=3_500_000)))
+    qtbot.waitUntil(lambda: "making.job" not in window.jobs.jobs())
+    assert "made-Q4_K_M.gguf is here, 3.5 MB." in window.notices()
 
 
 def test_samples_are_shown_with_their_prompts_as_they_come(page, session, qtbot) -> None:

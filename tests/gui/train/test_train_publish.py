@@ -31,7 +31,11 @@ def lines(widget: QListWidget) -> list[str]:
 
 def test_everything_is_shown_before_anything_is_sent(sheet, session, qtbot) -> None:
     publishing = session.publishing
-    assert [each.split("  ")[0] for each in lines(sheet("files"))] == ["README.md", "adapter_config.json", "adapter_model.safetensors"]
+    assert [each.split("  ")[0] for each in lines(sheet("files"))] == [
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
     assert lines(sheet("held")) == ["data.jsonl  ·  data"]
     assert sheet("card").toPlainText() == "# A card"
     assert sheet("notes").text() == "A note."
