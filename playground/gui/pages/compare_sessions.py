@@ -90,7 +90,10 @@ class CompareSessions:
         if comparison_id and comparison_id != self.comparison_id:
             self._leave()
             self._opening, self._missed = comparison_id, []
-            self.desk.when_done(self.desk.session.chat(comparison_id), self, self._opened, self._not_opened)
+            read = self.desk.session.chat(comparison_id)
+            self.desk.when_done(read, self, self._opened, lambda error: self._not_opened(comparison_id, error))
+        elif comparison_id:
+            self._opening = ""  # back, before another one was there
 
     def reopen(self: ComparePage) -> None:
         """What was shown when the program was closed."""
@@ -101,13 +104,15 @@ class CompareSessions:
             except PlaygroundError:  # the store is not open yet: `StoreReady` will bring us here again
                 return
             self._opening, self._missed = kept, []
-            self.desk.when_done(future, self, self._opened, self._forget)
+            self.desk.when_done(future, self, self._opened, lambda error: self._not_opened(kept))
 
-    def _forget(self: ComparePage, error: BaseException) -> None:
+    def _not_opened(self: ComparePage, comparison_id: str, error: BaseException | None = None) -> None:
+        """`error` where somebody is to be told of it."""
+        if self._opening != comparison_id:
+            return  # another one was asked for meanwhile
         self._opening = ""
-
-    def _not_opened(self: ComparePage, error: BaseException) -> None:
-        self._opening = ""
+        if error is None:
+            return
         words = getattr(error, "message", "This comparison could not be opened.")
         self.desk.notify(words, getattr(error, "hint", str(error)), "error")
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import Future
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QApplication, QLabel
 
+from playground.errors import NotFoundError
 from playground.gui.widgets.elided_label import ElidedLabel
 from playground.params import SamplingSettings
 
@@ -404,3 +406,30 @@ def test_settings_of_a_column_are_its_own(bench) -> None:
     bench.child("compare.column.1.temperature").setValue(0.9)
     assert bench.page.columns[0].settings == dataclasses.replace(balanced, temperature=0.9)
     assert bench.page.columns[1].settings.temperature == pytest.approx(0.2)
+
+
+def test_the_comparison_that_was_asked_for_last_is_shown_whatever_comes_of_the_others(bench, monkeypatch):
+    bench.columns(COLD)
+    bench.run()
+    first = bench.page.comparison_id
+    bench.page.new_comparison()
+    bench.columns(WARM)
+    bench.run()
+    second = bench.page.comparison_id
+    read, answers = bench.session.chat, [Future(), Future(), Future()]
+    waiting = iter(answers)
+    monkeypatch.setattr(bench.session, "chat", lambda _id: next(waiting))
+    bench.page.open(first)
+    bench.page.open(second)  # shown already
+    answers[0].set_result(read(first).result())
+    told = []
+    bench.page.desk.when_done(read(second), bench.page, told.append)  # comes after the answer
+    bench.wait(lambda: told)
+    assert bench.page.comparison_id == second != first
+    bench.page.new_comparison()
+    bench.page.open(first)
+    bench.page.open(second)
+    answers[1].set_exception(NotFoundError("There is no such comparison."))
+    answers[2].set_result(read(second).result())
+    bench.wait(lambda: bench.page.comparison_id == second)
+    assert not bench.notices
