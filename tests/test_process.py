@@ -118,7 +118,7 @@ def test_what_a_worker_prints_is_logged_and_not_printed(talk: Talk, capfd: pytes
 def test_a_cancel_that_is_obeyed_leaves_the_worker(talk: Talk) -> None:
     request = ask(talk, "until cancelled")
     talk.until(protocol.Progress)
-    talk.worker.cancel(request)
+    talk.worker.cancel(request, grace_s=PATIENCE)
     assert talk.until(protocol.Finished) == protocol.Finished(request, "cancelled")
     ask(talk, "still there")
     talk.until(protocol.Tokenized)

@@ -20,7 +20,7 @@ from playground.paths import Home
 from playground.process import Exit
 from playground.protocol import CancelDownload, DownloadDone, DownloadProgress, Failed, Finished, PauseDownload, ResumeDownload
 from tests.loopback_hub import LoopbackHub
-from tests.models.conftest import Getter
+from tests.models.conftest import PATIENCE, Getter
 from tests.models.tiny import write_gguf, write_safetensors_model
 
 Get = Callable[..., Getter]
@@ -190,7 +190,7 @@ def test_a_stalled_line_can_be_cancelled(hub: LoopbackHub, model: bytes, get: Ge
     hub.faults.stall_at = 300_000
     getter = get(REPO, FILE)
     getter.until(lambda event: isinstance(event, DownloadProgress) and event.done >= 300_000)
-    getter.worker.cancel(1)
+    getter.worker.cancel(1, grace_s=PATIENCE)
     assert getter.ended() == Finished(1, "cancelled")
     assert getter.worker.alive
 

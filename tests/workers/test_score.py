@@ -13,7 +13,7 @@ from playground import protocol
 from playground.decoding.chain import distribution, softmax
 from playground.errors import from_kind
 from playground.params import SamplingSettings
-from tests.workers.talk import Talk, greedy, user
+from tests.workers.talk import PATIENCE, Talk, greedy, user
 
 TEXT = "Once upon a time there was a small fox. The fox had a red ball — and so on, ä ö 🦊."
 
@@ -91,7 +91,7 @@ def test_short_and_empty_texts(talking: Talk) -> None:
 def test_a_score_can_be_cancelled(talking: Talk) -> None:
     request = talking.number()
     talking.send(protocol.Score(request, text="red green blue " * 150))
-    talking.worker.cancel(request)
+    talking.worker.cancel(request, grace_s=PATIENCE)
     answer = talking.until((protocol.Scored, protocol.Finished, protocol.Failed))
     assert isinstance(answer, protocol.Scored) or answer.outcome == "cancelled"
 
