@@ -17,7 +17,6 @@ from PySide6.QtWidgets import (
     QPlainTextEdit,
     QProgressBar,
     QPushButton,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -28,6 +27,7 @@ from playground.errors import PlaygroundError
 from playground.gui import theme
 from playground.gui.pages import Desk
 from playground.gui.widgets.draft_fields import DraftFields
+from playground.gui.widgets.icon_button import icon_button
 from playground.gui.widgets.part_head import PartHead, scrolled
 from playground.protocol import ChatMessage
 
@@ -71,12 +71,7 @@ class BuilderPage(QWidget):
         self.choice.setAccessibleName("Drafts and ready-made prompts")
         self.choice.setToolTip("Your drafts, and ready-made prompts to begin with")
         self.choice.activated.connect(self._choose)
-        self.remove = QToolButton()
-        self.remove.setObjectName("builder.remove")
-        self.remove.setAccessibleName("Throws this draft away")
-        self.remove.setToolTip("Throws this draft away")
-        self.remove.setFixedSize(32, 32)
-        theme.bind_icon(self.remove, "trash-2", "muted", 16)
+        self.remove = icon_button("builder.remove", "trash-2", "Throws this draft away", drawn=16)
         self.remove.clicked.connect(self.throw_away)
         self.form = QComboBox()
         self.form.setObjectName("builder.form")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, QPoint, QTimer, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedWidget, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from playground.gui import theme
 from playground.gui.pages import Desk
@@ -15,6 +15,7 @@ from playground.gui.widgets.chat_welcome import ChatWelcome
 from playground.gui.widgets.composer import Composer
 from playground.gui.widgets.context_gauge import ContextGauge
 from playground.gui.widgets.elided_label import ElidedLabel
+from playground.gui.widgets.icon_button import icon_button
 from playground.gui.widgets.model_picker import ModelPicker
 from playground.gui.widgets.sampling_panel import SamplingPanel
 from playground.gui.widgets.system_prompt import SystemPrompt
@@ -56,17 +57,17 @@ class ChatLayout(QObject):
         self.picker = ModelPicker(desk)
         self.title = ElidedLabel()
         theme.mark(self.title, role="muted")
-        self.list_button = self._tool("chat.list.show", "panel-left", "Shows the list of chats", "Show the list of chats")
-        self.menu_button = self._tool("chat.menu", "ellipsis", "Rename, export or delete this chat", "Chat menu")
-        self.panel_button = self._tool(
+        self.list_button = icon_button("chat.list.show", "panel-left", "Shows the list of chats", "Show the list of chats")
+        self.menu_button = icon_button("chat.menu", "ellipsis", "Rename, export or delete this chat", "Chat menu")
+        self.panel_button = icon_button(
             "chat.panel", "sliders-horizontal", "Shows or hides the sampling panel (Ctrl+B)", "Sampling panel"
         )
         self.panel_button.setCheckable(True)
-        self.colours_button = self._tool(
+        self.colours_button = icon_button(
             "chat.colours", "highlighter", "Colours tokens by probability or entropy (Ctrl+T)", "Colour tokens"
         )
         self.colours_button.setCheckable(True)
-        self.lab_button = self._tool("chat.lab", "flask-conical", "Shows or hides the decoding lab (Ctrl+L)", "Decoding lab")
+        self.lab_button = icon_button("chat.lab", "flask-conical", "Shows or hides the decoding lab (Ctrl+L)", "Decoding lab")
         self.lab_button.setCheckable(True)
         self.legend = TokenLegend()
         self.lab: QWidget | None = None
@@ -81,15 +82,6 @@ class ChatLayout(QObject):
         theme.notifier().changed.connect(self._restyle)
         self.show_panel(bool(desk.preferences.get("panel_open")), keep=False)
         self._show_list_now(self._list_wanted)
-
-    def _tool(self, name: str, icon: str, tip: str, words: str) -> QToolButton:
-        button = QToolButton()
-        button.setObjectName(name)
-        button.setToolTip(tip)
-        button.setAccessibleName(words)
-        button.setFixedSize(32, 32)
-        theme.bind_icon(button, icon, "muted", 18)
-        return button
 
     def _build(self) -> None:
         bar = QFrame()

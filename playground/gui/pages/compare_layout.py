@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QStackedWidget,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -25,6 +24,7 @@ from playground.gui.widgets.compare_start import CompareStart
 from playground.gui.widgets.compare_votes import VoteBar
 from playground.gui.widgets.composer import MessageField
 from playground.gui.widgets.elided_label import ElidedLabel
+from playground.gui.widgets.icon_button import icon_button
 from playground.gui.widgets.system_prompt import SystemPrompt
 
 COLOURS = ((PLAIN, "Plain text"), (PROBABILITY, "By probability"), (ENTROPY, "By entropy"))
@@ -65,9 +65,9 @@ class CompareLayout(QObject):
         self.title = ElidedLabel()
         self.title.setObjectName("compare.title")
         theme.mark(self.title, role="muted")
-        self.new = self._tool("new", "plus", "A new comparison; this one is kept", "New comparison")
-        self.earlier = self._tool("earlier", "history", "The comparisons that were made before", "Earlier comparisons")
-        self.menu = self._tool("menu", "ellipsis", "Export, rename or delete this comparison", "Comparison menu")
+        self.new = icon_button("compare.new", "plus", "A new comparison; this one is kept", "New comparison")
+        self.earlier = icon_button("compare.earlier", "history", "The comparisons that were made before", "Earlier comparisons")
+        self.menu = icon_button("compare.menu", "ellipsis", "Export, rename or delete this comparison", "Comparison menu")
         self.model = QPushButton()
         self.model.setObjectName("compare.model")
         self.model.setAccessibleName("Model")
@@ -117,15 +117,6 @@ class CompareLayout(QObject):
         self.votes = VoteBar()
         self._build()
         theme.notifier().changed.connect(self._restyle)
-
-    def _tool(self, name: str, icon: str, tip: str, words: str) -> QToolButton:
-        button = QToolButton()
-        button.setObjectName(f"compare.{name}")
-        button.setToolTip(tip)
-        button.setAccessibleName(words)
-        button.setFixedSize(32, 32)
-        theme.bind_icon(button, icon, "muted", 18)
-        return button
 
     def _button(self, name: str, icon: str, words: str, tip: str) -> QPushButton:
         button = QPushButton(words)

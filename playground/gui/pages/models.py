@@ -17,7 +17,6 @@ from PySide6.QtWidgets import (
     QFrame,
     QPushButton,
     QStackedWidget,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -32,6 +31,7 @@ from playground.gui.form import line
 from playground.gui.pages import Desk
 from playground.gui.pages.models_downloads import ModelsDownloads
 from playground.gui.pages.models_making import ModelsMaking
+from playground.gui.widgets.icon_button import icon_button
 from playground.gui.widgets.page_head import PageHead
 from playground.gui.widgets.segments import tabs
 
@@ -165,12 +165,7 @@ class ModelsPage(QWidget):
         self.count, self.filter = head.count, head.filter
         head.row.insertSpacing(1, 8)
         head.row.insertWidget(2, self._segments())
-        self.refresh_button = QToolButton()
-        self.refresh_button.setObjectName("models.refresh")
-        self.refresh_button.setAccessibleName("Look again")
-        self.refresh_button.setToolTip("Looks at all folders again")
-        self.refresh_button.setFixedSize(32, 32)
-        theme.bind_icon(self.refresh_button, "refresh-cw", "muted")
+        self.refresh_button = icon_button("models.refresh", "refresh-cw", "Looks at all folders again", "Look again", drawn=16)
         self.refresh_button.clicked.connect(self._refresh)
         head.row.addWidget(self.refresh_button)
         self.add_button = QPushButton("Add folder…")

@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QListView,
     QMenu,
     QStackedLayout,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -21,6 +20,7 @@ from PySide6.QtWidgets import (
 from playground.gui import theme
 from playground.gui.widgets.chat_list_delegate import ChatListDelegate
 from playground.gui.widgets.chat_list_model import ROW, ChatListModel, ListRow
+from playground.gui.widgets.icon_button import icon_button
 
 WIDTH = 248
 
@@ -64,8 +64,8 @@ class ChatList(QFrame):
         self.search.setToolTip("Finds words in everything that was said (Ctrl+K)")
         self.search.setClearButtonEnabled(True)
         self.search.addAction(theme.icon("search", "muted"), QLineEdit.ActionPosition.LeadingPosition)
-        self.new = self._button("chat.new", "message-square-plus", "New chat (Ctrl+N)", "New chat")
-        self.fold = self._button("chat.list.hide", "panel-left", "Hides the list of chats", "Hide the list of chats")
+        self.new = icon_button("chat.new", "message-square-plus", "New chat (Ctrl+N)", "New chat")
+        self.fold = icon_button("chat.list.hide", "panel-left", "Hides the list of chats", "Hide the list of chats")
         self.empty = QLabel()
         self.empty.setWordWrap(True)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
@@ -88,15 +88,6 @@ class ChatList(QFrame):
         theme.notifier().changed.connect(self._restyle)
         self.show_empty()
         self._restyle()
-
-    def _button(self, name: str, icon: str, tip: str, words: str) -> QToolButton:
-        button = QToolButton()
-        button.setObjectName(name)
-        button.setToolTip(tip)
-        button.setAccessibleName(words)
-        button.setFixedSize(32, 32)
-        theme.bind_icon(button, icon, "muted", 18)
-        return button
 
     def _build(self) -> None:
         head = QHBoxLayout()

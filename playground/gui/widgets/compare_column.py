@@ -19,7 +19,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QMenu,
     QStackedWidget,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -30,6 +29,7 @@ from playground.gui.widgets.compare_pane import LN2, ReplyPane, percent
 from playground.gui.widgets.compare_settings import ColumnSettings
 from playground.gui.widgets.compare_state import Branch, Reply, changed_words
 from playground.gui.widgets.elided_label import ElidedLabel
+from playground.gui.widgets.icon_button import icon_button
 from playground.history.records import Column
 
 NARROWEST = 256
@@ -174,8 +174,10 @@ class ColumnView(QFrame):
         self.title = ElidedLabel()
         theme.mark(self.title, role="column_title")
         row.addWidget(self.title, 1)
-        self.stop = self._tool("stop", "square", "Stops this column at the next token; the others go on", "Stop this column")
-        self.menu = self._tool("menu", "ellipsis", "Run again, duplicate, move, copy or remove this column", "Column menu")
+        tip = "Stops this column at the next token; the others go on"
+        self.stop = icon_button(f"{self._prefix}.stop", "square", tip, "Stop this column", 28, 12)
+        tip = "Run again, duplicate, move, copy or remove this column"
+        self.menu = icon_button(f"{self._prefix}.menu", "ellipsis", tip, "Column menu", 28, 16)
         self.menu.clicked.connect(self._open_menu)
         self.stop.clicked.connect(lambda: self.asked.emit("stop", self.column.id))
         kept = self.stop.sizePolicy()
@@ -184,15 +186,6 @@ class ColumnView(QFrame):
         row.addWidget(self.stop)
         row.addWidget(self.menu)
         return self.head
-
-    def _tool(self, name: str, icon: str, tip: str, words: str) -> QToolButton:
-        button = QToolButton()
-        button.setObjectName(f"{self._prefix}.{name}")
-        button.setToolTip(tip)
-        button.setAccessibleName(words)
-        button.setFixedSize(28, 28)
-        theme.bind_icon(button, icon, "muted", 12 if icon == "square" else 16)
-        return button
 
     def _make_foot(self) -> QWidget:
         foot = QFrame()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPaintEvent, QStandardItemModel
@@ -17,12 +16,12 @@ from PySide6.QtWidgets import (
     QStyle,
     QStyleOptionComboBox,
     QStylePainter,
-    QToolButton,
     QWidget,
 )
 
 from playground.gui import theme
 from playground.gui.widgets.amounts import size
+from playground.gui.widgets.icon_button import icon_button
 from playground.gui.widgets.inside_state import InsideState
 from playground.gui.widgets.log_model import when_text
 from playground.gui.widgets.segments import Segments
@@ -62,8 +61,8 @@ class InsidePickers(QFrame):
             "Seen",
             (("a", "A", "The capture at the left"), ("b", "B", "The one it is compared with"), ("difference", "B − A", "")),
         )
-        self.delete = _tool("inside.delete", "trash-2", "Delete this capture")
-        self.export = _tool("inside.export", "file-down", "Save the picture or the numbers")
+        self.delete = icon_button("inside.delete", "trash-2", "Delete this capture")
+        self.export = icon_button("inside.export", "file-down", "Save the picture or the numbers")
         self.new = QPushButton("New capture")
         self.new.setObjectName("inside.new")
         self.new.setAccessibleName("New capture")
@@ -197,13 +196,3 @@ def _box(name: str, title: str, tip: str) -> QComboBox:
     box.setMinimumContentsLength(8)
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     return box
-
-
-def _tool(name: str, icon: str, tip: str) -> QToolButton:
-    button: Any = QToolButton()
-    button.setObjectName(name)
-    button.setAccessibleName(tip)
-    button.setToolTip(tip)
-    button.setFixedSize(32, 32)
-    theme.bind_icon(button, icon, "muted", 18)
-    return button

@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 from playground.gui import theme
 from playground.gui.palette import LAB
 from playground.gui.widgets.elided_label import ElidedLabel
+from playground.gui.widgets.icon_button import icon_button
 from playground.gui.widgets.lab_chart import LabChart
 from playground.gui.widgets.next_token import readable
 from playground.params import SamplingSettings
@@ -65,19 +66,12 @@ class LabPanel(QFrame):
         self.typed.setObjectName("lab.typed")
         self.typed.setToolTip("Looks behind the message that stands in the input field, as if it had been sent")
         self.typed.toggled.connect(lambda: self.wanted.emit())
-        self.refresh = self._tool("lab.refresh", "refresh-cw", "Looks at the end of the conversation", "Look at the end")
+        self.refresh = icon_button(
+            "lab.refresh", "refresh-cw", "Looks at the end of the conversation", "Look at the end", drawn=16
+        )
         self.refresh.clicked.connect(lambda: self.wanted.emit())
         self._build()
         self.show_nothing("")
-
-    def _tool(self, name: str, icon: str, tip: str, words: str) -> QToolButton:
-        button = QToolButton()
-        button.setObjectName(name)
-        button.setToolTip(tip)
-        button.setAccessibleName(words)
-        button.setFixedSize(32, 32)
-        theme.bind_icon(button, icon, "muted")
-        return button
 
     def _tab(self, name: str, words: str, tip: str) -> QToolButton:
         button = QToolButton()
@@ -104,7 +98,7 @@ class LabPanel(QFrame):
         for tab in self._tabs.values():
             head.addWidget(tab)
         head.addStretch(1)
-        close = self._tool("lab.close", "x", "Closes the lab (Ctrl+L)", "Close the lab")
+        close = icon_button("lab.close", "x", "Closes the lab (Ctrl+L)", "Close the lab", drawn=16)
         close.clicked.connect(lambda: self.closed.emit())
         head.addWidget(close)
         outer.addLayout(head)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from playground.gui import theme
 from playground.gui.widgets.elided_label import ElidedLabel
+from playground.gui.widgets.icon_button import icon_button
 
 HIGH = 48
 
@@ -24,12 +25,7 @@ class PartHead(QFrame):
         self.row = QHBoxLayout(self)
         self.row.setContentsMargins(16, 0, 24, 0)
         self.row.setSpacing(8)
-        button = QToolButton()
-        button.setObjectName(f"{name}.close")
-        button.setAccessibleName(back)
-        button.setToolTip(back)
-        button.setFixedSize(32, 32)
-        theme.bind_icon(button, "arrow-left", "muted", 18)
+        button = icon_button(f"{name}.close", "arrow-left", back)
         button.clicked.connect(self.closed)
         self.row.addWidget(button)
         self.title = QLabel()
