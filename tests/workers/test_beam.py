@@ -132,7 +132,7 @@ def test_one_beam_is_greedy_decoding(talking: Talk) -> None:
 
 def test_stopped_it_gives_back_what_had_ended(talking: Talk) -> None:
     found, steps = beams(
-        talking, BeamSettings(width=2, max_tokens=512, length_penalty=2.0, early_stopping="never"), cancel_at=2, text="Once"
+        talking, BeamSettings(width=8, max_tokens=512, length_penalty=2.0, early_stopping="never"), cancel_at=2, text="Once"
     )
     assert found.why == "cancelled" and len(steps) < 512
 
