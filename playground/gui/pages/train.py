@@ -54,6 +54,8 @@ class TrainPage(TrainRunning, QWidget):
         self._shelf: Any = None
         self._plan: TrainPlan | None = None
         self._encode: dict[str, Any] = {}
+        self._read = ""
+        """the data that is being read, or was"""
         self._asked = 0
         self._told: set[str] = set()
         self._exports: set[str] = set()
@@ -216,6 +218,9 @@ class TrainPage(TrainRunning, QWidget):
 
     def _changed(self) -> None:
         self._plan = None
+        if self.setup.data() != self._read:  # a large file that nobody wants any more would keep the next one waiting
+            self._read = self.setup.data()
+            self.data.cancel()
         self._asked += 1  # a plan that is on its way is one of something else
         if not self.setup.data():
             self.setup.show_nothing()
@@ -252,7 +257,7 @@ class TrainPage(TrainRunning, QWidget):
         if plan is None:
             missing = "Choose a file of data" if not self.setup.data() else ""
             said = problem or missing or "Reading the data…"
-            hint = "" if problem or missing else "A new model's tokenizer takes some seconds to start."
+            hint = "" if problem or missing else "A large file takes its time, a new model's tokenizer some seconds."
             self.foot.show_ready(said, hint, Press("start", "Train", said, self._start, True, enabled=False))
             return
         settings = plan.settings

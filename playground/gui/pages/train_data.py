@@ -65,6 +65,10 @@ class TrainData(QObject):
 
         self._desk.when_done(self._datasets.list(), self, take, lambda error: None)
 
+    def cancel(self) -> None:
+        """Ends whatever is being read."""
+        self._datasets.cancel()
+
     def ask_notes(self, sha256: str, take: Callable[[Sequence[str]], None]) -> None:
         """What was seen when a dataset was imported: for a file, that was only just."""
 
@@ -114,7 +118,7 @@ class TrainData(QObject):
             rows.row_wanted.connect(self._read_row)
             rows.used.connect(self._use)
             rows.closed.connect(self.closed)
-            rows.cancelled.connect(self._datasets.cancel)
+            rows.cancelled.connect(self.cancel)
             return True
         return self._rows.pieces.next()
 

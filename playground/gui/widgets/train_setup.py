@@ -98,7 +98,7 @@ class TrainSetup(QWidget):
         part = self._part("Data")
         self.file = PathRow("train.data", "File or folder of training data", "Choose a file, or drop one here", kinds=KINDS)
         self.file.set_hint("Drop a file here: JSONL, JSON, CSV, Parquet, text …")
-        self.file.changed.connect(lambda _text: self.changed.emit())
+        self.file.changed.connect(lambda _text: self._other_data())
         self.facts = QLabel(NOTHING)
         self.facts.setObjectName("train.data.facts")
         self.facts.setWordWrap(True)
@@ -255,6 +255,13 @@ class TrainSetup(QWidget):
 
     def set_data(self, path: str) -> None:
         self.file.set_text(path)
+
+    def _other_data(self) -> None:
+        """What was said is of another file. Its rows can be looked at before they were all read."""
+        self._say(self.facts, NOTHING, "muted")
+        self.show_notes(())
+        self.look.setEnabled(bool(self.data()))
+        self.changed.emit()
 
     def model(self) -> str:
         """The path of the chosen model's folder, "" where there is none."""

@@ -186,6 +186,17 @@ def test_what_was_left_out_and_what_is_secret_is_told_without_looking_at_the_row
     qtbot.waitUntil(lambda: not find(page, "train.data.notes").isVisible())
 
 
+def test_another_file_does_not_wait_for_the_one_before(page, session, file, qtbot) -> None:
+    assert find(page, "train.data.facts").text().startswith("40 rows")
+    session.datasets.asked.clear()
+    session.training.hold_plans = True
+    find(page, "train.data").setText("/large.jsonl")
+    assert session.datasets.asked == [("cancel",)]
+    assert "rows" not in find(page, "train.data.facts").text()
+    assert find(page, "train.data.look").isEnabled()
+    assert not find(page, "train.new.start").isEnabled()
+
+
 def test_every_setting_can_be_changed_by_hand_and_left_to_us_again(page, session, qtbot) -> None:
     find(page, "train.more").click()
     qtbot.waitUntil(lambda: page.findChild(QWidget, "train.setting.tracking") is not None)
