@@ -177,9 +177,10 @@ def _show_plan(plan: TrainPlan, args: argparse.Namespace) -> int:
     if args.json:
         emit(plan.to_dict())
         return 0
+    about = "about " if plan.each > 1 else ""
     print(f"{plan.model_name} on {plan.data.name}: {plan.fit.verdict}. {plan.fit.why}")
     print(
-        f"  {plan.rows:,} rows, {sum(plan.lengths):,} tokens, {sum(plan.learned):,} of them learned; about {plan.steps:,} steps"
+        f"  {plan.rows:,} rows, {about}{plan.tokens[0]:,} tokens, {plan.tokens[1]:,} of them learned; about {plan.steps:,} steps"
     )
     for name, value in plan.to_dict()["settings"].items():
         shown = ",".join(value) if isinstance(value, list) else value

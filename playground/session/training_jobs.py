@@ -44,6 +44,13 @@ class TrainPlan:
     """rows that are longer than a sequence"""
     wishes: Mapping[str, Any] = field(default_factory=dict)
     encode: Mapping[str, Any] = field(default_factory=dict)
+    each: int = 1
+    """of so many rows one was measured: `lengths` and `learned` are of those, what is told of all rows is about"""
+
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """Tokens of all rows, and how many of them carry loss."""
+        return sum(self.lengths) * self.each, sum(self.learned) * self.each
 
     def to_dict(self) -> dict[str, Any]:
         from playground.params import to_dict
@@ -55,8 +62,8 @@ class TrainPlan:
             "reasons": dict(self.reasons),
             "fit": self.fit.to_dict(),
             "rows": self.rows,
-            "tokens": sum(self.lengths),
-            "learned": sum(self.learned),
+            "tokens": self.tokens[0],
+            "learned": self.tokens[1],
             "longest": max(self.lengths, default=0),
             "skipped": len(self.skipped),
             "cut": self.cut,

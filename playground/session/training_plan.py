@@ -65,6 +65,7 @@ class Planner:
         )
         made = suggest(given, wishes)
         settings = made.settings
+        each = max(1, -(-rows.rows // LIMIT))
         in_epoch = -(-max(1, round(given.rows * (1 - settings.validation_share))) // settings.group)
         return TrainPlan(
             str(folder),
@@ -78,9 +79,10 @@ class Planner:
             rows.learned,
             rows.skipped,
             settings.steps or max(1, round(in_epoch * settings.epochs)),
-            sum(1 for each in rows.lengths if each > settings.sequence_length),
+            each * sum(1 for length in rows.lengths if length > settings.sequence_length),
             dict(wishes),
             {**encode, "max_tokens": settings.sequence_length},
+            each,
         )
 
     def measure(self, folder: Path, data: DataRef, encode: Mapping[str, Any]) -> RowsMeasured:

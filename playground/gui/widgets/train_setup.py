@@ -335,13 +335,12 @@ class TrainSetup(QWidget):
     def show_plan(self, plan: TrainPlan) -> None:
         """Settings and reasons, memory, and what the data comes to."""
         self.pieces.finish()
-        said = [
-            f"{plan.rows:,} row{'s' if plan.rows != 1 else ''}, {sum(plan.lengths):,} tokens, {sum(plan.learned):,} of them learned"
-        ]
+        about, (tokens, learned) = "about " if plan.each > 1 else "", plan.tokens
+        said = [f"{plan.rows:,} row{'s' if plan.rows != 1 else ''}, {about}{tokens:,} tokens, {learned:,} of them learned"]
         if plan.skipped:
             said.append(f"{len(plan.skipped):,} left out: {plan.skipped[0][1]}")
         if plan.cut:
-            said.append(f"{plan.cut:,} longer than {plan.settings.sequence_length:,} tokens are cut")
+            said.append(f"{about.capitalize()}{plan.cut:,} longer than {plan.settings.sequence_length:,} tokens are cut")
         self._say(self.facts, ".  ".join(said) + ".", "warn" if plan.skipped else "muted")
         self.look.setEnabled(True)
         self._planned = plan.settings

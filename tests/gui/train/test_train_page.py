@@ -103,6 +103,8 @@ def test_a_plan_of_what_was_chosen_before_is_not_shown(page, session, qtbot) -> 
     training.plans[-1].set_result(plan_of("model", "data", {"rank": 8}))
     qtbot.waitUntil(lambda: find(page, "train.new.start").isEnabled())
     assert find(page, "train.chosen.rank").text() == "8"
+    page.setup.show_plan(replace(plan_of("model", "data"), rows=120, each=3))  # of many rows, some are measured
+    assert find(page, "train.data.facts").text() == "120 rows, about 3,600 tokens, 1,200 of them learned."
 
 
 def test_what_is_wrong_with_data_is_said_where_it_was_chosen(page, session, qtbot) -> None:
