@@ -161,7 +161,7 @@ def _title(painter: QPainter, text: str) -> None:
 
 
 def _font() -> QFont:
-    font = QFont(theme.MONO_FAMILY)
+    font = theme.font("mono")  # <|endoftext|> without ligatures
     font.setPixelSize(13)
     return font
 

@@ -17,7 +17,7 @@ from playground.gui.palette import Palette
 from playground.gui.widgets.heat_paint import step_of
 from playground.gui.widgets.inside_shades import Shades
 from playground.gui.widgets.inside_state import InsideState
-from playground.inside import atlas
+from playground.inside import atlas, scales
 from playground.inside.scales import Spread
 
 LEFT, TOP, MARGIN = 28, 20, 4
@@ -174,24 +174,25 @@ class HeadGrid(QAbstractScrollArea):
         header = state.header
         assert header is not None
         small = self._shades.fitted(side)
-        table = _packed(self._table(colors, side))
+        table = self._table(colors, side)
         mask = _color(colors.sunken) if header.causal else None
         pixels = atlas.compose(small, table, side, gap, _color(colors.window), mask)
         rows, columns = pixels.shape
         return QImage(pixels.data, columns, rows, columns * 4, QImage.Format.Format_RGB32).copy()
 
     def _table(self, colors: Palette, side: int) -> np.ndarray:
-        """Colours of codes: [256, 3], or [layers, heads, 256, 3] where every head has its own scale."""
-        state = self._state
-        if state.scale.shared:
-            return self._shades.of(self._shades.spread(), colors)
-        if state.scale.kind == "percentile":
-            return self._shades.base(colors)[self._shades.graded(side)]
+        """0xAARRGGBB of codes: [256], or [layers, heads, 256] where every head has its own scale."""
+        kind, signed = self._state.scale.kind, self._state.signed
+        base = _packed(self._shades.base(colors))
+        if self._state.scale.shared:
+            return base[scales.code_places(kind, self._shades.spread())]
+        if kind == "percentile":
+            return base[self._shades.graded(side)]
         # All depends on the greatest, and that is one of 256.
-        ends, places = np.unique(self._shades.greatest(), return_inverse=True)
+        ends, which = np.unique(self._shades.greatest(), return_inverse=True)
         none = np.zeros(256, np.int64)
-        tables = [self._shades.of(Spread(float(end), none, state.signed), colors) for end in ends]
-        return np.array(tables)[places.reshape(self.shape_of)]
+        places = np.array([scales.code_places(kind, Spread(float(end), none, signed)) for end in ends])
+        return base[places][which.reshape(self.shape_of)]
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self.viewport())
@@ -330,7 +331,7 @@ class HeadGrid(QAbstractScrollArea):
 
 
 def _packed(colours: np.ndarray) -> np.ndarray:
-    """[..., 3] bytes as 0xAARRGGBB."""
+    """[256, 3] bytes as 0xAARRGGBB."""
     wide = colours.astype(np.uint32)
     return np.uint32(0xFF000000) | wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
 

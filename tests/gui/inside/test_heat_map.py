@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QImage, QWheelEvent
+from PySide6.QtGui import QFont, QImage, QWheelEvent
 from PySide6.QtWidgets import QApplication
 
-from playground.gui.widgets import heat_paint
+from playground.gui.widgets import heat_figure, heat_paint
 from playground.gui.widgets.heat_map import HeatMap
 from playground.inside import colours, pooling
 
@@ -184,3 +184,7 @@ def test_another_text_shows_all_of_it_and_another_head_stays_where_one_was(heat:
 def test_any_token_is_one_line_that_leaves_its_neighbours_alone(text: str) -> None:
     name = heat_paint.token_name(text)
     assert name and name.isprintable() and len(name.splitlines()) == 1
+
+
+def test_a_figure_spells_a_token_as_it_is(dressed: Any) -> None:
+    assert heat_figure._font().featureValue(QFont.Tag("calt")) == 0, "<| and |> are no triangles"
