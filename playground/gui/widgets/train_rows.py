@@ -260,7 +260,10 @@ class TrainRows(QFrame):
         self.problems.show_problems(look.counts, look.problems, self._fixes)
         self._show_foot()
         self._show_none()
-        self._preview(0)
+        if look.kept:
+            self._preview(0)
+        else:
+            self.facts.setText("No row is left: choose what the rows are, or mend one.")
 
     def show_preview(self, found: DataPreviewed, most: int) -> None:
         """`most`: the sequence length."""

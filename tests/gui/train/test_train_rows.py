@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,10 +113,15 @@ def test_nothing_of_the_file_before_is_shown_with_another(rows, session, qtbot) 
     if find(rows, "train.rows.schema").currentData() != "answers":
         choose(rows, qtbot, "train.rows.schema", "answers")
     qtbot.waitUntil(lambda: rows.lengths.accessibleDescription() not in ("", "No rows"))
+    before = rows.look
     session.datasets.hold = True
     rows.begin("another.jsonl")
     assert rows.lengths.accessibleDescription() == "No rows"
     assert not rows.tokens.learned()
+    asked = len(session.datasets.asked)
+    rows.show_look(replace(before, kept=0))
+    assert "No row is left" in find(rows, "train.rows.preview").text()
+    assert len(session.datasets.asked) == asked
 
 
 def test_nothing_waits_for_a_large_file(rows, session, window, qtbot) -> None:
