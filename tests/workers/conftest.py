@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,6 +54,49 @@ def engines() -> Iterator[Engines]:
     yield found
     for talk in found.talks.values():
         talk.close()
+
+
+class Libraries:
+    """`training_host`: a process with torch, transformers and peft in it, which forks a child for each job."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        command = [sys.executable, "-m", "tests.workers.training_host"]
+        root = Path(__file__).parents[2]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)
+
+    def begin(self, **job: Any) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+
+    def end(self) -> int:
+        """How the child of the job that was begun has ended."""
+        assert self._process.stdout is not None
+        return int(self._process.stdout.readline())
+
+    def program(self, script: Path, *arguments: Path, said: Any) -> Callable[[], Any]:
+        """Starts a script that reads JSON and prints JSON; what it printed, once it has ended."""
+        asked, out = self._folder / f"{script.stem}.in", self._folder / f"{script.stem}.out"
+        asked.write_text(json.dumps(said))
+        self.begin(alone=str(script), arguments=[str(each) for each in arguments], asked=str(asked), out=str(out))
+
+        def printed() -> Any:
+            assert self.end() == 0
+            return json.loads(out.read_text())
+
+        return printed
+
+    def close(self) -> None:
+        self._process.communicate(timeout=120)
+
+
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Libraries]:
+    pytest.importorskip("peft", reason="the engine is not installed")
+    found = Libraries(tmp_path_factory.mktemp("said"))
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="module", params=list(ROLES))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,7 @@ from playground.errors import SettingError
 from playground.params import BeamSettings
 from playground.paths import starter
 from tests.models_made import random_model
-from tests.workers.conftest import Engines
+from tests.workers.conftest import Engines, Libraries
 from tests.workers.talk import PATIENCE, Talk, greedy
 
 PROMPTS = (
@@ -34,17 +31,12 @@ STOPPING = {False: "off", True: "on", "never": "never"}
 
 
 @pytest.fixture(scope="module")
-def independent(engines: Engines) -> list[dict[str, Any]]:
+def independent(engines: Engines, libraries: Libraries) -> list[dict[str, Any]]:
     """transformers' own, in f32: each search with what it found."""
-    pytest.importorskip("transformers", reason="the engine is not installed")
     searches = [{"prompt": prompt, "options": each} for prompt in PROMPTS for each in OPTIONS]
-    script = Path(__file__).with_name("independent_beam.py")
-    command = [sys.executable, str(script), str(starter().parent)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as done:
-        engines.talk("transformers", starter().parent, precision="f32")  # imports its libraries meanwhile
-        out, _ = done.communicate(json.dumps(searches))
-    assert done.returncode == 0
-    return [{**search, **found} for search, found in zip(searches, json.loads(out), strict=True)]
+    printed = libraries.program(Path(__file__).with_name("independent_beam.py"), starter().parent, said=searches)
+    engines.talk("transformers", starter().parent, precision="f32")  # imports its libraries meanwhile
+    return [{**search, **found} for search, found in zip(searches, printed(), strict=True)]
 
 
 def beams(talk: Talk, settings: BeamSettings, cancel_at: int = 0, **more: Any) -> tuple[protocol.BeamsFound, list[Any]]:

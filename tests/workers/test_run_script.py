@@ -6,9 +6,7 @@ import json
 import random
 import shutil
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from safetensors import safe_open
 from playground.params import from_pairs, to_dict
 from playground.training.runs import curves, read_events
 from playground.training.settings import TrainSettings
+from tests.workers.conftest import Libraries
 
 pytest.importorskip("peft", reason="training is not installed")
 
@@ -39,22 +38,14 @@ Train = Callable[..., int]
 
 
 @pytest.fixture(scope="module")
-def train() -> Iterator[Train]:
+def train(libraries: Libraries) -> Train:
     """Does a job of `training_host`, and says how the child ended."""
-    command = [sys.executable, "-m", "tests.workers.training_host"]
-    host = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    assert host.stdin is not None and host.stdout is not None
 
     def do(folder: Path | None = None, **job: Any) -> int:
-        assert host.stdin is not None and host.stdout is not None
-        host.stdin.write(json.dumps(job | ({"train": str(folder)} if folder else {})) + "\n")
-        host.stdin.flush()
-        return int(host.stdout.readline())
+        libraries.begin(**job | ({"train": str(folder)} if folder else {}))
+        return libraries.end()
 
-    yield do
-    host.stdin.close()
-    host.wait(120)
-    host.stdout.close()
+    return do
 
 
 @pytest.fixture(scope="module")

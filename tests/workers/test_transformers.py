@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import pytest
 from playground import protocol
 from playground.errors import ContextFullError, MemoryShortError, ModelFileError, NotFoundError, PlaygroundError, SettingError
 from playground.paths import starter
-from tests.workers.conftest import ROLES, Engines
+from tests.workers.conftest import ROLES, Engines, Libraries
 from tests.workers.independent_generate import TOKENS
 from tests.workers.talk import Talk, greedy, user
 
@@ -40,20 +39,14 @@ class Reference:
 
 
 @pytest.fixture(scope="session")
-def reference(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Reference:
+def reference(engines: Engines, libraries: Libraries, tmp_path_factory: pytest.TempPathFactory) -> Reference:
     folder = tmp_path_factory.mktemp("reference")
-    script = Path(__file__).with_name("independent_generate.py")
-    with subprocess.Popen(
-        [sys.executable, str(script), str(FOLDER), str(folder)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    ) as done:  # fmt: skip
-        engines.talk(ENGINE, FOLDER, precision="f32")  # imports its libraries meanwhile
-        out, err = done.communicate(json.dumps(PROMPTS), timeout=280)
-    assert done.returncode == 0, err
+    printed = libraries.program(Path(__file__).with_name("independent_generate.py"), FOLDER, folder, said=PROMPTS)
+    engines.talk(ENGINE, FOLDER, precision="f32")  # imports its libraries meanwhile
+    replies = printed()
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         shutil.copy(FOLDER / name, folder / "nf4")
-    return Reference(folder, json.loads(out))
+    return Reference(folder, replies)
 
 
 @pytest.fixture

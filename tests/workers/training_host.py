@@ -6,7 +6,7 @@ A job is {"make": FOLDER, "kind": ...} (a tiny model), or {"train": FOLDER, ...}
 kills itself with SIGKILL, `die_writing` the number of the file that it has written half by then, `wants` what is wanted at each step
 (a list), `path` a folder with modules that come before all others, `hidden` modules that cannot be imported, `nan_at` the batch whose loss
 is no number, `short_at` the batch at which memory runs out. {"alone": SCRIPT, "arguments": [...]} runs a script by itself, where there is
-no playground.
+no playground; with `asked` and `out`, the files that it reads and prints to in place of its standard streams.
 """
 
 from __future__ import annotations
@@ -122,6 +122,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print is no answer
+    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
     import peft  # noqa: F401
     import torch
     from transformers.utils import logging
@@ -139,7 +140,11 @@ def main() -> None:
         if not child:
             code = 1
             try:
-                if "alone" in job:
+                if "out" in job:
+                    with open(job["asked"]) as sys.stdin, open(job["out"], "w") as sys.stdout:
+                        alone(job["alone"], job["arguments"])
+                    code = 0
+                elif "alone" in job:
                     alone(job["alone"], job["arguments"])
                 elif "make" in job:
                     make(job["make"], job["kind"])
