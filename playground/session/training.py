@@ -67,7 +67,7 @@ class Training:
         self._home, self._ledger, self._merge, self._arrived = home, ledger, merge, arrived
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
-        self._lane, self._plans = Lane("training"), Lane("training-plan")
+        self._lane, self._plans, self._files = Lane("training"), Lane("training-plan"), Lane("training-files")
         self._planner = Planner(find, dataset, self._learned)
         self._closed = False
 
@@ -120,11 +120,13 @@ class Training:
         """
         folder = self._home.runs / run_id
         record = read_record(folder)
-        if not record:
+        if not {"settings", "model", "data"} <= record.keys():
             raise NotFoundError(f"There is no run {run_id}.", "See `playground train --list` for the runs that there are.")
         with self._lock:
             if run_id in self._jobs and not self._jobs[run_id].row.ended:
                 raise SettingError("This run is running.", "Pause or stop it first.")
+            if run_id not in self._jobs and self._is_elsewhere(run_id):
+                raise SettingError("This run is running in another program of ours.", "Let it end there first.")
         if wishes:
             record["settings"] = _changed(record["settings"], wishes)
             write_record(folder, record)
@@ -163,8 +165,13 @@ class Training:
                 raise SettingError("This run is running.", "Stop it first.")
             self._jobs.pop(run_id, None)
         row = job.row if job is not None else RunRow(run_id)
-        shutil.rmtree(self._home.runs / run_id, ignore_errors=True)
-        self._ledger.write(lambda store: store.delete_run(run_id), lambda: self._ledger.tell_now(RunChanged(row, removed=True)))
+
+        def work() -> None:  # checkpoints of a whole model take a while to go
+            shutil.rmtree(self._home.runs / run_id, ignore_errors=True)
+            told = RunChanged(row, removed=True)
+            self._ledger.write(lambda store: store.delete_run(run_id), lambda: self._ledger.tell_now(told))
+
+        self._files.submit(work)
 
     def export(self, run_id: str, to: str = "Q4_K_M") -> str:
         """The adapter merged into its model, converted and quantized: a job of the workshop, whose id this is."""
@@ -211,13 +218,14 @@ class Training:
             running = [job for job in self._jobs.values() if not job.row.ended]
         self._lane.close()
         self._plans.close()
+        self._files.close()
         self._planner.close()
         for job in running:
             job.steer("end")
         until = time.monotonic() + CLOSE_S
-        while time.monotonic() < until and any(job.worker is not None for job in running):
-            time.sleep(0.01)
         for job in running:
+            if job.row.state != "queued":
+                job.over.wait(max(0.0, until - time.monotonic()))
             job.kill()
 
     # -- inside
@@ -264,6 +272,13 @@ class Training:
             self._ledger.tell_now(RunChanged(row, progress))
 
         self._ledger.write(write, tell)
+
+    def _is_elsewhere(self, run_id: str) -> bool:
+        try:
+            row = self._row(run_id)
+        except NotFoundError:  # its folder was copied here
+            return False
+        return not row.ended and row.owner != owner()
 
     def _row(self, run_id: str) -> RunRow:
         with self._lock:

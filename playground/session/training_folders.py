@@ -109,7 +109,7 @@ def card(plan: TrainPlan, prepared: RunPrepared) -> str:
             "",
             f"# {plan.model_name}, tuned on {plan.data.name}",
             "",
-            f"{what} trained with Playground {playground.__version__} on {time.strftime('%Y-%m-%d')}, from `{base}`.",
+            f"{what} trained with Playground {playground.__version__} on {time.strftime('%Y-%m-%d')}, from `{repo or plan.model_name}`.",
             "",
             "## Data",
             "",

@@ -64,12 +64,21 @@ class Job:
     told: float = 0.0
     killed: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
+    over: threading.Event = field(default_factory=threading.Event)
+    """set once the run's last word is on its way to the database"""
 
     def steer(self, want: str) -> None:
         with self.lock:
             self.want = want
             if self.worker is not None:
                 self.worker.send(SteerRun(REQUEST, want))
+                if self.unwanted:
+                    self.worker.cancel(REQUEST)
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether it is to end before it has begun to train: there is nothing to keep."""
+        return self.want in ("stop", "end") and not self.record
 
     def kill(self) -> None:
         with self.lock:
@@ -99,11 +108,19 @@ class Trainer:
             if job.row.ended or job.killed:
                 return
             self._show(job, state="preparing")
+        try:
+            self._run(job)
+        finally:
+            job.over.set()
+
+    def _run(self, job: Job) -> None:
         heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
         state = "failed"
         said: PlaygroundError | None = None
         try:
             plan = job.make() if job.make is not None else None
+            if job.unwanted:
+                raise Cancelled("Cancelled.")
             worker = WorkerProcess(MODULE, heard.put, heard.put, "training")
             with job.lock:
                 job.worker = worker
@@ -114,7 +131,7 @@ class Trainer:
                 self._prepare(job, plan, worker, heard)
             state = self._train(job, worker, heard)
         except Cancelled:
-            state = "ended" if job.record else "interrupted"
+            state = "ended" if job.record or job.unwanted else "interrupted"
         except MemoryShortError as error:
             said = error
             self._offer_less(job)
@@ -208,10 +225,12 @@ class Trainer:
         job.questions = _questions(folder)
         for event in read_events(folder):  # of a run that goes on: where it was
             job.progress = after(job.progress, event)
-        self._show(job, state="running", settings=job.record["settings"], error="", hint="", finished=None)
-        worker.send(Train(REQUEST, str(folder)))
-        if job.want != "run":
-            worker.send(SteerRun(REQUEST, job.want))
+        with job.lock:
+            state = "running" if job.want == "run" else job.row.state
+            self._show(job, state=state, settings=job.record["settings"], error="", hint="", finished=None)
+            worker.send(Train(REQUEST, str(folder)))
+            if job.want != "run":
+                worker.send(SteerRun(REQUEST, job.want))
         state = "failed"
         while True:
             match event := heard.get():
