@@ -9,7 +9,8 @@ Formulas, all per device unless said otherwise:
 - with checkpointing: 2 tokens H L, one layer recomputed, and the logits
 - ZeRO-1 divides optimizer states by the number of devices, ZeRO-2 gradients too, ZeRO-3 and FSDP parameters too
   (Rajbhandari et al. 2020, table 1)
-Activations are modelled, and calibrated on the user's own runs (`activation_factor`); nothing here is exact.
+Activations are modelled, and calibrated on the user's own runs (`activation_factor`); nothing here is exact. For a step that computes in
+fp32 without casts they are counted instead (`training_step`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from typing import Literal
 
 from .devices import Device
 from .linear import adapter_parameters, linear_parameters, table_parameters
-from .shape import LayerShape, ModelShape
+from .shape import ModelShape
+from .training_step import active_width, step_bytes
 from .transformers_fit import BYTES
 from .words import amount
 
@@ -39,6 +41,8 @@ QLORA_ACTIVATIONS = 1.5
 """Activations under NF4 against bf16, as measured in one published stack (1.45 to 1.6): calibrate on one's own."""
 
 RUNTIME_GUESS = 450 << 20
+RUNTIME_HOST = 400 << 20
+"""on a processor: torch, transformers and peft without any model (346 to 391 MiB on Linux)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,17 @@ class TrainingPlan:
     sharding: Sharding = "none"
     devices: int = 1
     activation_factor: float = 1.0
+    wide: bool = False
+    """computed in fp32 without casts, as on a processor: see `training_step`. What follows counts only then"""
+    labelled: float = 1.0
+    """share of the positions for which logits are computed"""
+    accumulates: bool = False
+    """gradients of several batches add up for a step"""
+    masked: bool = False
+    """packed rows, which are kept from each other"""
+    dropout: float = 0.0
+    eight_bit: bool = False
+    """the frozen model is stored in eight bits"""
 
     @property
     def tokens(self) -> int:
@@ -115,6 +130,8 @@ def training_terms(shape: ModelShape, plan: TrainingPlan, runtime: int = RUNTIME
     if plan.method == "qlora":
         kind = "nf4-double" if plan.double_quant else "nf4"
         weights = linear * BYTES[kind] + rest * plan.weights_bytes
+    elif plan.eight_bit:
+        weights = linear * BYTES["int8"] + rest * plan.weights_bytes
     else:
         weights = (linear + rest) * plan.weights_bytes
     adapter = 0.0 if plan.method == "full" else trained * plan.trained_bytes
@@ -129,7 +146,9 @@ def training_terms(shape: ModelShape, plan: TrainingPlan, runtime: int = RUNTIME
         adapter=round(adapter / (n if sharding in ("zero-3", "fsdp") else 1)),
         gradients=round(gradients / (n if sharding in ("zero-2", "zero-3", "fsdp") else 1)),
         optimizer=round(states / (n if sharding != "none" else 1)),
-        activations=activation_bytes(shape, plan),
+        activations=round(step_bytes(shape, plan, round(gradients)) * plan.activation_factor)
+        if plan.wide
+        else activation_bytes(shape, plan),
         runtime=runtime,
     )
 
@@ -142,9 +161,9 @@ def trained_parameters(shape: ModelShape, plan: TrainingPlan) -> int:
 
 
 def activation_bytes(shape: ModelShape, plan: TrainingPlan) -> int:
-    """Bytes kept for the backward pass (modelled; see the module's docstring)."""
+    """Bytes kept for the backward pass in bf16 (modelled; see the module's docstring)."""
     steps = 4 if shape.gated else 2  # gate, up, activation, product; or up and activation
-    per_layer = [8 * shape.embd + 4 * layer.k_width + steps * _active_width(layer) for layer in shape.layers]
+    per_layer = [8 * shape.embd + 4 * layer.k_width + steps * active_width(layer) for layer in shape.layers]
     logits = 10 * shape.vocab
     if plan.checkpointing:
         kept = 2 * shape.embd * len(per_layer)
@@ -162,14 +181,9 @@ def _kept_inputs(shape: ModelShape, plan: TrainingPlan) -> int:
     for layer in shape.layers:
         kept += shape.embd * (every or "o_proj" in plan.targets)
         kept += shape.embd * (every or bool({"gate_proj", "up_proj"} & set(plan.targets)))
-        kept += _active_width(layer) * (every or "down_proj" in plan.targets)
+        kept += active_width(layer) * (every or "down_proj" in plan.targets)
         kept += shape.embd * (plan.method == "full")
     return kept
-
-
-def _active_width(layer: LayerShape) -> int:
-    """The feed-forward width one token goes through: of a mixture, the experts chosen."""
-    return layer.feed_forward or layer.experts_used * layer.expert_ff + layer.shared_ff
 
 
 def training_fit(
@@ -183,7 +197,8 @@ def training_fit(
     """The estimate on the first GPU, or on the host where there is none."""
     device = next((d for d in devices if d.is_gpu), None) or devices[-1]
     device = device.with_freed((held or {}).get(device.name, 0))
-    terms = training_terms(shape, plan, (runtime or {}).get(device.name, RUNTIME_GUESS))
+    usual = RUNTIME_GUESS if device.is_gpu else RUNTIME_HOST
+    terms = training_terms(shape, plan, (runtime or {}).get(device.name, usual))
     share = terms.total / max(device.free, 1)
     need, free = amount(terms.total), amount(device.free)
     verdict: Literal["fits", "tight", "does not fit"]
@@ -198,8 +213,8 @@ def training_fit(
         "weights": shape.basis or "parameters x bytes of their format",
         "gradients": "trained parameters x their bytes",
         "optimizer": "AdamW keeps two states a parameter; 8-bit Adam about 2.03 bytes",
-        "activations": "modelled"
-        + (", calibrated on runs of this machine" if calibrated else ", fitted on published LoRA runs"),
+        "activations": ("counted tensor by tensor" if plan.wide else "modelled")
+        + (", calibrated on runs of this machine" if calibrated else "" if plan.wide else ", fitted on published LoRA runs"),
         "runtime": "measured on this machine"
         if runtime and device.name in runtime
         else "a guess until a run has been measured",

@@ -32,6 +32,8 @@ class RowsMeasured:
     lengths: tuple[int, ...]
     learned: tuple[int, ...]
     skipped: tuple[tuple[int, str], ...] = ()
+    starts: tuple[int, ...] = ()
+    """of each row the place of the first token that carries loss"""
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from playground.errors import DataError
+from playground.errors import DataError, ModelFileError
 from playground.memory.devices import find_devices
 from playground.params import from_dict, to_dict
 from playground.protocol import MeasureRows, RowsMeasured
 from playground.session import fitting
 from playground.session import training_folders as folders
 from playground.session.training_jobs import DataRef, TrainPlan
-from playground.session.training_suggest import Given, suggest
+from playground.session.training_suggest import QUANTIZED, Given, suggest
 from playground.session.workshop_steps import REQUEST, Step, Stop, run_step
-from playground.training.encode import EncodeSettings
+from playground.training.encode import EncodeSettings, packed
 
 MODULE = "playground.workers.train"
 LIMIT = 4000
@@ -45,6 +46,10 @@ class Planner:
     def plan(self, model: str, data: str, wishes: Mapping[str, Any], encode: Mapping[str, Any]) -> TrainPlan:
         """Blocks. DataError, NotFoundError, ModelFileError, SettingError for what cannot be trained."""
         folder = folders.training_folder(self._find(model))
+        if (stored := _stored(folder)) not in ("", *QUANTIZED):
+            raise ModelFileError(
+                f"{folders.shown_name(folder)} is stored in {stored}, which cannot be trained.", "Get the original model."
+            )
         found = self._dataset(data)
         encode = to_dict(from_dict(EncodeSettings, dict(encode)))
         rows = self.measure(folder, found, encode)
@@ -60,13 +65,18 @@ class Planner:
             find_devices(),
             _cores(),
             _has_bf16(),
-            _is_quantized(folder),
+            stored,
             *self._learned(),
+            starts=rows.starts,
         )
         made = suggest(given, wishes)
         settings = made.settings
         each = max(1, -(-rows.rows // LIMIT))
-        in_epoch = -(-max(1, round(given.rows * (1 - settings.validation_share))) // settings.group)
+        sequences = max(1, round(given.rows * (1 - settings.validation_share)))
+        if settings.packing:
+            cut = [min(length, settings.sequence_length) for length in rows.lengths]
+            sequences = max(1, round(sequences * len(packed(cut, settings.sequence_length)) / len(cut)))
+        in_epoch = -(-sequences // settings.group)
         return TrainPlan(
             str(folder),
             folders.shown_name(folder),
@@ -78,7 +88,7 @@ class Planner:
             rows.lengths,
             rows.learned,
             rows.skipped,
-            settings.steps or max(1, round(in_epoch * settings.epochs)),
+            settings.steps or max(1, math.ceil(in_epoch * settings.epochs)),
             each * sum(1 for length in rows.lengths if length > settings.sequence_length),
             dict(wishes),
             {**encode, "max_tokens": settings.sequence_length},
@@ -120,7 +130,13 @@ def _has_bf16() -> bool:
     return True
 
 
-def _is_quantized(folder: Path) -> bool:
+def _stored(folder: Path) -> str:
+    """How a model's folder is stored, if in few bits: `nf4`, `int8`, or the name of another way."""
     from playground.models.details import read_json
 
-    return isinstance(read_json(folder / "config.json").get("quantization_config"), dict)
+    how = read_json(folder / "config.json").get("quantization_config")
+    if not isinstance(how, dict):
+        return ""
+    return (
+        "nf4" if how.get("load_in_4bit") else "int8" if how.get("load_in_8bit") else str(how.get("quant_method") or "few bits")
+    )

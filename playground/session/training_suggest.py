@@ -14,20 +14,18 @@ from typing import Any
 from playground.errors import SettingError
 from playground.memory.devices import Device
 from playground.memory.shape import ModelShape
-from playground.memory.training_fit import QLORA_ACTIVATIONS, Method, Optimizer, TrainingFit, TrainingPlan, training_fit
+from playground.memory.training_fit import Method, Optimizer, TrainingFit, TrainingPlan, training_fit
 from playground.params import from_pairs
 from playground.training.settings import TrainSettings
 
 Choose = Callable[[str, Any, str], None]
 """name, value, reason: does nothing where the name was wished for"""
 
-CPU_FACTOR = 2.8
-"""activations on a processor against the formula for bf16: twice the width, and what the C library's heap keeps between batches of other
-lengths (measured on the starter, 2026-11-22: 2.6 to 2.9)"""
-
 SETTLED = 8
 """steps after which a processor's heap grows little more: batches of all lengths were there by then (3 steps of the starter took 200 MiB
 beside the model, 10 took 320)"""
+QUANTIZED = {"nf4": "qlora", "int8": "lora"}
+"""the method that goes with a model stored so"""
 SHARE = 0.85
 """of the free memory that a suggestion may take: activations are an estimate"""
 STEPS = 64
@@ -60,12 +58,14 @@ class Given:
     cores: int = 1
     bf16: bool = True
     """whether the graphics card computes in bf16"""
-    quantized: bool = False
-    """the model's folder is in four bits already"""
+    quantized: str = ""
+    """how the model's folder is stored, if in few bits: `nf4` or `int8`"""
     runtime: Mapping[str, int] = field(default_factory=dict)
     """bytes that the libraries take by themselves, by device, as measured here"""
     factors: Mapping[str, float] = field(default_factory=dict)
     """how much activations took of what the formula says, as measured here, by `factor_key`"""
+    starts: Sequence[int] = ()
+    """of each row the place of the first token that carries loss"""
 
 
 def suggest(given: Given, wishes: Mapping[str, Any] | None = None) -> Suggestion:
@@ -81,8 +81,15 @@ def suggest(given: Given, wishes: Mapping[str, Any] | None = None) -> Suggestion
     gpu = settings.device == "auto" and any(device.is_gpu for device in given.devices)
     if settings.optimizer == "paged-adamw-8bit" and not gpu:
         raise SettingError("optimizer paged-adamw-8bit needs a graphics card.", "Choose adamw-8bit, or adamw.")
-    if given.quantized:
+    if given.quantized == "nf4":
         choose("method", "qlora", "The model is stored in four bits.")
+    elif given.quantized:
+        choose("method", "lora", "The model is stored in eight bits; the adapter is trained beside it.")
+    if given.quantized and settings.method not in ("lora", QUANTIZED[given.quantized]):
+        raise SettingError(
+            f"method {settings.method} does not go with a model that is stored in {given.quantized}.",
+            f"Choose {QUANTIZED[given.quantized]}, or the original model.",
+        )
     if not gpu:
         choose("precision", "fp32", "Processors compute fastest and exactly in fp32.")
         small = given.shape.parameters * 4 < ONE_THREAD
@@ -110,7 +117,7 @@ def fit_of(given: Given, settings: TrainSettings) -> TrainingFit:
     """What these settings take on the device that they would run on."""
     devices = [device for device in given.devices if not device.is_gpu] if settings.device == "cpu" else given.devices
     gpu = any(device.is_gpu for device in devices)
-    return training_fit(given.shape, plan_of(settings, given.lengths, given.factors, gpu), devices, runtime=given.runtime)
+    return training_fit(given.shape, plan_of(settings, given, gpu), devices, runtime=given.runtime)
 
 
 def factor_key(method: str, checkpointing: bool, gpu: bool) -> str:
@@ -118,30 +125,39 @@ def factor_key(method: str, checkpointing: bool, gpu: bool) -> str:
     return f"{method} {'recomputed ' if checkpointing else ''}on {'GPU' if gpu else 'CPU'}"
 
 
-def plan_of(
-    settings: TrainSettings, lengths: Sequence[int] = (), factors: Mapping[str, float] | None = None, gpu: bool = True
-) -> TrainingPlan:
-    """The run as the memory estimate knows it. No sequence is longer than the longest row."""
-    kept = QLORA_ACTIVATIONS if settings.method == "qlora" and not settings.checkpointing else 1.0
-    usual = 1.0 if gpu else CPU_FACTOR / kept  # what four bits add on a graphics card they do not add here
-    factor = (factors or {}).get(factor_key(settings.method, settings.checkpointing, gpu), usual)
-    sequence = settings.sequence_length
-    if lengths and not settings.packing:
-        sequence = min(sequence, max(lengths))
+def plan_of(settings: TrainSettings, given: Given, gpu: bool) -> TrainingPlan:
+    """The run as the memory estimate knows it. No sequence is longer than the longest row, and no batch larger than all rows."""
+    sequence, batch = settings.sequence_length, settings.batch
+    if given.lengths and not settings.packing:
+        sequence = min(sequence, max(given.lengths))
+        batch = min(batch, max(1, given.rows))
     optimizer: Optimizer = "adamw" if settings.optimizer == "adamw" else "adamw-8bit"
-    wide = settings.precision == "fp32" or settings.method != "lora"
+    wide = settings.precision == "fp32"
     return TrainingPlan(
         method=settings.method,
         rank=settings.rank,
         targets=settings.targets,
-        batch=settings.batch,
+        batch=batch,
         sequence=sequence,
         checkpointing=settings.checkpointing,
         optimizer=optimizer,
-        weights_bytes=4.0 if wide else 2.0,
+        weights_bytes=4.0 if wide or settings.method != "lora" else 2.0,
         trained_bytes=4.0,
-        activation_factor=factor,
+        activation_factor=given.factors.get(factor_key(settings.method, settings.checkpointing, gpu), 1.0),
+        wide=wide,
+        labelled=1.0 if settings.packing else _labelled(given, sequence, batch),
+        accumulates=settings.accumulation > 1,
+        masked=settings.packing,
+        dropout=settings.dropout,
+        eight_bit=given.quantized == "int8" and settings.method == "lora",
     )
+
+
+def _labelled(given: Given, sequence: int, batch: int) -> float:
+    """Of the positions of the longest batch, the share from the first on that carries loss in any of its rows."""
+    rows = sorted(zip(given.lengths, given.starts, strict=False), reverse=True)[:batch]
+    first = min((start for _, start in rows), default=0)
+    return max(0.0, min(1.0, (sequence - first) / max(1, sequence)))
 
 
 def lower(settings: TrainSettings) -> tuple[str, dict[str, Any], bool] | None:

@@ -158,10 +158,17 @@ def delete(root: Path, name: str) -> Dataset:
     return gone
 
 
-def rows_of(file: Path) -> Iterator[Row]:
-    """The rows of a version, from its `data.jsonl`. DataError for a line that is damaged."""
+def count_rows(file: Path) -> int:
+    with file.open("rb") as lines:
+        return sum(1 for _ in lines)
+
+
+def rows_of(file: Path, step: int = 1) -> Iterator[Row]:
+    """The rows of a version, from its `data.jsonl`, or every so manieth of them. DataError for a line that is damaged."""
     with file.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
+            if (number - 1) % step:
+                continue
             try:
                 yield from_json(json.loads(line), number)
             except (ValueError, KeyError, TypeError, AttributeError):

@@ -28,7 +28,7 @@ from playground.protocol import (
     RowTokens,
 )
 from playground.training import datasets
-from playground.training.encode import EncodeSettings, pack
+from playground.training.encode import EncodeSettings, packed
 from playground.training.preview import previewed
 from playground.training.problems import Fix
 from playground.training.rows import Row, to_json
@@ -148,7 +148,7 @@ class Data:
                 tuple(found.lengths),
                 tuple(found.learned),
                 found.cut,
-                packed_count(found.lengths, settings.max_tokens),
+                len(packed(found.lengths, settings.max_tokens)),
                 tuple(each.to_dict() for each in found.problems),
                 source,
                 tuple(found.whole),
@@ -179,13 +179,6 @@ def _held_out(kept: list[Row], command: PreviewData, shown: list[int]) -> tuple[
     _, held = split(kept, command.share, command.seed)
     numbers = {kept[place].number for place in held}
     return tuple(each for each in shown if each in numbers), len(held)
-
-
-def packed_count(lengths: list[int], room: int) -> int:
-    """How many sequences `encode.pack` would make of rows of these lengths."""
-    from playground.training.encode import Encoded
-
-    return len(pack([Encoded((0,) * length, (0,) * length) for length in lengths], room))
 
 
 def _scan(command: Any) -> Scan:

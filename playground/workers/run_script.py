@@ -24,6 +24,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
+import functools
+import gc
 import importlib.util
 import inspect
 import json
@@ -53,6 +56,7 @@ RARELY = 250
 """steps between evaluations at most, where nobody says how many: a checkpoint is made with each"""
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LINEAR = "all-linear"
+LOWER = "Lower the learning rate; the last good checkpoint is kept."
 
 
 class Failure(Exception):
@@ -113,11 +117,15 @@ class Folder:
         self._events.close()
 
     def wanted(self) -> str:
-        """What control.json asks for."""
-        try:
-            return str(json.loads((self.path / "control.json").read_text(encoding="utf-8")).get("want", "run"))
-        except (OSError, ValueError, AttributeError):
-            return "run"
+        return wanted(self.path)
+
+
+def wanted(path: Path) -> str:
+    """What control.json of a run folder asks for."""
+    try:
+        return str(json.loads((path / "control.json").read_text(encoding="utf-8")).get("want", "run"))
+    except (OSError, ValueError, AttributeError):
+        return "run"
 
 
 # -- data
@@ -145,10 +153,11 @@ class Rows:
         return row
 
 
+@functools.lru_cache(maxsize=1)  # asked for at every step of an epoch
 def order(count: int, seed: int, epoch: int) -> list[int]:
     """In which order an epoch goes through the rows."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    return [int(each) for each in torch.randperm(count, generator=generator)]
+    return torch.randperm(count, generator=generator).tolist()
 
 
 def batches(rows: list[dict[str, list[int]]], size: int) -> Iterator[dict[str, torch.Tensor]]:
@@ -180,6 +189,18 @@ def collate(rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
 # -- the model
 
 
+def runtime(settings: dict[str, Any]) -> int:
+    """Bytes of main memory that the libraries take by themselves, with all that a run needs imported."""
+    import transformers.modeling_utils  # noqa: F401  # what loading a model imports, whichever it is
+
+    if settings["method"] == "qlora" or settings["optimizer"] != "adamw":
+        import bitsandbytes  # noqa: F401
+    if settings["method"] != "full":
+        with sparing_bitsandbytes():
+            import peft  # noqa: F401
+    return memory(torch.device("cpu"))
+
+
 def load_model(folder: Folder, path: str, device: torch.device) -> Any:
     """The model with what is to be trained. `Failure` where it cannot be trained so."""
     import transformers
@@ -203,10 +224,13 @@ def load_model(folder: Folder, path: str, device: torch.device) -> Any:
         use_safetensors=True,
         dtype=dtype,
         device_map={"": device},
-        attn_implementation="sdpa" if settings.get("attention", "sdpa") == "sdpa" else "eager",
         **more,
     )
     model.config.use_cache = False
+    for each in model.modules():
+        if hasattr(each, "support_avx512bf16_for_cpu"):
+            # bitsandbytes would pack the weights anew at the first evaluation, for a kernel with other numbers and without gradients
+            each.support_avx512bf16_for_cpu = False
     if settings["method"] == "qlora" and device.type == "cpu":
         for each in model.parameters():  # what was not quantized would hold the whole file in memory that it was mapped from
             if not hasattr(each, "quant_state"):
@@ -442,7 +466,21 @@ def memory(device: torch.device, peak: bool = False) -> int:
     return 0
 
 
+def spare_heap() -> None:
+    """From here on what a tensor took goes back to the system at once, where this is glibc; page faults then cost some time.
+
+    Its heap is no place for what comes and goes in large aligned pieces: before glibc 2.38 a hole hardly ever takes a piece of its own
+    size again, so a step takes twice what it holds, and with activations that are computed again four times as much (measured).
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).mallopt(-3, 128 << 10)  # M_MMAP_THRESHOLD, which else grows to 32 MiB by itself
+
+
 def forget_peak(device: torch.device) -> None:
+    """From here on a peak is that of training: what loading has left in the C library's heap goes back to the system."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # glibc has it, others do without
+        ctypes.CDLL(None).malloc_trim(0)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w", encoding="ascii") as file:
@@ -460,6 +498,8 @@ class Run:
         self.wanted = wanted or folder.wanted
         self.model_path = model_path or folder.record["model"]["path"]
         self.device = torch.device("cuda" if torch.cuda.is_available() and self.settings["device"] != "cpu" else "cpu")
+        if self.settings["checkpointing"] and self.device.type == "cpu":
+            spare_heap()  # whoever recomputes to save memory wants it saved
         if self.settings["threads"]:
             torch.set_num_threads(self.settings["threads"])
         self.rows, self.held_out = Rows(folder.path / "data/train.jsonl"), Rows(folder.path / "data/validation.jsonl")
@@ -473,13 +513,14 @@ class Run:
         self.losses: list[list[float]] = []
         """of each evaluation: step and validation loss"""
         self.kept_best = False
-        self.runtime = memory(torch.device("cpu"))
+        self.tokenizer: Any = None
 
     def go(self) -> str:
         """Trains to the end, or until it is asked to stop. Returns `finished`, `stopped` (with a result) or `ended` (with a checkpoint)."""
         tell, settings = self.folder.tell, self.settings
         tell("loading", what="the model")
         torch.manual_seed(settings["seed"])
+        self.runtime = runtime(settings)
         self.model = model = load_model(self.folder, self.model_path, self.device)
         self.optimizer = make_optimizer(model, settings)
         inner = model if settings["method"] == "full" else model.base_model.model
@@ -549,6 +590,8 @@ class Run:
         return want
 
     def save(self) -> None:
+        if not all(bool(each.isfinite().all()) for each in trained(self.model).values()):
+            raise Failure("nan", f"The weights are no numbers any more at step {self.done}.", LOWER)
         self.checkpoints.save(
             self.model, self.optimizer, self.done, {"scaler": self.scaler.state_dict(), "losses": self.losses}
         )
@@ -583,7 +626,7 @@ class Run:
                 f"The loss became {value} at step {step + 1}."
                 if not math.isfinite(value)
                 else f"The gradient became {length} at step {step + 1}.",
-                "Lower the learning rate; the last good checkpoint is kept.",
+                LOWER,
             )
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -623,6 +666,11 @@ class Run:
                     total += float(loss_of(self.model, batch, self.device, self.keeps_logits))
                 labels += int((batch["labels"] != IGNORED).sum())
             loss = total / max(1, labels)
+            if not math.isfinite(loss):
+                hint = LOWER if step else "Its weights may be damaged; or choose bf16 or fp32 as precision."
+                raise Failure(
+                    "nan", f"The validation loss is {loss} {f'at step {step}' if step else 'of the model itself'}.", hint
+                )
             self.losses.append([step, loss])
             if step and loss < self.checkpoints.best[0]:
                 self.checkpoints.best = (loss, step)
@@ -635,9 +683,10 @@ class Run:
         prompts = json.loads(probes.read_text(encoding="utf-8")) if probes.exists() else []
         if not prompts:
             return []
-        from transformers import AutoTokenizer
+        if self.tokenizer is None:
+            from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(self.model_path, local_files_only=True, trust_remote_code=False)
+            self.tokenizer = AutoTokenizer.from_pretrained(self.model_path, local_files_only=True, trust_remote_code=False)
         stop = self.folder.record["tokens"]["stop"] or None
         found = []
         for prompt in prompts:
@@ -652,7 +701,7 @@ class Run:
                     eos_token_id=stop,
                     pad_token_id=stop[0] if stop else 0,
                 )[0, ids.shape[1] :]
-            found.append(str(tokenizer.decode(said, skip_special_tokens=True)))
+            found.append(str(self.tokenizer.decode(said, skip_special_tokens=True)))
         return found
 
     @torch.no_grad()
@@ -775,14 +824,13 @@ def main() -> int:
     parser.add_argument("--model", default="", help="the model's folder, where it lies elsewhere than settings.json says")
     options = parser.parse_args()
     asked: list[str] = []
-    folder_wants = Folder(options.run).wanted
     for name in ("SIGINT", "SIGTERM"):
         signal.signal(getattr(signal, name), lambda *_: asked.append("end"))
     outcome = train(
         options.run,
         options.model,
         lambda event: print(json.dumps(event), flush=True),
-        lambda: asked[0] if asked else folder_wants(),
+        lambda: asked[0] if asked else wanted(options.run),
     )
     return 1 if outcome == "failed" else 0
 
