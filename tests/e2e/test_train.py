@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import psutil
+import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QWidget
@@ -26,6 +27,7 @@ def drop(target: QWidget, file: Path) -> None:
     QApplication.sendEvent(target, QDropEvent(QPointF(place), Qt.DropAction.CopyAction, data, button, keys))
 
 
+@pytest.mark.timeout(900)  # three processes import PyTorch one after another: a busy machine took three minutes
 def test_a_file_is_dropped_trained_on_and_the_result_talked_to(driver: Driver, tmp_path: Path) -> None:
     file = tmp_path / "colours.jsonl"
     rows = [
