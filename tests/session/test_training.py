@@ -172,6 +172,7 @@ def test_what_a_person_wants_and_what_the_run_says_meanwhile_are_told_in_their_o
         said[0].join(PATIENCE)
         assert [event.run.state for event in told if isinstance(event, RunChanged)] == ["pausing", "paused"]
     finally:
+        run.over.set()
         training.close()
 
 
