@@ -200,7 +200,7 @@ class ProjectionPlot(QWidget):
         said = f"{x:.0%} of the variance across, {y:.0%} upwards"
         more = f", {hidden} without a label: point at them" if hidden else ""
         room = QRectF(8, self.height() - 20, self.width() - 16, 18)
-        metrics = painter.fontMetrics()
+        metrics = QFontMetricsF(painter.font())
         # As much of it as there is room for.
         whole = (f"{said}; the rest is not seen{more}", f"{said}{more}", said)
         fits = next((each for each in whole if metrics.horizontalAdvance(each) <= room.width()), "")
