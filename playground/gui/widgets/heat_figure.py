@@ -47,8 +47,8 @@ class Figure:
     notes: Sequence[str]
 
 
-def map_figure(figure: Figure, form: str) -> bytes:
-    """The figure as `png` or `svg`."""
+def map_figure(figure: Figure, form: str) -> Callable[[], bytes]:
+    """The figure as `png` or `svg`: what packs it, on whatever thread."""
     count = max(figure.rows[1] - figure.rows[0], figure.columns[1] - figure.columns[0], 1)
     cell = min(LARGEST, max(SIDE / count, min(1.0, MOST / count)))
     cell = float(int(cell)) if cell >= 1 else cell
@@ -100,8 +100,8 @@ def grid_figure(
     base: np.ndarray,
     ticks: Sequence[tuple[float, str]],
     form: str,
-) -> bytes:
-    """All heads as `png` or `svg`: `picture` has thumbnails of `side` pixels, `pitch` apart."""
+) -> Callable[[], bytes]:
+    """As `map_figure`, all heads as `png` or `svg`: `picture` has thumbnails of `side` pixels, `pitch` apart."""
     left, top = MARGIN + 56, MARGIN + TITLE + 24
     size = QSize(max(left + picture.width(), 720) + MARGIN, top + picture.height() + LEGEND + MARGIN)
 
@@ -166,27 +166,41 @@ def _font() -> QFont:
     return font
 
 
-def _saved(draw: Callable[[QPainter], None], size: QSize, form: str) -> bytes:
+def _saved(draw: Callable[[QPainter], None], size: QSize, form: str) -> Callable[[], bytes]:
+    """Drawn here, on the window's thread: it shares the fonts. Packing a large PNG takes a second, and shares nothing."""
+    if form == "svg":
+        data = _svg(draw, size)
+        return lambda: data
+    picture = QImage(size, QImage.Format.Format_RGB32)
+    picture.fill(QColor(LIGHT.surface))
+    painter = QPainter(picture)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    draw(painter)
+    painter.end()
+    return lambda: _png(picture)
+
+
+def _png(picture: QImage) -> bytes:
     data = QByteArray()
     buffer = QBuffer(data)
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-    if form == "svg":
-        made = QSvgGenerator()
-        made.setOutputDevice(buffer)
-        made.setSize(size)
-        made.setViewBox(QRect(0, 0, size.width(), size.height()))
-        made.setTitle("Attention")
-        painter = QPainter(made)
-        painter.fillRect(QRect(0, 0, size.width(), size.height()), QColor(LIGHT.surface))
-        draw(painter)
-        painter.end()
-    else:
-        picture = QImage(size, QImage.Format.Format_RGB32)
-        picture.fill(QColor(LIGHT.surface))
-        painter = QPainter(picture)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        draw(painter)
-        painter.end()
-        QImageWriter(buffer, QByteArray(b"png")).write(picture)
+    QImageWriter(buffer, QByteArray(b"png")).write(picture)
+    buffer.close()
+    return bytes(data.data())
+
+
+def _svg(draw: Callable[[QPainter], None], size: QSize) -> bytes:
+    data = QByteArray()
+    buffer = QBuffer(data)
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    made = QSvgGenerator()
+    made.setOutputDevice(buffer)
+    made.setSize(size)
+    made.setViewBox(QRect(0, 0, size.width(), size.height()))
+    made.setTitle("Attention")
+    painter = QPainter(made)
+    painter.fillRect(QRect(0, 0, size.width(), size.height()), QColor(LIGHT.surface))
+    draw(painter)
+    painter.end()
     buffer.close()
     return bytes(data.data())

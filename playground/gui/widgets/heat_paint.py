@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QFont, QFontMetricsF, QImage, QPainter, QPen, QPolygonF
+from PySide6.QtGui import QBrush, QColor, QFont, QFontMetricsF, QImage, QPainter, QPen, QPixmap, QPolygonF
 
 from playground.gui.palette import Palette
 from playground.gui.widgets.beam_tree import shown_text
@@ -119,8 +119,7 @@ def paint_coarse(painter: QPainter, frame: Frame, picture: QImage) -> None:
 def hatch(colors: Palette, ratio: float = 1.0) -> QBrush:
     """What stands for cells that are no weights: nothing of a colour table looks like it."""
     size = 8
-    # No pixmap: figures are painted on other threads too.
-    tile = QImage(round(size * ratio), round(size * ratio), QImage.Format.Format_RGB32)
+    tile = QPixmap(round(size * ratio), round(size * ratio))
     tile.setDevicePixelRatio(ratio)
     tile.fill(QColor(colors.surface))
     painter = QPainter(tile)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,10 +86,9 @@ class InsideExport:
         self._state.ask(f"save {path}", whole, self._page, done)
 
     def _figure(self, name: str) -> Callable[[Path], object]:
-        """Painted and packed where it is written: of a long text that takes a second."""
         what, _, form = name.partition("_")
-        make = partial(heat_figure.map_figure, self._view.figure(), form) if what == "map" else self._grid_figure(form)
-        return lambda part: part.write_bytes(make())
+        packed = heat_figure.map_figure(self._view.figure(), form) if what == "map" else self._grid_figure(form)
+        return lambda part: part.write_bytes(packed())
 
     def _numbers(self, name: str) -> Callable[[Path], object]:
         state = self._state
@@ -129,4 +127,4 @@ class InsideExport:
         )
         ticks = view.ticks(spread) if self._state.scale.shared else own
         base = view.shades.base(LIGHT)
-        return partial(heat_figure.grid_figure, title, picture, side, side + 4, header.layers, header.heads, base, ticks, form)
+        return heat_figure.grid_figure(title, picture, side, side + 4, header.layers, header.heads, base, ticks, form)
