@@ -252,17 +252,19 @@ class BuilderPage(QWidget):
             self.preview.setPlainText(render(self.draft).text)
             return
         self._asked += 1
-        turn, found = self._asked, render(self.draft)
+        turn, draft = self._asked, self.draft
+        found = render(draft)
         try:
             future = self.desk.session.lab.tokenize(messages=_messages(found), reply_start=found.reply_start)
         except PlaygroundError as error:
             self.said.setText(error.message)
             return
         self.desk.when_done(
-            future, self, lambda answer: self._show_count(turn, answer), lambda error: self._no_count(turn, error)
+            future, self, lambda answer: self._show_count(turn, draft, answer), lambda error: self._no_count(turn, error)
         )
 
-    def _show_count(self, turn: int, answer: Any) -> None:
+    def _show_count(self, turn: int, draft: Draft, answer: Any) -> None:
+        """The tokens of the draft that was asked about: the fields may say something else by now, and are asked about next."""
         if turn != self._asked:
             return
         place = self.preview.verticalScrollBar().value()
@@ -271,9 +273,9 @@ class BuilderPage(QWidget):
         info = self.desk.session.model.info
         window, count = info.context if info else 0, len(answer.tokens)
         over = bool(window) and count >= window
-        shots = len(self.draft.shown)
+        shots = len(draft.shown)
         kind = "zero-shot" if shots == 0 else "one-shot" if shots == 1 else f"{shots}-shot"
-        missing = render(self.draft).missing
+        missing = render(draft).missing
         words = f"{count:,} of {window:,} tokens, {kind}"
         if missing:
             words += f"; no value for {', '.join(missing)}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -83,6 +85,24 @@ def test_the_prompt_is_shown_as_the_model_gets_it_with_its_tokens(page: BuilderP
     page.fields.query.setPlainText("word " * 2000)
     qtbot.waitUntil(lambda: "does not fit" in page.said.text())
     assert not page.chat.isEnabled()
+
+
+def test_a_count_that_comes_late_is_told_of_the_prompt_it_counts(
+    page: BuilderPage, desk: Told, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.session.load("starter").result(60)
+    qtbot.waitUntil(lambda: "of 1,024 tokens, 3-shot" in page.said.text())
+    asked: list[Future[Any]] = []
+    monkeypatch.setattr(desk.session.lab, "tokenize", lambda *_, **__: asked.append(Future()) or asked[-1])
+    page.fields.query.setPlainText("Is it good?")
+    qtbot.waitUntil(lambda: len(asked) == 1)
+    page.fields.shots.setValue(1)
+    asked[0].set_result(SimpleNamespace(text="three examples", tokens=range(701)))
+    qtbot.waitUntil(lambda: "701 of" in page.said.text() or len(asked) == 2)
+    assert "one-shot" not in page.said.text()
+    qtbot.waitUntil(lambda: len(asked) == 2)
+    asked[1].set_result(SimpleNamespace(text="one example", tokens=range(88)))
+    qtbot.waitUntil(lambda: page.said.text() == "88 of 1,024 tokens, one-shot")
 
 
 def test_what_was_made_is_there_again_and_ready_made_ones_stay_as_they_are(page: BuilderPage, desk: Told, qtbot: Any) -> None:
