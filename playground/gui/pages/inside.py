@@ -25,6 +25,7 @@ from playground.gui.pages import Desk
 from playground.gui.pages.inside_layout import InsideLayout
 from playground.gui.widgets.amounts import size
 from playground.gui.widgets.inside_pickers import name_of
+from playground.gui.widgets.inside_shades import read_ahead
 from playground.gui.widgets.inside_state import as_scale
 from playground.gui.widgets.job_strip import Job
 from playground.inside.capture import Capture
@@ -197,11 +198,11 @@ class InsidePage(InsideLayout):
         self._open(capture_id, opened, "b")
 
     def _open(self, capture_id: str, then: Callable[[Capture], None], which: str = "a") -> None:
-        hide = self.state.scale.hide_sink
+        inside, hide, ahead = self._desk.session.inside, self.state.scale.hide_sink, self._shades.ahead
 
         def work() -> Capture:
-            found = self._desk.session.inside.open(capture_id)
-            self._shades.read(found, hide)
+            found = inside.open(capture_id)
+            read_ahead(found, hide, ahead)
             return found
 
         def failed(error: BaseException) -> None:

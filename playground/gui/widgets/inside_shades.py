@@ -23,19 +23,13 @@ class Shades:
     def __init__(self, state: InsideState) -> None:
         self._state = state
         self._kept: dict[tuple[Any, ...], Any] = {}
-        self._read: dict[tuple[Any, ...], Any] = {}
-        """of the capture that was opened last"""
+        self.ahead: dict[tuple[Any, ...], Any] = {}
+        """of the capture that was opened last: what `read_ahead` found"""
         state.captures_changed.connect(self.forget)  # made before the views: this is the first to know
 
     def forget(self) -> None:
         """Other captures are shown."""
         self._kept.clear()
-
-    def read(self, capture: Capture, hide_sink: bool) -> None:
-        """What of a large capture takes its time, before it is shown: on whatever thread."""
-        thumbs, path = capture.thumbnails(), str(capture.path)
-        spread = scales.spread(thumbs, capture.header.causal, hide_sink=hide_sink)
-        self._read = {("of", path): thumbs, ("spread of", path, hide_sink): spread}
 
     def base(self, palette: Palette | None = None) -> np.ndarray:
         """[256, 3], the colours in their order, for the theme that is in force or for another."""
@@ -117,6 +111,14 @@ class Shades:
 
     def _once(self, key: tuple[Any, ...], make: Any) -> Any:
         if key not in self._kept:
-            read = self._read.pop(key, None)
+            read = self.ahead.pop(key, None)
             self._kept[key] = make() if read is None else read
         return self._kept[key]
+
+
+def read_ahead(capture: Capture, hide_sink: bool, into: dict[tuple[Any, ...], Any]) -> None:
+    """What of a large capture takes its time, before it is shown: on whatever thread, which therefore knows no widget."""
+    thumbs, path = capture.thumbnails(), str(capture.path)
+    spread = scales.spread(thumbs, capture.header.causal, hide_sink=hide_sink)
+    into.clear()
+    into.update({("of", path): thumbs, ("spread of", path, hide_sink): spread})
