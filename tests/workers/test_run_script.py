@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from safetensors import safe_open
 
+from playground.memory.sources import shape_from_config
+from playground.memory.training_fit import TrainingPlan
+from playground.memory.training_step import kept_elements
 from playground.params import from_pairs, to_dict
 from playground.training.runs import curves, read_events
 from playground.training.settings import TrainSettings
@@ -118,7 +121,7 @@ def test_a_run_killed_anywhere_goes_on_with_the_very_same_losses(
     for _ in range(kills):
         assert train(broken, die_at=rng.randint(2, 9)) == KILLED  # events of each life: its own first ones among them
     assert train(broken, die_writing=2) == KILLED, "in the middle of a checkpoint"
-    assert train(broken) == FINISHED
+    assert train(broken, bf16_processor=method == "qlora") == FINISHED  # which computes the same
     assert losses(broken) == expected
     result = "model/model.safetensors" if method == "full" else "adapter/adapter_model.safetensors"
     assert tensors(broken / result) == tensors(whole / result)
@@ -223,6 +226,39 @@ def test_a_loss_that_is_no_number_ends_the_run_with_a_reason(train: Train, model
     (failed,) = of_kind(folder, "failed")
     assert failed["reason"] == "nan" and "step 6" in failed["message"] and "learning rate" in failed["hint"]
     assert (folder / "checkpoints" / "step-4").exists() and not (folder / "adapter").exists()
+    damaged = run_folder(tmp_path / "damaged", models["llama"])
+    assert train(damaged, nan_held_out=True) == FAILED
+    assert "of the model itself" in of_kind(damaged, "failed")[0]["message"] and not of_kind(damaged, "step")
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "plan"),
+    [
+        ("llama", {}, {}),
+        ("llama", {"num_key_value_heads": 1}, {"masked": True}),
+        ("llama", {}, {"dropout": 0.1}),
+        ("llama", {}, {"method": "full"}),
+        ("qwen3", {"head_dim": 32}, {}),
+        ("gemma3_text", {"head_dim": 32}, {}),
+    ],
+)
+def test_what_a_step_keeps_is_what_the_estimate_counts(
+    kind: str, more: dict[str, Any], plan: dict[str, Any], train: Train, tmp_path: Path
+) -> None:
+    config: dict[str, Any] = {
+        "hidden_size": 64,
+        "intermediate_size": 176,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "vocab_size": 96,
+    }
+    config |= {"num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 1, **more}
+    told = {"method": "lora", "rank": 4, "dropout": 0.0, "packed": bool(plan.get("masked")), "tokens": 64} | plan
+    assert train(count=config, kind=kind, into=str(tmp_path / "kept"), **told) == 0
+    shape = shape_from_config({**config, "model_type": kind}, None)
+    settings = TrainingPlan(rank=4, wide=True, **plan)
+    counted = sum(kept_elements(shape, layer, settings) for layer in shape.layers)
+    assert int((tmp_path / "kept").read_text()) / 64 == pytest.approx(counted, rel=0.06)
 
 
 def test_memory_that_runs_out_ends_the_run_and_it_can_go_on(train: Train, models: dict[str, Path], tmp_path: Path) -> None:

@@ -5,8 +5,10 @@
 A job is {"make": FOLDER, "kind": ...} (a tiny model), or {"train": FOLDER, ...}: `die_at` is the number of the event after which the child
 kills itself with SIGKILL, `die_writing` the number of the file that it has written half by then, `wants` what is wanted at each step
 (a list), `path` a folder with modules that come before all others, `hidden` modules that cannot be imported, `nan_at` the batch whose loss
-is no number, `short_at` the batch at which memory runs out. {"alone": SCRIPT, "arguments": [...]} runs a script by itself, where there is
-no playground; with `asked` and `out`, the files that it reads and prints to in place of its standard streams.
+is no number, `nan_held_out` that of every held-out batch, `short_at` the batch at which memory runs out, `bf16_processor` that bitsandbytes
+is to take this for a processor that computes in bf16. {"alone": SCRIPT, "arguments": [...]} runs a script by itself, where there is no
+playground; with `asked` and `out`, the files that it reads and prints to in place of its standard streams. {"count": CONFIG, "kind": ...,
+"into": FILE, ...} counts what one step keeps for its backward pass.
 """
 
 from __future__ import annotations
@@ -98,10 +100,47 @@ def train(job: dict[str, Any]) -> str:
         found = loss_of(model, *more)
         if steps == job.get("short_at"):
             raise RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory")
-        return found * float("nan") if steps == job.get("nan_at") else found
+        no_number = steps == job.get("nan_at") if model.training else job.get("nan_held_out")
+        return found * float("nan") if no_number else found
 
+    if job.get("bf16_processor"):
+        import bitsandbytes
+
+        bitsandbytes.nn.modules.has_avx512bf16 = lambda: True
     run_script.save_file, run_script.loss_of = save_file, faulty_loss
     return run_script.train(Path(job["train"]), hear=hear, wanted=wanted)
+
+
+def count(job: dict[str, Any]) -> None:
+    """Elements that a step of one row keeps, but for weights and what the loss itself keeps, as JSON."""
+    import peft
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(job["kind"], **job["count"]))
+    if job["method"] == "full":
+        model.requires_grad_(True)
+    else:
+        config = peft.LoraConfig(r=job["rank"], lora_dropout=job["dropout"], target_modules="all-linear", task_type="CAUSAL_LM")
+        model = peft.get_peft_model(model, config)
+    model.train()
+    own = {each.untyped_storage().data_ptr() for each in (*model.parameters(), *model.buffers())}
+    kept: dict[int, Any] = {}
+
+    def keep(tensor: Any) -> Any:
+        if tensor.untyped_storage().data_ptr() not in own and tensor.is_floating_point():
+            kept.setdefault(tensor.untyped_storage().data_ptr(), tensor)  # held, so that nothing else comes to lie there
+        return tensor
+
+    tokens = job["tokens"]
+    positions = (
+        torch.cat([torch.arange(tokens // 2), torch.arange(tokens - tokens // 2)]) if job["packed"] else torch.arange(tokens)
+    )
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        hidden = model(torch.randint(2, 90, (1, tokens)), position_ids=positions[None], use_cache=False).logits
+    assert hidden.requires_grad
+    elements = sum(each.untyped_storage().nbytes() // each.element_size() for each in kept.values())
+    Path(job["into"]).write_text(json.dumps(elements), encoding="utf-8")
 
 
 def alone(script: str, arguments: list[str]) -> None:
@@ -146,6 +185,9 @@ def main() -> None:
                     code = 0
                 elif "alone" in job:
                     alone(job["alone"], job["arguments"])
+                elif "count" in job:
+                    count(job)
+                    code = 0
                 elif "make" in job:
                     make(job["make"], job["kind"])
                     code = 0
