@@ -87,13 +87,6 @@ class RowSampler:
         """What tokens could have been drawn with; 0 for those that the chain had cut off."""
         if self.settings.greedy:
             return [1.0 if each == draw.token else 0.0 for each in ids]
-        if (
-            len(draw.ids) == self._n_vocab
-            and draw.ids[0] == 0
-            and draw.ids[-1] == self._n_vocab - 1
-            and "top_k" not in self._stages
-        ):
-            pass
         found = np.flatnonzero(np.isin(draw.ids, ids))
         known = dict(zip(draw.ids[found].tolist(), draw.weights[found].tolist(), strict=True))
         return [known.get(each, 0.0) / draw.total for each in ids]
