@@ -123,6 +123,9 @@ def test_workers_may_die_in_the_middle_of_a_word_again_and_again(driver: Driver)
             driver.until(lambda: session.model.state == "lost" and not session.busy)
             sentence(driver, "engine")
             newest = "where role = 'assistant' order by created desc, rowid desc limit 1"
+            driver.until(  # the thread that writes may be a moment behind what is told
+                lambda newest=newest: driver.rows(f"select state from messages {newest}") != [("streaming",)]
+            )
             ((message, chat, content, state),) = driver.rows(f"select id, session_id, content, state from messages {newest}")
             assert state == "interrupted" and content
             assert driver.rows("select content from messages where role = 'user' order by created") == [
