@@ -60,6 +60,7 @@ def made(folder: str, length: int) -> Path:
     random = np.random.default_rng(0)
     thumbs = random.random((LAYERS, HEADS, header.side, header.side)) ** 4
     part("thumbs")[:] = (thumbs * 255).astype(np.uint8) * np.tri(header.side, dtype=np.uint8)
+    part("scores")[:] = random.random(part("scores").shape)
     part("rules")[:], part("sinks")[:] = (1 / 8, 0, 1), np.nan
     part("bounds")[:, :, 0], part("bounds")[:, :, 1] = 0, np.arange(length)
     queries = (2 * random.standard_normal((length, HEADS, WIDTH))).astype(np.float16)
@@ -75,6 +76,7 @@ def main(folder: str, length: int, count: int) -> None:
     from PySide6.QtWidgets import QApplication
 
     from playground.gui import theme
+    from playground.gui.widgets.head_finder import HeadFinder
     from playground.gui.widgets.inside_grid import HeadGrid
     from playground.gui.widgets.inside_map import MapView
     from playground.gui.widgets.inside_shades import Shades
@@ -140,6 +142,12 @@ def main(folder: str, length: int, count: int) -> None:
     application.processEvents()
     steps("another scale, each head's own", lambda step: state.set_scale(kind=kinds[step % 4]))
     state.set_scale(shared=True)
+    view.hide()
+    finder = HeadFinder(state)
+    finder.resize(QSize(*SIZE))
+    finder.show()
+    steps("another head, in the table of heads", lambda step: state.set_look("head", step % LAYERS, step * 7 % HEADS))
+    view.show()
     found["of 1,000 isolated bright cells seen at fit zoom"] = seen(heat, length, pooling)
     state.close()
     print(json.dumps(found))

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QPainter
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, QRect, QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QPainter, QPixmap
 from PySide6.QtWidgets import QHeaderView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QTableView, QWidget
 
 from playground.gui import theme
@@ -45,6 +45,8 @@ COLUMNS = (
 )
 HEAD, HEAD_WIDE = 0, 64
 INDUCTION = 3
+_DRAWN = 500
+"""pictures of numbers that are kept, of some 17 kB each"""
 
 
 def score_text(value: float, signed: bool = False) -> str:
@@ -162,27 +164,55 @@ _SIDES = (_side(0).value, _side(1).value)
 
 
 class _Cells(QStyledItemDelegate):
+    """A table that goes to another head is painted whole, some two hundred cells at once: each number is drawn once and then copied."""
+
+    def __init__(self, rows: HeadModel, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._rows = rows
+        self._drawn: dict[tuple[str, bool, bool, int, int, float], QPixmap] = {}
+        """numbers as they look: what is said, whether signed and in a chosen row, size, pixels a point"""
+        theme.notifier().changed.connect(self._drawn.clear)
+
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        model = index.model()
-        assert isinstance(model, HeadModel)
-        colors, rect = theme.palette(), option.rect
-        chosen = bool(option.state & QStyle.StateFlag.State_Selected)
-        if chosen:
-            painter.fillRect(rect, QColor(colors.accent_soft))
-        row, score = model.row_at(index.row()), COLUMNS[index.column()].score
-        value = row.scores.get(score, math.nan)
+        rect, chosen = option.rect, bool(option.state & QStyle.StateFlag.State_Selected)
+        row, score = self._rows.row_at(index.row()), COLUMNS[index.column()].score
+        colors = theme.palette()
+        if not score:
+            if chosen:
+                painter.fillRect(rect, QColor(colors.accent_soft))
+            painter.setPen(QColor(colors.text))
+            painter.drawText(rect.adjusted(11, 0, -10, 0), _SIDES[False], row.name)
+            return
+        value, signed, scale = row.scores.get(score, math.nan), self._rows.signed, painter.device().devicePixelRatioF()
+        said = score_text(value, signed)
+        key = said, signed, chosen, rect.width(), rect.height(), scale
+        if key not in self._drawn:
+            if len(self._drawn) >= _DRAWN:
+                self._drawn.clear()
+            self._drawn[key] = self._draw(said, value, chosen, scale, rect, painter.font())
+        painter.drawPixmap(rect.topLeft(), self._drawn[key])
+
+    def _draw(self, said: str, value: float, chosen: bool, scale: float, rect: QRect, font: QFont) -> QPixmap:
+        """A number, `said` with two digits, over its wash."""
+        colors = theme.palette()
+        picture = QPixmap(rect.size() * scale)
+        picture.setDevicePixelRatio(scale)
+        picture.fill(QColor(colors.accent_soft if chosen else colors.surface))
+        painter, box = QPainter(picture), QRectF(0, 0, rect.width(), rect.height())
+        painter.setFont(font)
         told = not math.isnan(value)
         if told and not chosen:
-            painter.fillRect(QRectF(rect).adjusted(2, 2, -2, -2), shade(value, model.signed))
+            painter.fillRect(box.adjusted(2, 2, -2, -2), shade(value, self._rows.signed))
         if told:
             # The number's bar, so that the hue is not alone.
-            wide = (rect.width() - 22) * min(1.0, abs(value))
+            wide = (box.width() - 22) * min(1.0, abs(value))
             ink = QColor(colors.text)
             ink.setAlphaF(0.6)
-            painter.fillRect(QRectF(rect.right() - 10 - wide, rect.bottom() - 4, wide, 2), ink)
-        painter.setPen(QColor(colors.text if told or not score else colors.muted))
-        said = score_text(value, model.signed) if score else row.name
-        painter.drawText(rect.adjusted(11, 0, -10, 0), _SIDES[bool(score)], said)
+            painter.fillRect(QRectF(box.right() - 11 - wide, box.bottom() - 5, wide, 2), ink)
+        painter.setPen(QColor(colors.text if told else colors.muted))
+        painter.drawText(box.adjusted(11, 0, -10, 0), _SIDES[True], said)
+        painter.end()
+        return picture
 
 
 class HeadTable(QTableView):
@@ -196,7 +226,7 @@ class HeadTable(QTableView):
         self.setAccessibleName("Heads by what they do")
         self.rows = HeadModel(self)
         self.setModel(self.rows)
-        self.setItemDelegate(_Cells(self))
+        self.setItemDelegate(_Cells(self.rows, self))
         head = plain_table(self, 28)
         head.setMinimumSectionSize(56)
         head.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
