@@ -17,6 +17,7 @@ PARTS = {
     "lab": "a slider's tick to the end of painting in the decoding lab, at a vocabulary of 152k",
     "start": "start to first paint, against a bare PySide6 window",
     "fit": "memory predicted before a load, against what the engine's process takes",
+    "convert": "a folder of the 1B class to GGUF, against a plain copy of as many bytes; peak memory",
     "attention": "attention captured at 512 to 2,048 tokens, against output_attentions=True and BertViz: time, peak memory, bytes",
     "heads": "the Inside page over 32 x 32 heads at 2,048 tokens: opening, zooming, panning, other heads, what is seen of bright cells",
     "columns": "longest stall of the window's thread while eight columns of 2,000 tokens are written on the Compare page",
