@@ -29,7 +29,8 @@ def common_prefix(*sequences: Sequence[Hashable]) -> int:
 class Candidate:
     """A token that could have stood at a place, with the probability it was (or could have been) drawn with."""
 
-    token_id: int
+    key: Hashable
+    """its id; its text where several models' tokens are compared"""
     text: str
     probability: float
 
@@ -49,8 +50,8 @@ class Parting:
     right_of_left: float | None = None
 
 
-Place = tuple[int, str, float, Sequence[tuple[int, float]]]
-"""a token as `parting` reads it: id, text, the probability it was drawn with, and (id, probability) of its alternatives"""
+Place = tuple[Hashable, str, float, Sequence[tuple[Hashable, float]]]
+"""a token as `parting` reads it: key (its id, or its text), text, the probability it was drawn with, and (key, probability) of its alternatives"""
 
 
 def parting(left: Sequence[Place], right: Sequence[Place]) -> Parting | None:

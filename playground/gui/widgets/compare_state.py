@@ -36,6 +36,8 @@ class Reply:
         self.generation_id = generation_id
         self.start = start
         """how it had to begin"""
+        self.total = 0
+        """tokens that it ended with; those of a recorded one come later than its end"""
         self.state = "waiting"
         """`waiting`, `reading` (the prompt), `writing`, or how it ended: as a generation's"""
         self.tokens: list[Any] = []
@@ -65,6 +67,11 @@ class Reply:
         return self.state not in ("waiting", "reading", "writing")
 
     @property
+    def whole(self) -> bool:
+        """Whether it has ended and all of it is here."""
+        return self.ended and len(self.tokens) >= self.total
+
+    @property
     def tokens_per_s(self) -> float:
         """0 while it cannot be said."""
         seconds = self.decode_s if self.ended else time.monotonic() - self._began if self._began else 0.0
@@ -90,7 +97,7 @@ class Reply:
         self.changes = [(entry.index, entry.settings) for entry in made.timeline]
         self.prompt_tokens, self.decode_s = made.prompt_tokens, made.decode_s
         if made.state != "streaming":
-            self.state = made.state
+            self.state, self.total = made.state, made.completion_tokens
             self.content = message.content
 
 
@@ -234,7 +241,7 @@ class Comparing:
         while met < shortest and ours[met] == theirs[met]:
             met += 1
         self._met[pair] = met
-        over = (one.ended and len(ours) == met < len(theirs)) or (other.ended and len(theirs) == met < len(ours))
+        over = (one.whole and len(ours) == met < len(theirs)) or (other.whole and len(theirs) == met < len(ours))
         if met < shortest or over:
             self._parted[pair] = met
 
@@ -264,21 +271,20 @@ class Comparing:
         return [self._branch(mine, index, others) for index, others in sorted(places.items())]
 
     def _branch(self, mine: Reply, index: int, others: Sequence[str]) -> Branch:
-        own = _place(mine, index)
+        own = self._place(mine, index)
         found = []
         for other in others:
-            parting = differences.parting(own, _place(self.replies[other], index))
+            parting = differences.parting(own, self._place(self.replies[other], index))
             if parting is not None:
                 found.append((other, parting))
-        return Branch(index, found[0][1].left if found else None, tuple(found))
+        return Branch(index, found[0][1].left, tuple(found))
 
-
-def _place(reply: Reply, index: int) -> list[differences.Place]:
-    if index >= len(reply.tokens):
-        return []
-    token = reply.tokens[index]
-    odds = [(each[0], each[3]) for each in token.alternatives]
-    return [(token.token_id, token.text, token.probability, odds)]
+    def _place(self, reply: Reply, index: int) -> list[differences.Place]:
+        if index >= len(reply.tokens):
+            return []
+        token = reply.tokens[index]
+        odds = [(each[1] if self.by_text else each[0], each[3]) for each in token.alternatives]
+        return [(reply.keys[index], token.text, token.probability, odds)]
 
 
 def from_chat(chat: Chat) -> Comparing:

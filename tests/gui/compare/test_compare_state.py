@@ -70,6 +70,30 @@ def test_tokens_of_several_models_are_compared_by_their_text() -> None:
     assert comparing.common() == 2
 
 
+def test_where_replies_of_several_models_part_by_their_text_though_the_numbers_are_the_same() -> None:
+    comparing = begun(A, Column("b", model="/other.gguf"))
+    tell(comparing, "a", "ab")
+    other = (Alternative(7, "b", -2.0, 0.25),)
+    tokens = tuple(TokenInfo(ord(number), word, -1.0, 0.5, 1.0, other) for number, word in zip("ab", "az", strict=True))
+    comparing.apply(events.GenerationTokens("gb", "mb", 0, 0, tokens, 0))
+    (branch,) = comparing.branches("a")
+    ((column, parting),) = branch.others
+    assert (branch.index, column, parting.left.text, parting.right.text) == (1, "b", "b", "z")
+    assert parting.right_of_left == 0.25  # b's settings gave that to the text of a's token, whatever its number
+
+
+def test_recorded_replies_whose_tokens_come_one_after_another_part_where_they_did() -> None:
+    comparing = begun(A, B)
+    for column, words in (("a", "abc"), ("b", "abd")):
+        row = GenerationRow(f"g{column}", "s", f"m{column}", *[""] * 6, state="end", column_id=column, completion_tokens=3)
+        comparing.replies[column].take_record(row, MessageRow(f"m{column}", "s", "", "assistant", words))
+    comparing.fill("a", "ga", [TokenInfo(ord(w), w, -1.0, 0.5, 1.0) for w in "abc"])
+    assert comparing.branches("a") == comparing.branches("b") == []  # of b nothing is known yet
+    comparing.fill("b", "gb", [TokenInfo(ord(w), w, -1.0, 0.5, 1.0) for w in "abd"])
+    assert [branch.index for branch in comparing.branches("a")] == [2]
+    assert comparing.common() == 2
+
+
 def test_tokens_behind_a_gap_wait_for_those_before_them_and_none_comes_twice() -> None:
     comparing = begun(A)
     assert tell(comparing, "a", "cd", 2) == {"a"}
