@@ -12,6 +12,7 @@ def main(argv: list[str] | None = None) -> int:
         import multiprocessing
 
         multiprocessing.freeze_support()
+    fill_standard_streams()
     arguments = sys.argv[1:] if argv is None else argv
     if arguments in (["--version"], ["-V"]):
         from playground import __version__
@@ -39,6 +40,19 @@ def main(argv: list[str] | None = None) -> int:
         return app.main([])
     except KeyboardInterrupt:
         return 130
+
+
+def fill_standard_streams() -> None:
+    """Where the program was started without standard streams, nothing goes there. A file that is opened later would be taken for one of them:
+    a worker writes its output over what has these numbers, and its own line to this process could be among that.
+    """
+    if os.name != "posix":
+        return
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free
 
 
 def no_screen() -> bool:

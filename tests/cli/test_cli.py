@@ -278,6 +278,11 @@ def test_no_standard_streams_at_all(home: Path) -> None:
             os.close(descriptor)
 
     assert start(home, *HELLO, "--json", stdin=None, stdout=None, stderr=None, preexec_fn=close).wait(60) == 0
+    # Nothing that is opened later has the number of a standard stream, over which a worker writes its output.
+    later = (
+        "import os, sys; from playground.__main__ import main; main(['--version']); sys.exit(os.open(os.devnull, os.O_RDONLY))"
+    )
+    assert subprocess.Popen([sys.executable, "-c", later], preexec_fn=close).wait(60) == 3
 
 
 @posix
