@@ -75,6 +75,22 @@ def test_dying_while_events_stream_loses_none_that_were_sent(talk: Talk) -> None
     talk.wait_exit()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="priorities have other names there")
+def test_what_takes_minutes_gives_way_to_what_somebody_waits_for(talk: Talk, tmp_path: Path) -> None:
+    ask(talk, "ready")
+    talk.until(protocol.Tokenized)
+    assert talk.worker.pid is not None
+    assert psutil.Process(talk.worker.pid).nice() == psutil.Process().nice()
+    background = Talk("playground.workers.convert")
+    try:
+        background.send(protocol.Convert(background.number(), str(tmp_path / "missing"), str(tmp_path / "out.gguf")))
+        background.until(protocol.Failed)
+        assert background.worker.pid is not None
+        assert psutil.Process(background.worker.pid).nice() == min(19, psutil.Process().nice() + 10)
+    finally:
+        background.close()
+
+
 def test_errors_are_answers_and_the_worker_lives(talk: Talk) -> None:
     ask(talk, "raise")
     bug = talk.until(protocol.Failed)

@@ -15,8 +15,11 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
+
+import psutil
 
 from playground import protocol
 from playground.errors import Cancelled, PlaygroundError
@@ -33,6 +36,9 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",  # numpy only works on single rows here; its threads would fight the engine's
 }
 """Set before any role's library loads, where the user has not set it."""
+
+NICENESS = 10
+"""Of a role whose module says `BACKGROUND = True`: what takes minutes gives way to the window and to a reply that somebody waits for."""
 
 
 class Role(Protocol):
@@ -183,11 +189,22 @@ def _line_writer(descriptor: int) -> io.TextIOWrapper:
 def _make(role_module: str, link: Link) -> Role | Exception:
     """The role, or the error to answer every command with: a library that is missing must not look like a crash."""
     try:
-        role: Role = importlib.import_module(role_module).make(link)
+        module = importlib.import_module(role_module)
+        if getattr(module, "BACKGROUND", False):
+            _give_way()
+        role: Role = module.make(link)
         return role
     except Exception as error:
         log.error("%s", traceback.format_exc())
         return error
+
+
+def _give_way() -> None:
+    with suppress(OSError):
+        if sys.platform == "win32":
+            psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+        else:
+            os.nice(NICENESS)  # on Linux of this thread and those it will start
 
 
 def _do(role: Role | Exception, command: Message, link: Link) -> None:

@@ -14,6 +14,8 @@ from playground import conversion
 from playground.conversion import adapter as adapters
 from playground.protocol import Convert, ConvertAdapter, Made, Progress
 
+BACKGROUND = True
+
 
 class ConvertRole:
     """What this worker can do."""

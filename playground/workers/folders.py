@@ -26,6 +26,8 @@ from playground.workers.folder_merge import merge
 from playground.workers.folder_parts import copy_companions, refuse_damaged, whole_folder
 from playground.workers.torch_folder import Folder, check_model_folder
 
+BACKGROUND = True
+
 METHODS = ("nf4", "int8")
 WATCH_S = 0.05
 """how often a running job looks for `Cancel`"""

@@ -21,6 +21,8 @@ from playground.workers import imatrix, llama_tensor, quantizer
 from playground.workers.base import Link
 from playground.workers.quantizer import Wish
 
+BACKGROUND = True
+
 WATCH_S = 0.05
 """how often a running quantization looks for `Cancel`"""
 TELL_S = 0.1

@@ -36,6 +36,8 @@ from playground.workers import torch_lib
 from playground.workers.base import Link
 from playground.workers.folder_tokenizer import FolderTokenizer
 
+BACKGROUND = True
+
 SKIPPED = 200
 """rows that are named one by one; more are only counted"""
 FIRST = 64
