@@ -249,8 +249,9 @@ class Session(Parts):
         return self._ledger.read(lambda store: store.sessions())
 
     def chat(self, chat_id: str) -> Future[Chat]:
+        """All of a chat; a reply that is being written as far as it has come."""
         answer: Future[Chat] = Future()
-        self._with_tree(chat_id, lambda tree: answer.set_result(tree.snapshot()), answer.set_exception)
+        self._with_tree(chat_id, lambda tree: answer.set_result(self._replies.snapshot(tree)), answer.set_exception)
         return answer
 
     def search(self, words: str, limit: int = 50) -> Future[list[SearchHit]]:

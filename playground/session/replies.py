@@ -17,7 +17,7 @@ from typing import Any
 from playground import events, protocol
 from playground.errors import PlaygroundError
 from playground.history.owner import owner
-from playground.history.records import GenerationRow, MessageRow, TokenRow, new_id
+from playground.history.records import Chat, GenerationRow, MessageRow, TokenRow, new_id
 from playground.params import SamplingSettings, to_dict
 from playground.session.engine import EngineHost
 from playground.session.ledger import Ledger
@@ -79,6 +79,16 @@ class Replies:
         with self._lock:
             queued, self._queued = self._queued, None
         return queued
+
+    def snapshot(self, tree: Tree) -> Chat:
+        """A chat with what has come of the reply that is being written in it: the tree has that when it has ended."""
+        chat, running = tree.snapshot(), self.running
+        if running is None or running.message.session_id != chat.session.id:
+            return chat
+        generation, message = running.so_far
+        messages = tuple(message if each.id == message.id else each for each in chat.messages)
+        generations = chat.generations | ({message.id: generation} if running.stored else {})
+        return replace(chat, messages=messages, generations=generations)
 
     def refuse_if_busy(self, model_needed: bool = True) -> None:
         if self.running is not None or self.elsewhere():

@@ -69,6 +69,11 @@ class Running:
         """The message as far as it has come."""
         return self._base + self._text
 
+    @property
+    def so_far(self) -> tuple[GenerationRow, MessageRow]:
+        """The generation and its message as far as they have come."""
+        return replace(self.generation, completion_tokens=self._count), replace(self.message, content=self.content)
+
     def take(self, event: protocol.Message) -> None:
         """One event of this request, in order."""
         if self._ended:

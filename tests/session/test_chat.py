@@ -274,6 +274,26 @@ def test_a_message_taken_back_while_the_model_loads_is_kept_as_stopped(listening
     assert rows(home, "select role, state from messages order by id") == [("user", "complete"), ("assistant", "stopped")]
 
 
+def test_a_chat_that_is_read_while_its_reply_is_written_has_what_has_come(starter: Listening) -> None:
+    session = starter.session
+    session.set_pace(HELD)
+    session.set_sampling(LONG)
+    chat_id = session.send("", STORY)
+    told = starter.until(events.GenerationTokens)
+    starter.step()
+    more = starter.until(events.GenerationTokens)
+    chat = session.chat(chat_id).result(PATIENCE)
+    reply = chat.path()[-1]
+    made = chat.generations[reply.id]
+    text = "".join(token.text for event in (told, more) for token in event.tokens)
+    assert (reply.state, made.state) == ("streaming", "streaming")
+    assert text and reply.content.startswith(text)
+    assert made.completion_tokens >= more.index + len(more.tokens)
+    assert made.prompt_tokens
+    session.stop()
+    assert starter.reply().message.content.startswith(reply.content)
+
+
 def test_the_engine_never_waits_for_whoever_holds_the_session(listening: Listening) -> None:
     session = listening.session
     with session._lock:  # as the recorder's thread holds it when it sends a prompt, and then asks for the engine
