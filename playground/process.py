@@ -67,6 +67,7 @@ class WorkerProcess:
         self._outbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._open: set[int] = set()
         self._lock = threading.Lock()
+        self._starting = threading.Lock()
         self._asked = False
         self._overdue = False
         self._ended = threading.Event()
@@ -78,26 +79,31 @@ class WorkerProcess:
     # -- life
 
     def start(self) -> None:
-        """Starts the child; returns before it is ready. WorkerError if the system cannot start one."""
+        """Starts the child; returns before it is ready. WorkerError if the system cannot start one, or the program is at its end."""
         context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        output, printed = context.Pipe(duplex=False)
-        self._kills_before = _memory_kills()
-        self._process = context.Process(
-            target=_child, args=(self.role_module, theirs, printed), name=self.role_module, daemon=False
-        )
+        ends: list[Connection] = []
         try:
-            with WithoutMain():
-                self._process.start()
+            ends += context.Pipe()
+            ends += context.Pipe(duplex=False)
+            ours, theirs, output, printed = ends
+            self._kills_before = _memory_kills()
+            process = context.Process(
+                target=_child, args=(self.role_module, theirs, printed), name=self.role_module, daemon=False
+            )
+            with self._starting, _gate, WithoutMain():
+                if _over:
+                    raise OSError("the program is at its end")
+                process.start()
+                self._process = process
+                _alive.add(self)
         except OSError as error:
-            for end in (ours, theirs, output, printed):
+            for end in ends:
                 end.close()
             raise WorkerError(
                 f"The {self.what} could not be started: {error}.", "Close other programs and try again."
             ) from error
         theirs.close()
         printed.close()
-        _alive.add(self)
         self._inbox_thread = threading.Thread(target=self._inbox, args=(ours, output), name=f"{self.what} inbox", daemon=True)
         self._inbox_thread.start()
         threading.Thread(target=self._post, args=(ours,), name=f"{self.what} outbox", daemon=True).start()
@@ -129,9 +135,13 @@ class WorkerProcess:
             timer.start()
 
     def stop(self, grace_s: float = GRACE_S) -> None:
-        """Ends the worker: asks, then terminates, then kills. Returns when it is gone and (off its own thread) `on_exit` was called."""
-        if self._process is None or self._ended.is_set():
-            return
+        """Ends the worker: asks, then terminates, then kills. Returns when it is gone and (off its own thread) `on_exit` was called.
+
+        One that is just being started is waited for; one that was never started is left alone.
+        """
+        with self._starting:
+            if self._process is None or self._ended.is_set():
+                return
         self._asked = True
         self._outbox.put(protocol.encode(Shutdown()))
         self._end(grace_s)
@@ -152,6 +162,9 @@ class WorkerProcess:
             return
         if grace_s and self._ended.wait(grace_s):
             return
+        with self._starting:
+            if self._process is None:
+                return
         self._process.terminate()
         if self._ended.wait(1.0):
             return
@@ -254,6 +267,9 @@ _ANSWERS = (
 """Events after which nothing more of a request follows."""
 
 _alive: weakref.WeakSet[WorkerProcess] = weakref.WeakSet()
+_gate = threading.Lock()
+"""held while a child is started: at the program's end each is either ended with the others, or not begun"""
+_over = False
 
 
 def explain_exit(code: int, what: str = "worker", output: str = "", out_of_memory: bool = False) -> tuple[str, str]:
@@ -314,8 +330,12 @@ def _child(role_module: str, connection: Connection, printed: Connection) -> Non
 
 
 def _end_all() -> None:
-    """At the interpreter's end: no worker is left, and multiprocessing's own wait for children does not hang."""
-    for worker in list(_alive):
+    """At the interpreter's end: no worker is left or still comes, and multiprocessing's own wait for children does not hang."""
+    global _over
+    with _gate:
+        _over = True
+        left = list(_alive)
+    for worker in left:
         worker._asked = True
         worker._end(0.0)
 

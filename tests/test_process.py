@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import psutil
 import pytest
 
 from playground import protocol
-from playground.process import WorkerProcess, explain_exit
+from playground.process import Exit, WorkerProcess, explain_exit
 from tests.workers.talk import PATIENCE, Talk
 
 ROLE = "tests.workers.misbehaving"
@@ -215,6 +219,85 @@ def test_a_program_that_just_ends_does_not_hang_and_leaves_nothing(tmp_path: Pat
     out, err = parent.communicate(timeout=PATIENCE)
     assert parent.returncode == 0 and err == ""
     assert not psutil.pid_exists(int(out))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors as Linux does")
+def test_without_descriptors_a_start_is_one_sentence_and_costs_nothing(tmp_path: Path) -> None:
+    then = """
+        import gc, resource
+        from playground.errors import WorkerError
+        worker.stop()
+        before = len(os.listdir("/proc/self/fd"))
+        most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        for room in range(20):  # one more at each attempt: another step of the start has none
+            last = os.open(os.devnull, os.O_RDONLY)
+            os.close(last)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (last + room, hard))
+            worker = WorkerProcess(sys.argv[1], events.put, events.put)
+            try:
+                worker.start()
+                break
+            except WorkerError as error:
+                assert "could not be started" in error.message
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            assert not worker.alive and worker.pid is None
+            worker.stop()
+        print("refused", room)
+        worker.stop()
+        del worker
+        gc.collect()
+        assert len(os.listdir("/proc/self/fd")) <= before
+    """
+    parent = in_a_script(tmp_path, ROLE, then)
+    out, err = parent.communicate(timeout=PATIENCE)
+    assert (parent.returncode, err) == (0, "")
+    assert int(out.rpartition("refused ")[2]) > 3
+
+
+def test_no_worker_begins_when_the_program_is_at_its_end(tmp_path: Path) -> None:
+    """The interpreter waits for every child that it knows of, and this one would wait for commands."""
+    script = tmp_path / "late.py"
+    script.write_text(
+        f"import atexit, multiprocessing.util, sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        "@atexit.register\n"
+        "def late():\n"
+        "    try:\n"
+        f"        WorkerProcess({ROLE!r}, print, print).start()\n"
+        "    except WorkerError as error:\n"
+        "        print(error.message)\n"
+        "from playground.errors import WorkerError\n"
+        "from playground.process import WorkerProcess\n"
+    )
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as parent:
+        try:
+            out, _ = parent.communicate(timeout=PATIENCE)
+        finally:
+            parent.kill()
+    assert "could not be started" in out and parent.returncode == 0
+
+
+def test_stopping_waits_for_a_start_that_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    starting, go = threading.Event(), threading.Event()
+    start = SpawnProcess.start
+
+    def slow(process: SpawnProcess) -> None:
+        starting.set()
+        go.wait(PATIENCE)
+        start(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", slow)
+    ends: queue.SimpleQueue[Exit] = queue.SimpleQueue()
+    worker = WorkerProcess(ROLE, lambda event: None, ends.put)
+    with ThreadPoolExecutor(2) as pool:
+        started = pool.submit(worker.start)
+        starting.wait(PATIENCE)
+        stopped = pool.submit(worker.stop, 0.0)
+        wait([stopped], 0.5)  # it has come as far as it comes
+        go.set()
+        started.result(PATIENCE)
+        stopped.result(PATIENCE)
+    assert ends.get(timeout=PATIENCE).asked and not worker.alive
 
 
 def test_nothing_of_the_parents_main_runs_in_a_worker(tmp_path: Path) -> None:

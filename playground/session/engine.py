@@ -160,9 +160,12 @@ class EngineHost:
                 self._worker = worker
             worker.start()
             worker.send(protocol.Load(request, str(path), context, sha256=self._known_hash(path), adapter=adapter))
-        except Exception as error:  # the caller must hear of it, whatever it is
+        except Exception as error:  # the caller must hear of it, whatever it is, and only of this
             log.exception("could not start the engine worker")
-            self._failed(ticket, WorkerError(f"The engine could not be started: {error}."), answer)
+            with self._lock:
+                self._handlers.clear()
+            said = error if isinstance(error, WorkerError) else WorkerError(f"The engine could not be started: {error}.")
+            self._failed(ticket, said, answer)
 
     def _end_worker(self) -> None:
         with self._lock:

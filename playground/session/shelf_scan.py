@@ -24,14 +24,22 @@ BATCH_S, BATCH = 0.2, 200
 
 
 def scan_apart(home: Home, on_rows: Callable[[tuple[Row, ...]], None], cancelled: Callable[[], bool]) -> Scan | None:
-    """The listing, with rows in batches as they are found. None if it was cancelled, or the child ended without a word."""
+    """The listing, with rows in batches as they are found. None if it was cancelled, or no child could be started, or it ended without a word."""
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
+    try:
+        ours, theirs = context.Pipe(duplex=False)
+    except OSError:
+        return None
     # Not a daemon: it starts a helper of its own. It ends with the listing, or when nobody reads what it finds.
     child = context.Process(target=_child, args=(str(home.root), theirs), name="library", daemon=False)
-    with WithoutMain():
-        child.start()
-    theirs.close()
+    try:
+        with WithoutMain():
+            child.start()
+    except OSError:
+        ours.close()
+        return None
+    finally:
+        theirs.close()
     found: Scan | None = None
     rows: list[Row] = []
     try:
