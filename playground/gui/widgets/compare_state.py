@@ -91,6 +91,10 @@ class Reply:
             self.tokens.append(_light(token))
             self.keys.append(token.text if by_text else token.token_id)
 
+    def compare_by(self, by_text: bool) -> None:
+        """What its tokens are compared by from now on."""
+        self.keys = [token.text if by_text else token.token_id for token in self.tokens]
+
     def take_record(self, made: GenerationRow, message: MessageRow) -> None:
         """How it ended, or as far as the database has it."""
         self.settings, self.error = made.settings, made.error
@@ -130,7 +134,11 @@ class Comparing:
 
     def begin(self, replies: Iterable[Reply], columns: Sequence[Column]) -> None:
         """A new run of these columns; what they had replied before is not shown any more."""
-        self.by_text = len({each.model for each in columns}) > 1
+        by_text = len({each.model for each in columns}) > 1
+        if by_text != self.by_text:
+            self.by_text = by_text
+            for reply in self.replies.values():  # those that stay are compared with the new ones
+                reply.compare_by(by_text)
         for reply in replies:
             self.replies[reply.column_id] = reply
             self._by_generation[reply.generation_id] = reply

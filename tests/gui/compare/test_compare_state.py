@@ -82,6 +82,18 @@ def test_where_replies_of_several_models_part_by_their_text_though_the_numbers_a
     assert parting.right_of_left == 0.25  # b's settings gave that to the text of a's token, whatever its number
 
 
+def test_a_column_that_gets_another_model_is_compared_with_what_the_others_replied_before() -> None:
+    comparing = begun(A, B)
+    tell(comparing, "a", "ab")
+    tell(comparing, "b", "ab")
+    moved = Column("b", model="/other.gguf")
+    comparing.begin([Reply("b", "mb2", "gb2")], [A, moved])
+    tokens = tuple(TokenInfo(7 + place, word, -1.0, 0.5, 1.0) for place, word in enumerate("ab"))
+    comparing.apply(events.GenerationTokens("gb2", "mb2", 0, 0, tokens, 0))
+    assert comparing.branches("a") == []
+    assert comparing.common() == 2
+
+
 def test_recorded_replies_whose_tokens_come_one_after_another_part_where_they_did() -> None:
     comparing = begun(A, B)
     for column, words in (("a", "abc"), ("b", "abd")):
