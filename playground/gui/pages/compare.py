@@ -94,6 +94,8 @@ class ComparePage(CompareColumns, CompareSessions, QWidget):
 
     def handle(self, event: Any) -> None:
         """An event of the session."""
+        if self._opening:
+            self._missed.append(event)
         if isinstance(event, events.ModelState):
             self._show_model(event)
         elif isinstance(event, events.StoreReady):
@@ -104,23 +106,24 @@ class ComparePage(CompareColumns, CompareSessions, QWidget):
             if event.session_id == self.comparison_id:
                 self.votes = event.votes
                 self._show_columns()
-        elif isinstance(event, events.ComparisonStarted):
-            if event.session_id == self.comparison_id:
-                self._started(event)
         else:
             self._follow(event)
 
     def _started(self, event: events.ComparisonStarted) -> None:
         self._doubt.stop()
-        starts = {column.id: column.reply_start for column in self.columns}
-        replies = [Reply(column, message, made, starts.get(column, "")) for column, made, message in event.columns]
+        starts = {column.id: column.reply_start for column in self.columns}  # one may have been removed since it was asked
+        replies = [Reply(column, message, made, starts[column]) for column, made, message in event.columns if column in starts]
         self.comparing.begin(replies, self.columns)
         self._begun = min(self._begun, time.monotonic()) if self._begun else time.monotonic()
         self.ui.board.show_replies(self.comparing, [reply.column_id for reply in replies])
         self._set_running(True)
 
     def _follow(self, event: Any) -> None:
-        """What concerns a reply that is shown."""
+        """What concerns a run, or a reply that is shown."""
+        if isinstance(event, events.ComparisonStarted):
+            if event.session_id == self.comparison_id:
+                self._started(event)
+            return
         if isinstance(event, events.ComparisonFinished):
             if event.session_id == self.comparison_id:
                 self.comparing.apply(event)
@@ -155,6 +158,7 @@ class ComparePage(CompareColumns, CompareSessions, QWidget):
         if not self.comparison_id or not self._try(lambda: self.desk.session.compare.run(self.comparison_id, column_ids)):
             return
         asked = [column for column in self.columns if not column_ids or column.id in column_ids]
+        anew = prompt != self.asked or len(asked) == len(self.columns)
         if prompt != self.asked:  # what answers another prompt is in the log
             self.comparing = Comparing(self.columns)
         self.comparing.finished, self.comparing.prefills, self._words = [], 0, ""
@@ -162,7 +166,7 @@ class ComparePage(CompareColumns, CompareSessions, QWidget):
         self.comparing.begin([Reply(column.id, "", "", column.reply_start) for column in asked], self.columns)
         self._order = [column.id for column in self.columns]
         random.shuffle(self._order)
-        self.ui.board.show_replies(self.comparing, None if len(asked) == len(self.columns) else [each.id for each in asked])
+        self.ui.board.show_replies(self.comparing, None if anew else [each.id for each in asked])
         self.ui.diff_button.setChecked(False)
         self._set_running(True)
         self._show_columns()

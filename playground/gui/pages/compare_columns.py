@@ -143,7 +143,11 @@ class CompareColumns:
         self.set_columns([*self.columns[:place], fork, *self.columns[place:]])
         self.run([fork.id])
 
+    # A field that loses the focus with its column tells what stood in it: that is nobody's any more.
+
     def _sampling_changed(self: ComparePage, column_id: str, settings: SamplingSettings) -> None:
+        if all(each.id != column_id for each in self.columns):
+            return
         self.columns = [replace(each, settings=settings) if each.id == column_id else each for each in self.columns]
         view = self.ui.board.view(column_id)
         if view is not None:
@@ -153,6 +157,8 @@ class CompareColumns:
         self._settle.start()
 
     def _field_changed(self: ComparePage, column_id: str, fields: dict[str, Any]) -> None:
+        if all(each.id != column_id for each in self.columns):
+            return
         changed = replace(self._column(column_id), **fields)
         if changed == self._column(column_id):
             return

@@ -37,6 +37,7 @@ class CompareSessions:
     """of a blind comparison: the shuffled order of its columns"""
     _opening = ""
     _missed: list[Any]
+    """events that came while a comparison was being read, which knows nothing of them"""
 
     def connect_sessions(self: ComparePage) -> None:
         self._missed = []
@@ -76,7 +77,7 @@ class CompareSessions:
         made: list[str] = []
         compare = self.desk.session.compare
         if self._try(lambda: made.append(compare.new(prompt, self.ui.system.text(), self.columns))):
-            self.comparison_id = made[0]
+            self.comparison_id, self._opening = made[0], ""  # one that is still being read would take the place of this
             self.desk.preferences.set(KEPT, made[0])
             self.ui.menu.setEnabled(True)
         return bool(made)
@@ -160,6 +161,8 @@ class CompareSessions:
             self.comparing.fill(column_id, generation_id, tokens)
             self.ui.board.add_tokens(column_id, reply.tokens[known:])
             self.ui.board.show_state(column_id)
+            if self.ui.stack.currentWidget() is self.ui.diff:
+                self.ui.diff.set_sources(self._sources())
             self._show_view()
             self._show_state()
 
@@ -195,6 +198,8 @@ class CompareSessions:
 
     def _throw_away(self: ComparePage, comparison_id: str) -> None:
         session = self.desk.session
+        if session.compare.running == comparison_id:  # nobody could stop it any more
+            session.compare.stop(comparison_id)
         if self._try(lambda: session.delete(comparison_id)):
             self.desk.notify(
                 "The comparison was deleted.", action="Undo", key="deleted", run=lambda: session.undelete(comparison_id)

@@ -67,6 +67,7 @@ class EarlierPopup(QFrame):
             self.list.addItem(item)
             if row.id == open_id:
                 self.list.setCurrentItem(item)
+        self._filter(self.filter.text())  # somebody may have typed before they were read
 
     def _filter(self, text: str) -> None:
         words = text.lower().split()

@@ -10,6 +10,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QApplication, QLabel
 
+from playground import events
 from playground.errors import NotFoundError
 from playground.gui.widgets.elided_label import ElidedLabel
 from playground.params import SamplingSettings
@@ -44,8 +45,6 @@ def test_nothing_is_stored_before_it_is_run(bench) -> None:
 
 
 def test_without_a_prompt_or_a_model_it_cannot_be_run(bench) -> None:
-    from playground import events
-
     run = bench.child("compare.run")
     assert not run.isEnabled()
     bench.child("compare.prompt").setPlainText("Hello")
