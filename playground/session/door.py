@@ -290,6 +290,6 @@ class Session(Parts):
 
         def work() -> events.ReplayResult:
             one, group = self._ledger.read(lambda store: replay.recorded(store, generation_id)).result()
-            return replay.replay(one, group, self._engine, on_progress or (lambda fraction: None))
+            return replay.replay(one, group, self._engine, on_progress or (lambda fraction: None), self._hold)
 
-        return self._side.submit(work)
+        return self._replays.submit(work)

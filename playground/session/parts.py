@@ -22,6 +22,7 @@ from playground.session.engine import EngineHost
 from playground.session.ledger import Ledger, Listener
 from playground.session.measuring import Measuring
 from playground.session.replies import Replies
+from playground.session.shelf_lane import Lane
 from playground.session.tree import Tree
 
 if TYPE_CHECKING:
@@ -97,6 +98,9 @@ class Parts:
         )
         self._replies = Replies(self._lock, self._ledger, self._engine, self._measuring)
         self._side = ThreadPoolExecutor(1, thread_name_prefix="session-side")
+        self._replays = Lane("replay")
+        self._replaying: EngineHost | None = None
+        """what a replay has loaded for itself"""
         self._trees: dict[str, Tree] = {}
         self._made: list[Part] = []
         """in the order of their making"""
@@ -128,6 +132,11 @@ class Parts:
             if part is not compare:  # ends like a reply: when no token can come any more
                 part.close()
         self._measuring.close()
+        self._replays.close()
+        with self._lock:
+            replaying = self._replaying
+        if replaying is not None:
+            replaying.close()
         self._engine.close()
         if running is not None:
             running.interrupt()
@@ -266,6 +275,12 @@ class Parts:
                 queued()
 
     # -- small parts
+
+    def _hold(self, replaying: EngineHost | None) -> None:
+        with self._lock:
+            self._replaying = replaying
+        if replaying is not None and self._closed:
+            replaying.close()
 
     def _with_tree(
         self, chat_id: str, use: Callable[[Tree], None], failed: Callable[[BaseException], None] | None = None

@@ -30,8 +30,17 @@ def recorded(store: Store, generation_id: str) -> tuple[Recorded, list[Recorded]
     return next(each for each in everything if each[0].id == row.id), everything
 
 
-def replay(one: Recorded, group: Sequence[Recorded], loaded: EngineHost, progress: Callable[[float], None]) -> ReplayResult:
-    """Decodes `one` of a group again and compares token ids. Blocks until done; errors are raised as they come from the worker."""
+def replay(
+    one: Recorded,
+    group: Sequence[Recorded],
+    loaded: EngineHost,
+    progress: Callable[[float], None],
+    hold: Callable[[EngineHost | None], None],
+) -> ReplayResult:
+    """Decodes `one` of a group again and compares token ids. Blocks until done; errors are raised as they come from the worker.
+
+    `hold` is given an engine of its own, which somebody may close meanwhile, and None once that has ended.
+    """
     row = one[0]
     if not row.prompt_ids:
         raise PlaygroundError("This generation ended before its prompt was read.", "There is nothing to replay.")
@@ -44,9 +53,11 @@ def replay(one: Recorded, group: Sequence[Recorded], loaded: EngineHost, progres
     if row.adapter and not Path(row.adapter).exists():
         raise NotFoundError(f"The adapter {row.adapter} is no longer there.", "Put it back to replay this generation.")
     own = EngineHost(lambda state: None, lambda path, sha256: None)
+    hold(own)
     try:
         return _compare(one, group, own, own.load(Path(row.model_path), context, row.adapter).result(), progress)
     finally:
+        hold(None)
         own.close()
 
 

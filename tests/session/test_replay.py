@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import queue
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 
+import psutil
+import pytest
+
 from playground import events
+from playground.errors import PlaygroundError
 from playground.history.records import GenerationRow
 from playground.params import SamplingSettings
 from playground.paths import Home
+from playground.process import WorkerProcess
 from playground.session import Session
 
 from .conftest import HELD, PATIENCE, Listening
@@ -85,3 +93,28 @@ def test_every_completion_of_a_steered_chat_replays(starter: Listening, home: Ho
     for row in (made[1], made[4]):  # in a worker that knows nothing of the chat
         assert later.replay(row.id).result(PATIENCE).identical
     later.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only there can a process be made to stand still")
+def test_closing_ends_a_replay_in_an_engine_of_its_own(starter: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = starter.session
+    session.set_sampling(SamplingSettings(temperature=0.0, max_tokens=4))
+    session.send("", "Hello")
+    row = starter.reply().generation
+    session.unload()
+    held: queue.SimpleQueue[int] = queue.SimpleQueue()
+    start = WorkerProcess.start
+
+    def hold(worker: WorkerProcess) -> None:
+        start(worker)
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGSTOP)  # it never comes to its end
+        held.put(worker.pid)
+
+    monkeypatch.setattr(WorkerProcess, "start", hold)
+    answer = session.replay(row.id)
+    pid = held.get(timeout=PATIENCE)
+    session.close()
+    with pytest.raises(PlaygroundError):
+        answer.result(PATIENCE)
+    assert not psutil.pid_exists(pid)
