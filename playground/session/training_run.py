@@ -180,26 +180,32 @@ class Trainer:
         part = beside.part_of(folder)
         part.mkdir()
         try:
-            worker.send(
-                PrepareRun(
-                    REQUEST,
-                    str(part),
-                    plan.model_path,
-                    plan.data.path,
-                    dict(plan.encode),
-                    plan.settings.validation_share,
-                    plan.settings.seed,
-                    plan.settings.packing,
-                    job.probes,
+            with job.lock:
+                if job.killed or job.unwanted:  # told to end while the worker was being started
+                    raise Cancelled("Cancelled.")
+                worker.send(
+                    PrepareRun(
+                        REQUEST,
+                        str(part),
+                        plan.model_path,
+                        plan.data.path,
+                        dict(plan.encode),
+                        plan.settings.validation_share,
+                        plan.settings.seed,
+                        plan.settings.packing,
+                        job.probes,
+                    )
                 )
-            )
             prepared = self._hear_prepared(job, heard)
             record = folders.write_run(part, job.row, plan, prepared)
             part.replace(folder)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise
-        job.record = record
+        with job.lock:
+            job.record = record
+            if job.want in ("stop", "end"):  # while it was prepared: the worker has not heeded that, or was through by then
+                raise Cancelled("Cancelled.")
 
     def _hear_prepared(self, job: Job, heard: queue.SimpleQueue[Any]) -> RunPrepared:
         found: RunPrepared | None = None
@@ -214,7 +220,9 @@ class Trainer:
                 case Failed():
                     raise _error(event)
                 case Exit():
-                    raise Cancelled("Cancelled.") if event.asked else WorkerError(event.sentence, event.hint)
+                    if event.asked or job.unwanted:  # ended for not heeding that, or by whatever: nobody waits for it
+                        raise Cancelled("Cancelled.")
+                    raise WorkerError(event.sentence, event.hint)
                 case LogLine():
                     log.log(event.level, "%s", event.text)
 
@@ -226,6 +234,8 @@ class Trainer:
         for event in read_events(folder):  # of a run that goes on: where it was
             job.progress = after(job.progress, event)
         with job.lock:
+            if job.killed:
+                raise Cancelled("Cancelled.")
             state = "running" if job.want == "run" else job.row.state
             self._show(job, state=state, settings=job.record["settings"], error="", hint="", finished=None)
             worker.send(Train(REQUEST, str(folder)))

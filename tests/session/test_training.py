@@ -21,7 +21,9 @@ from playground.history.runs import RunRow
 from playground.memory.devices import Device
 from playground.memory.shape import ModelShape
 from playground.paths import Home, resources, starter
-from playground.session import Session, fitting
+from playground.process import WorkerProcess
+from playground.protocol import Message, PrepareRun
+from playground.session import Session, fitting, training_folders
 from playground.session.training import Training
 from playground.session.training_jobs import RunChanged, RunNoted
 from playground.session.training_run import Job, Trainer
@@ -105,6 +107,47 @@ def until(heard: queue.Queue[Any], run_id: str, *states: str) -> RunChanged:
         event = heard.get(timeout=120)
         if isinstance(event, RunChanged) and event.run.id == run_id and (event.run.state in states or event.removed):
             return event
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only there can a process be made to stand still")
+@pytest.mark.parametrize("moment", ["its worker starts", "its data is read", "its folder is written"])
+def test_a_run_that_is_stopped_before_it_trains_never_begins(
+    session: tuple[Session, queue.Queue[Any]], moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, heard = session
+    runs: queue.Queue[str] = queue.Queue()
+    start, send, write = WorkerProcess.start, WorkerProcess.send, training_folders.write_run
+
+    def stop() -> None:
+        made.training.stop(runs.get(timeout=PATIENCE))
+
+    def stopped_at_start(worker: WorkerProcess) -> None:
+        if worker.what == "training":
+            stop()
+        start(worker)
+
+    def stopped_at_reading(worker: WorkerProcess, command: Message) -> None:
+        if isinstance(command, PrepareRun):
+            os.kill(worker.pid or 0, signal.SIGSTOP)  # it takes longer than anybody waits
+        send(worker, command)
+        if isinstance(command, PrepareRun):
+            stop()
+
+    def stopped_at_writing(*what: Any) -> dict[str, Any]:
+        stop()
+        return write(*what)
+
+    if moment == "its worker starts":
+        monkeypatch.setattr(WorkerProcess, "start", stopped_at_start)
+    elif moment == "its data is read":
+        monkeypatch.setattr(WorkerProcess, "send", stopped_at_reading)
+    else:
+        monkeypatch.setattr(training_folders, "write_run", stopped_at_writing)
+    run_id = made.training.start("starter", EXAMPLE, {"steps": 2, "rank": 2, "batch": 1}, anyway=True)
+    runs.put(run_id)
+    ended = until(heard, run_id, "ended", "stopped", "finished", "interrupted", "failed").run
+    assert (ended.state, ended.error, ended.adapter, ended.step) == ("ended", "", "", 0)
+    assert Path(ended.folder).exists() == (moment == "its folder is written")
 
 
 def test_a_run_whose_worker_is_killed_is_interrupted_and_can_be_gone_on_with_or_deleted(
