@@ -41,6 +41,8 @@ class SetModel(QAbstractTableModel):
         self._indices: Sequence[int] = ()
         self._blocks: OrderedDict[int, list[Row] | None] = OrderedDict()
         """by number; None while it is being read"""
+        self._early: list[ResultRow] = []
+        """replies to prompts whose rows are being read: what is read may not have them yet"""
         self._turn = 0
 
     # -- what it is told
@@ -51,12 +53,15 @@ class SetModel(QAbstractTableModel):
         self._turn += 1
         self._columns, self._indices = tuple(columns), indices
         self._blocks.clear()
+        self._early.clear()
         self.endResetModel()
 
     def put(self, result: ResultRow) -> None:
         """A cell has been replied to: shown if its row is in memory."""
         place = self._place_of(result.index)
         block = self._blocks.get(place // BLOCK) if place >= 0 else None
+        if block is None and place // BLOCK in self._blocks:
+            self._early.append(result)
         if not block or place % BLOCK >= len(block):
             return
         block[place % BLOCK][1][result.column_id] = result
@@ -95,6 +100,9 @@ class SetModel(QAbstractTableModel):
             self._blocks.popitem(last=False)
         first = number * BLOCK
         self.dataChanged.emit(self.index(first, 0), self.index(first + max(0, len(rows) - 1), self.columnCount() - 1))
+        early, self._early = self._early, []
+        for each in early:
+            self.put(each)
 
     # -- Qt
 

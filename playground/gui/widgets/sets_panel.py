@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QModelIndex, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFileDialog, QLabel, QPlainTextEdit, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from playground import events
@@ -44,7 +44,8 @@ class SetsPanel(QWidget):
         self._system = ""
         self._progress: dict[str, events.PromptSetProgress] = {}
         self._titles: dict[str, str] = {}
-        self._asked = 0
+        self._asked = self._given = 0
+        """questions for rows, and for what was given as prompts: only the last answer of each counts"""
         self.head = PartHead("compare.sets", "Back to the comparison")
         self.head.closed.connect(self._back)
         self.setup = SetsSetup()
@@ -53,6 +54,7 @@ class SetsPanel(QWidget):
         self.setup.chosen.connect(self.open_set)
         self.setup.unwanted.connect(self._throw_away)
         self.model = SetModel(self._read, self)
+        self.model.dataChanged.connect(self._rows_came)
         self.grid = SetGrid(self.model)
         self.grid.opened.connect(self._show_cell)
         self.bar = SetsBar()
@@ -154,27 +156,25 @@ class SetsPanel(QWidget):
         elif isinstance(event, events.PromptResult):
             if event.session_id == self.set_id:
                 self.model.put(event.result)
-                place = self.grid.currentIndex()
-                row = self.model.row(place.row()) if place.isValid() else None
-                if row is not None and row[0].index == event.result.index:
-                    self._show_cell(place.row(), place.column())
         elif isinstance(event, events.ModelState):
             self._show_can_run()
         elif isinstance(event, events.ComparisonChanged) and event.session.kind == "prompts":
             self._titles[event.session.id] = event.session.title
+            if self.stack.currentWidget() is self.setup:  # it may be one that was thrown away, or taken back
+                self._read_earlier()
 
     # -- reading
 
     def _recognise(self, source: Any) -> None:
-        self._asked += 1
-        turn = self._asked
+        self._given += 1
+        turn = self._given
 
         def found(answer: Any) -> None:
-            if turn == self._asked:
+            if turn == self._given:
                 self.setup.show_found(answer)
 
         def refused(error: BaseException) -> None:
-            if turn == self._asked:
+            if turn == self._given:
                 said = f"{getattr(error, 'message', error)} {getattr(error, 'hint', '')}"
                 self.setup.show_found(None, said.strip())
 
@@ -269,9 +269,17 @@ class SetsPanel(QWidget):
             show = lambda: self.desk.open_page("sets", set_id=event.session_id)  # noqa: E731
             self.desk.notify(f"{title}: all {event.total:,} replies are there.", "", "info", "Show", "sets", show)
 
+    def _rows_came(self, first: QModelIndex, last: QModelIndex) -> None:
+        """What is known of some rows now: the chosen cell may be one of them."""
+        place = self.grid.currentIndex()
+        if place.isValid() and first.row() <= place.row() <= last.row():
+            self._show_cell(place.row(), place.column())
+
     def _show_cell(self, place: int, section: int) -> None:
         row = self.model.row(place)
-        if row is None:
+        if row is None:  # it is being read: what stands there is of another cell
+            self.facts.setText("")
+            self.cell.clear()
             return
         prompt, results = row
         column = self.model.column_at(section)
@@ -307,13 +315,7 @@ class SetsPanel(QWidget):
         if session.prompt_sets.running == set_id:
             session.prompt_sets.pause()
         session.delete(set_id)
-        self._read_earlier()
-
-        def undo() -> None:
-            session.undelete(set_id)
-            self._read_earlier()
-
-        self.desk.notify("The set was thrown away.", "", "info", "Undo", "sets", undo)
+        self.desk.notify("The set was thrown away.", "", "info", "Undo", "sets", lambda: session.undelete(set_id))
 
     def _back(self) -> None:
         if self.stack.currentWidget() is self.results:

@@ -14,8 +14,9 @@ import pytest
 from PySide6.QtCore import Qt
 
 from playground.decoding.prompt_lists import Prompt
+from playground.gui.widgets.sets_grid import SetModel
 from playground.gui.widgets.sets_panel import SetsPanel
-from playground.history.records import Column, ResultRow, SessionRow
+from playground.history.records import Column, PromptRow, ResultRow, SessionRow
 from playground.params import SamplingSettings
 from playground.paths import Home
 from playground.session import Session
@@ -124,6 +125,62 @@ def test_ten_thousand_prompts_are_read_where_one_looks(panel: SetsPanel, desk: T
     assert panel.model.index(1, 1).data() == "Prompt 9995"
     panel.bar.which.setCurrentIndex(panel.bar.which.findData("failed"))
     qtbot.waitUntil(lambda: panel.model.rowCount() == 0)
+
+
+def test_a_cell_far_below_is_shown_when_its_row_has_been_read(panel: SetsPanel, desk: Told, qtbot: Any) -> None:
+    sets = desk.session.prompt_sets
+    set_id = sets.new([Prompt(f"Prompt {number}") for number in range(300)], TWO)
+    panel.open_set(set_id)
+    qtbot.waitUntil(lambda: panel.model.row(0) is not None)
+    panel.grid.setCurrentIndex(panel.model.index(0, 1))
+    assert panel.cell.toPlainText() == "Prompt 0"
+    panel.grid.setCurrentIndex(panel.model.index(299, 1))
+    qtbot.waitUntil(lambda: panel.cell.toPlainText() == "Prompt 299")
+
+
+def test_a_reply_that_comes_while_its_row_is_being_read_is_shown(dressed: Any) -> None:
+    asked: list[Any] = []
+    model = SetModel(lambda indices, answer: asked.append((indices, answer)))
+    model.show_set(TWO, range(2))
+    model.index(0, 2).data()
+    ((indices, answer),) = asked
+    model.put(ResultRow(1, "b", "end", "a fox"))
+    answer([(PromptRow(number, f"Prompt {number}"), {}) for number in indices])
+    assert model.index(1, 3).data() == "a fox"
+
+
+def test_prompts_that_are_being_recognised_are_there_when_one_comes_back_from_a_set(
+    panel: SetsPanel, desk: Told, qtbot: Any
+) -> None:
+    set_id = desk.session.prompt_sets.new([Prompt("Why?")], TWO)
+    panel.open(TWO)
+    panel.setup.source_given.emit("One\nTwo\nThree")
+    panel.open_set(set_id)
+    qtbot.waitUntil(lambda: panel.model.rowCount() == 1)
+    panel.open(TWO)
+    qtbot.waitUntil(lambda: panel.setup.found is not None)
+    assert len(panel.setup.found.prompts) == 3
+
+
+def test_a_set_of_an_earlier_run_of_the_program_is_thrown_away(dressed: Any, qtbot: Any, home: Home) -> None:
+    before = Session(home)
+    before.start()
+    before.prompt_sets.new([Prompt("Why?")], TWO, "", "asked.csv")
+    before.close()
+    session = Session(home)
+    desk = Told(session)
+    session.start()
+    panel = SetsPanel(desk)
+    qtbot.addWidget(panel)
+    desk.bridge.received.connect(panel.handle)
+    try:
+        panel.open(TWO)
+        qtbot.waitUntil(lambda: panel.setup.earlier.count() == 1)
+        panel.setup.unwanted.emit(panel.setup.earlier.item(0).data(Qt.ItemDataRole.UserRole))
+        qtbot.waitUntil(lambda: panel.setup.earlier.count() == 0)
+    finally:
+        session.close()
+        desk.bridge.flush()
 
 
 def test_what_was_left_in_the_middle_is_offered(window: Any, session: Any, qtbot: Any) -> None:
