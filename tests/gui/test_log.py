@@ -7,13 +7,23 @@ import json
 
 import pytest
 from fake_session import FakeSession
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QModelIndex, Qt
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QTableView, QWidget
 
 from playground.errors import PlaygroundError, StorageError
 from playground.events import ReplayResult, StoreReady
 from playground.gui.pages.log import LogPage
-from playground.gui.widgets.log_model import COLUMNS, ENDED, PROMPT, TOKENS, WHEN, differences, prompt_start, when_text
+from playground.gui.widgets.log_model import (
+    COLUMNS,
+    ENDED,
+    PROMPT,
+    TOKENS,
+    WHEN,
+    LogModel,
+    differences,
+    prompt_start,
+    when_text,
+)
 from playground.history.records import GenerationRow
 from playground.params import SamplingSettings
 
@@ -189,6 +199,29 @@ def test_it_is_fetched_in_pages(window, session, qtbot, monkeypatch) -> None:
     qtbot.waitUntil(lambda: table.model().rowCount() >= 400)
     page.filter.setText("number 999")
     qtbot.waitUntil(lambda: page.count.text() == "1 of 1,000")
+
+
+def test_a_generation_is_selected_when_the_page_is_made_for_it(talked, window, qtbot) -> None:
+    wanted = list(talked._generations)[20]
+    window.open("log", generation_id=wanted)
+    page = window.pages["log"]
+    qtbot.waitUntil(lambda: page.detail.row is not None and page.detail.row.id == wanted)
+    assert page.detail.isVisible()
+
+
+def test_no_generation_is_left_out_because_another_one_came_while_a_page_was_read(dressed) -> None:
+    rows = [
+        GenerationRow(f"g{n:05}", "s", "m", "p", "starter", "", "llama.cpp", "1", "CPU", started=1e9 - n) for n in range(500)
+    ]
+    model, asked = LogModel(), []
+    model.more_wanted.connect(lambda limit, offset: asked.append((limit, offset)))
+    model.fetchMore(QModelIndex())
+    model.put(rows[0])  # told of while it was being read with the others
+    model.add_page(rows[:200])
+    model.fetchMore(QModelIndex())
+    limit, offset = asked[-1]
+    model.add_page(rows[offset : offset + limit])
+    assert all(model.place_of(row.id) >= 0 for row in rows[:400])
 
 
 @pytest.mark.parametrize(

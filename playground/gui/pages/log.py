@@ -52,6 +52,8 @@ class LogPage(QWidget):
         super().__init__(parent)
         self._desk = desk
         self._request = 0
+        self._wanted = ""
+        """a generation that is to be selected as soon as it is read"""
         self._model = LogModel(self)
         self._proxy = LogProxy(self._model, self)
         self._model.more_wanted.connect(self._fetch)
@@ -153,6 +155,7 @@ class LogPage(QWidget):
             if request == self._request:
                 self._model.add_page(rows, limit)
                 self._show_state()
+                self._select_wanted()
                 self._fetch_on()
 
         def fail(error: BaseException) -> None:
@@ -169,12 +172,12 @@ class LogPage(QWidget):
         self._desk.when_done(future, self, take, fail)
 
     def _fetch_on(self) -> None:
-        """A filter, and any order but the newest first, is only true of what has been fetched: fetch on."""
+        """A filter, and any order but the newest first, is only true of what has been fetched, and what is wanted may be older: fetch on."""
         head = self.table.horizontalHeader()
         newest_first = head.sortIndicatorSection() == log_model.WHEN and (
             head.sortIndicatorOrder() == Qt.SortOrder.DescendingOrder
         )
-        if (self.filter.text().strip() or not newest_first) and self._model.rowCount() < FILTERED_AT_MOST:
+        if (self.filter.text().strip() or not newest_first or self._wanted) and self._model.rowCount() < FILTERED_AT_MOST:
             self._model.fetchMore(self._model.index(-1, -1))
 
     def _apply_filter(self) -> None:
@@ -202,9 +205,15 @@ class LogPage(QWidget):
     # -- one of them
 
     def open(self, generation_id: str = "") -> None:
-        """Selects a generation."""
-        place = self._model.place_of(generation_id)
+        """Selects a generation, as soon as it has been read."""
+        self._wanted = generation_id
+        self._select_wanted()
+        self._fetch_on()
+
+    def _select_wanted(self) -> None:
+        place = self._model.place_of(self._wanted)
         if place >= 0:
+            self._wanted = ""
             index = self._proxy.mapFromSource(self._model.index(place, 0))
             self.table.selectRow(index.row())
             self.table.scrollTo(index)

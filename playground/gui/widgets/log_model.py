@@ -127,7 +127,6 @@ class LogModel(ColumnsModel):
         self._rows: list[GenerationRow] = []
         self._texts: list[list[str] | None] = []
         self._place: dict[str, int] = {}
-        self._fetched = 0
         self._complete = False
         self._waiting = False
 
@@ -136,13 +135,12 @@ class LogModel(ColumnsModel):
     def reset(self) -> None:
         self.beginResetModel()
         self._rows, self._texts, self._place = [], [], {}
-        self._fetched, self._complete, self._waiting = 0, False, False
+        self._complete, self._waiting = False, False
         self.endResetModel()
 
     def add_page(self, rows: list[GenerationRow], limit: int = PAGE) -> None:
         """What `more_wanted` asked for."""
         self._waiting = False
-        self._fetched += len(rows)
         self._complete = len(rows) < limit
         new = [row for row in rows if row.id not in self._place]
         if new:
@@ -162,7 +160,6 @@ class LogModel(ColumnsModel):
             self._place[row.id] = len(self._rows)
             self._rows.append(row)
             self._texts.append(None)
-            self._fetched += 1
             self.endInsertRows()
         else:
             self._rows[place], self._texts[place] = row, None
@@ -190,7 +187,7 @@ class LogModel(ColumnsModel):
     def fetchMore(self, parent: Index) -> None:
         if self.canFetchMore(parent):
             self._waiting = True
-            self.more_wanted.emit(PAGE, self._fetched)
+            self.more_wanted.emit(PAGE, len(self._rows))  # those that are here are the newest ones, however they came
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         row, column = self._rows[index.row()], index.column()
