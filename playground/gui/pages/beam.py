@@ -218,6 +218,7 @@ class BeamPage(QWidget):
             self._steps = []
             self.tree.show_steps(())
             self.beams.clear()
+            self._node = -1  # behind that: a list that is cleared tells of rows as they go
         self.search = search
         self._steps += event.steps
         self.tree.add(event.steps)
@@ -229,7 +230,7 @@ class BeamPage(QWidget):
     def _opened(self, search: BeamSearchRow) -> None:
         if search.session_id != self._wanted:
             return
-        self.search, self._steps = search, list(search.steps)
+        self.search, self._steps, self._node = search, list(search.steps), -1
         self.prompt.setPlainText(search.prompt)
         self.raw.setChecked(search.raw)
         self._settings = search.settings

@@ -123,3 +123,15 @@ def test_what_goes_wrong_is_a_sentence(page: BeamPage, qtbot: Any) -> None:
     qtbot.mouseClick(page.run, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: "40 beams were asked for" in page.state.text())
     assert page.run.text() == "Search" and not page.chat.isEnabled()
+
+
+def test_of_a_search_that_found_nothing_no_chat_goes_on_with_what_was_chosen_before(page: BeamPage, qtbot: Any) -> None:
+    page.prompt.setPlainText("Hello")
+    qtbot.waitUntil(page.run.isEnabled)
+    page.form.rows["max_tokens"].control.setValue(2)
+    qtbot.mouseClick(page.run, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(page.chat.isEnabled)
+    page.form.rows["width"].control.setValue(40)
+    qtbot.mouseClick(page.run, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "40 beams were asked for" in page.state.text() and page.run.text() == "Search")
+    assert not page.chat.isEnabled()
