@@ -124,12 +124,12 @@ class HubView(QWidget):
         if self._shelf is None:
             return
         query = self.filters.query()
+        self._search_number += 1  # what was asked before is of something else
         if not query.formats:
             self.state.say("Neither GGUF nor safetensors", "Choose at least one of the two formats above.", icon="list-filter")
             self._list.setCurrentWidget(self.state)
             return
         self._asked = query
-        self._search_number += 1
         number = self._search_number
         if not self.model.rowCount():
             self.state.say("Searching…", "", busy=True)
@@ -268,12 +268,15 @@ class HubView(QWidget):
         if page is None or self._shelf is None:
             return
 
+        def still() -> bool:
+            return number == self._page_number and self.page.choice.currentData() is choice
+
         def take(subject: Any) -> None:
-            if number == self._page_number and self.page.choice.currentData() is choice:
+            if still():
                 self.page.fit.show_subject(subject, self._held)
 
         def fail(error: BaseException) -> None:
-            if number == self._page_number:
+            if still():
                 self.page.fit.show_message(f"{getattr(error, 'message', error)} {getattr(error, 'hint', '')}".strip())
 
         if self.page.fit.subject() is None:

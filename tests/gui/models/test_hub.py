@@ -6,9 +6,10 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
-from PySide6.QtWidgets import QAbstractButton, QLineEdit, QProgressBar, QWidget
+from PySide6.QtWidgets import QAbstractButton, QLabel, QLineEdit, QProgressBar, QWidget
 
 from playground.errors import GatedError, HubError, OfflineError
+from playground.gui.bridge import when_done
 from playground.models.files import Recommendation
 from playground.session.shelf import ChoiceVerdicts, DownloadChanged, Downloading, Results, Verdict
 from tests.gui.models.conftest import Bench, choice, found, page, row
@@ -30,6 +31,15 @@ def searches(bench: Bench) -> list[Future[Any]]:
 
 def shown(hub: Any) -> list[str]:
     return [hub.model.row(place).repo for place in range(hub.model.rowCount())]
+
+
+def delivered(bench: Bench) -> None:
+    """Until the window has what was answered so far."""
+    arrived: list[None] = []
+    last: Future[None] = Future()
+    when_done(last, bench.page, arrived.append)
+    last.set_result(None)
+    bench.qtbot.waitUntil(lambda: bool(arrived))
 
 
 def opened(bench: Bench, hub: Any, *choices: Any, **more: Any) -> Any:
@@ -62,13 +72,7 @@ def test_typing_is_one_question_and_a_stale_answer_is_dropped(bench: Bench, hub:
     searches(bench)[1].set_result(results(found("acme/owl")))
     bench.qtbot.waitUntil(lambda: shown(hub) == ["acme/owl"])
     searches(bench)[0].set_result(results(found("acme/fox")))
-    late: Future[None] = Future()
-    from playground.gui.bridge import when_done
-
-    arrived: list[None] = []
-    when_done(late, bench.page, arrived.append)
-    late.set_result(None)
-    bench.qtbot.waitUntil(lambda: bool(arrived))
+    delivered(bench)
     assert shown(hub) == ["acme/owl"]
 
 
@@ -137,6 +141,29 @@ def test_a_page_that_comes_too_late_is_dropped(bench: Bench, hub: Any) -> None:
     bench.shelf.futures["page"][0].set_result(page("acme/first", choice("Q8_0")))
     bench.qtbot.waitUntil(lambda: hub.page.title.text() == "acme/second")
     assert hub.page.page.repo == "acme/second"
+
+
+def test_a_file_that_is_not_chosen_any_more_has_nothing_to_say(bench: Bench, hub: Any) -> None:
+    first, second = choice("Q4_K_M"), choice("Q8_0")
+    opened(bench, hub, first, second)
+    hub.page.pick(first)
+    hub.page.pick(second)
+    (_, late), (_, chosen) = bench.asked("of_choice")
+    chosen.set_exception(HubError("The file is damaged.", ""))
+    late.set_exception(HubError("Its header cannot be read.", ""))
+    delivered(bench)
+    assert "The file is damaged." in [each.text() for each in hub.page.fit.findChildren(QLabel)]
+
+
+def test_what_was_searched_for_before_both_formats_were_left_out_is_dropped(bench: Bench, hub: Any) -> None:
+    hub.search()
+    hub.filters.gguf.setChecked(False)
+    hub.filters.safetensors.setChecked(False)
+    hub.search()
+    searches(bench)[0].set_result(results(found("acme/fox")))
+    delivered(bench)
+    assert shown(hub) == []
+    assert hub.state.isVisible() and "Neither" in hub.state.title.text()
 
 
 def test_a_hundred_choices_come_a_few_at_a_time(bench: Bench, hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
