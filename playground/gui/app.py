@@ -13,6 +13,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+import shiboken6
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QApplication
 
@@ -98,8 +99,12 @@ def _window(home: Home) -> Window:
     def cannot_save(error: OSError) -> None:
         from playground.gui import bridge
 
-        text = f"The settings could not be saved: {error.strerror or error}."
-        bridge.on_window_thread(lambda: window.notify(text, f"The file is {preferences.file}.", "warning", key="preferences"))
+        def tell() -> None:
+            if shiboken6.isValid(window):  # they are saved once more when it closes
+                text = f"The settings could not be saved: {error.strerror or error}."
+                window.notify(text, f"The file is {preferences.file}.", "warning", key="preferences")
+
+        bridge.on_window_thread(tell)
 
     preferences.on_error = cannot_save
     return window
