@@ -67,6 +67,15 @@ class Driver:
                     found.append(each)
         return found
 
+    def close(self) -> None:
+        """Closes the window and its session; once more does no harm."""
+        self.window.close()
+        self.window.session.close()
+
+
+Opens = Callable[[Home], Driver]
+"""see `open_window`"""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _collected_here(qapp: Any) -> Iterator[None]:
@@ -84,21 +93,34 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 
 @pytest.fixture
-def driver(qapp: Any, qtbot: Any, home: Home) -> Iterator[Driver]:
-    """The window after its first paint, with the starter loaded, as at a first start."""
+def open_window(qapp: Any, qtbot: Any) -> Iterator[Opens]:
+    """Opens the window on a data folder. All that were opened are closed at the end, also where the test failed."""
     from PySide6.QtCore import QEvent
 
-    from playground.gui.app import make_window
+    drivers: list[Driver] = []
+    with contextlib.ExitStack() as closing:
 
-    window = make_window(home=home)
-    window.show()
-    driver = Driver(window, qtbot, home)
-    driver.until(lambda: window.session.model.state == "ready")
-    yield driver
-    window.close()
-    window.session.close()
-    driver.until(lambda: not driver.engines())
+        def open_on(home: Home) -> Driver:
+            from playground.gui.app import make_window
+
+            driver = Driver(make_window(home=home), qtbot, home)
+            drivers.append(driver)
+            closing.callback(driver.close)
+            driver.window.show()
+            return driver
+
+        yield open_on
+    for driver in drivers[-1:]:
+        driver.until(lambda: not driver.engines())
     # Real windows are held by what real threads have kept of them; dozens of them would make every later style sheet a slow one.
     for each in qapp.topLevelWidgets():
         each.deleteLater()
     qapp.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+@pytest.fixture
+def driver(open_window: Opens, home: Home) -> Driver:
+    """The window after its first paint, with the starter loaded, as at a first start."""
+    driver = open_window(home)
+    driver.until(lambda: driver.window.session.model.state == "ready")
+    return driver

@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -21,7 +20,7 @@ from playground.params import ContextSettings, SamplingSettings
 from playground.paths import Home, starter
 from tests.workers.mutants import mutant
 
-from .conftest import Driver
+from .conftest import Driver, Opens
 
 STORY = "Tell me a long story about a fox named Pepper."
 ANY = SamplingSettings(temperature=1.5, max_tokens=900)
@@ -163,25 +162,16 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def opened(qapp: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], Driver]]:
+def opened(open_window: Opens, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Driver]:
     """Opens the window on a data folder, with the starter loaded."""
-    drivers: list[Driver] = []
 
     def open_on(root: Path) -> Driver:
-        from playground.gui.app import make_window
-
         monkeypatch.setenv("PLAYGROUND_HOME", str(root))
-        window = make_window(home=Home(root))
-        window.show()
-        driver = Driver(window, qtbot, Home(root))
-        drivers.append(driver)
-        driver.until(lambda: window.session.model.state == "ready")
+        driver = open_window(Home(root))
+        driver.until(lambda: driver.window.session.model.state == "ready")
         return driver
 
-    yield open_on
-    for driver in drivers:
-        driver.window.close()
-        driver.until(lambda driver=driver: not driver.engines())
+    return open_on
 
 
 def replied(driver: Driver) -> None:

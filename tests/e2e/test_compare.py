@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from .conftest import Driver
+from playground.paths import Home
+
+from .conftest import Driver, Opens
 
 STORY = "Tell me a long story about a fox named Pepper."
 PICTURE = ("parting", "timeline", "tokens", "distinct", "repetition", "logprob", "entropy")
@@ -52,13 +54,10 @@ def picture(driver: Driver) -> list[tuple[str, ...]]:
     ]
 
 
-def test_one_column_is_steered_one_is_stopped_and_all_of_it_is_there_again(qapp: Any, qtbot: Any, home: Any) -> None:
-    from playground.gui.app import make_window
-
-    window = make_window(home=home)
+def test_one_column_is_steered_one_is_stopped_and_all_of_it_is_there_again(open_window: Opens, home: Home) -> None:
+    driver = open_window(home)
+    window = driver.window
     window.resize(1280, 800)
-    window.show()
-    driver = Driver(window, qtbot, home)
     driver.until(lambda: window.session.model.state == "ready")
     begin(driver)
     driver.find("compare.column.3.temperature").setValue(0.25)
@@ -84,33 +83,23 @@ def test_one_column_is_steered_one_is_stopped_and_all_of_it_is_there_again(qapp:
     seen = picture(driver)
     contents = dict(driver.rows("select g.sequence, m.content from generations g join messages m on m.id = g.message_id"))
     assert [each[0] for each in seen] == [contents[place] for place in range(4)]
-    window.close()
-    window.session.close()
+    driver.close()
 
-    window = make_window(home=home)
+    again = open_window(home)
+    window = again.window
     window.resize(1280, 800)
-    window.show()
-    again = Driver(window, qtbot, home)
     again.until(lambda: window.page == "compare" and "compare" in window.pages)
     again.until(lambda: window.findChild(type(board), "compare.columns").settled)
     again.until(lambda: again.find("compare.vote.3").isChecked())
     again.until(lambda: picture(again) == seen)
     assert again.find("compare.prompt").toPlainText() == STORY
-    window.close()
-    window.session.close()
-    again.until(lambda: not again.engines())
 
 
-def test_what_was_written_when_the_window_closed_is_there_again(qapp: Any, qtbot: Any, home: Any) -> None:
-    from playground.gui.app import make_window
-
-    window = make_window(home=home)
-    window.show()
-    driver = Driver(window, qtbot, home)
-    driver.until(lambda: window.session.model.state == "ready")
+def test_what_was_written_when_the_window_closed_is_there_again(open_window: Opens, home: Home) -> None:
+    driver = open_window(home)
+    driver.until(lambda: driver.window.session.model.state == "ready")
     begin(driver)
-    window.close()
-    window.session.close()
+    driver.close()
     assert set(states(driver).values()) <= {"interrupted", "end"}
     contents = [
         text
@@ -119,12 +108,7 @@ def test_what_was_written_when_the_window_closed_is_there_again(qapp: Any, qtbot
         )
     ]
     assert all(contents)
-    window = make_window(home=home)
-    window.show()
-    again = Driver(window, qtbot, home)
-    again.until(lambda: "compare" in window.pages)
+    again = open_window(home)
+    again.until(lambda: "compare" in again.window.pages)
     again.until(lambda: [again.find(f"compare.column.{number}.text").toPlainText() for number in range(1, 5)] == contents)
     again.until(lambda: again.find("compare.column.1.timeline").text() == "interrupted")
-    window.close()
-    window.session.close()
-    again.until(lambda: not again.engines())

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from .conftest import Driver
+from playground.paths import Home
+
+from .conftest import Driver, Opens
 
 STORY = "Tell me a long story about a fox named Pepper."
 SLOW = 6
@@ -107,22 +109,17 @@ def _labels(driver: Driver, word: str) -> list[Any]:
     return [label for label in driver.window.findChildren(QLabel) if word in label.text().lower()]
 
 
-def test_a_closed_window_opens_on_the_same_conversation(qapp: Any, qtbot: Any, home: Any) -> None:
-    from playground.gui.app import make_window
-
+def test_a_closed_window_opens_on_the_same_conversation(open_window: Opens, home: Home) -> None:
     for turn in range(2):
-        window = make_window(home=home)
-        window.show()
-        driver = Driver(window, qtbot, home)
+        driver = open_window(home)
         if turn == 0:
-            driver.until(lambda window=window: window.session.model.state == "ready")
+            driver.until(lambda driver=driver: driver.window.session.model.state == "ready")
             driver.say("Repeat: red green blue")
             driver.until(lambda driver=driver: driver.rows("select id from generations where state = 'end'"))
             ((content,),) = driver.rows("select content from messages where role = 'assistant'")
         else:
             driver.until(lambda driver=driver: "Repeat: red green blue" in _titles(driver))
-        window.close()
-        window.session.close()
+        driver.close()
     assert content
 
 
