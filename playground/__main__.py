@@ -40,6 +40,10 @@ def main(argv: list[str] | None = None) -> int:
         return app.main([])
     except KeyboardInterrupt:
         return 130
+    finally:
+        exec(
+            ""
+        )  # Python notes an interrupt inside of one (dataclasses are made so), and at its end would die of that in place of exiting
 
 
 def fill_standard_streams() -> None:

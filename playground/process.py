@@ -26,7 +26,7 @@ from typing import Any
 from playground import protocol
 from playground.errors import WorkerError
 from playground.protocol import Cancel, LogLine, Message, SetPace, SetSampling, Shutdown
-from playground.spawning import WithoutMain
+from playground.spawning import apart
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class WorkerProcess:
             process = context.Process(
                 target=_child, args=(self.role_module, theirs, printed), name=self.role_module, daemon=False
             )
-            with self._starting, _gate, WithoutMain():
+            with self._starting, _gate, apart():
                 if _over:
                     raise OSError("the program is at its end")
                 process.start()

@@ -71,7 +71,7 @@ class _Helper:
     def __init__(self, fields: Sequence[str]) -> None:
         import multiprocessing  # not worth its time where no process is started
 
-        from playground.spawning import WithoutMain
+        from playground.spawning import apart
 
         forked = _may_fork()
         context = multiprocessing.get_context("fork") if forked else multiprocessing.get_context("spawn")
@@ -81,7 +81,7 @@ class _Helper:
         )
         self._lent = 0
         try:
-            with WithoutMain():
+            with apart(forked):
                 self._process.start()
         except (OSError, AssertionError):  # no process to be had, or not from here
             self._ours.close()

@@ -18,7 +18,7 @@ from typing import Any
 from playground.models import library
 from playground.models.library import Row, Scan, Snapshot
 from playground.paths import Home
-from playground.spawning import WithoutMain
+from playground.spawning import apart
 
 BATCH_S, BATCH = 0.2, 200
 
@@ -33,7 +33,7 @@ def scan_apart(home: Home, on_rows: Callable[[tuple[Row, ...]], None], cancelled
     # Not a daemon: it starts a helper of its own. It ends with the listing, or when nobody reads what it finds.
     child = context.Process(target=_child, args=(str(home.root), theirs), name="library", daemon=False)
     try:
-        with WithoutMain():
+        with apart():
             child.start()
     except OSError:
         ours.close()

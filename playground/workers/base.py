@@ -146,6 +146,8 @@ def run(role_module: str, connection: Connection, printed: Connection) -> None:
     """The life of a worker: does not return."""
     _take_output(printed)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in the terminal is the parent's to answer
+    if hasattr(signal, "pthread_sigmask"):  # it was blocked until here: see `spawning`
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     link = Link(connection)

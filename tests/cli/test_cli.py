@@ -296,6 +296,42 @@ def test_ctrl_c_while_it_speaks(home: Path) -> None:
 
 
 @posix
+def test_ctrl_c_in_the_terminal_while_a_worker_starts(home: Path, tmp_path: Path) -> None:
+    """The terminal interrupts the workers as well, also one in which Python itself has only begun."""
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys, time\n"
+        "if any('spawn_main' in each for each in sys.orig_argv):\n"
+        f"    open({str(begun)!r}, 'w').close()\n"
+        f"    while not os.path.exists({str(go)!r}):\n"
+        "        time.sleep(0.01)\n"
+    )
+    process = start(home, *HELLO, env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}, start_new_session=True)
+    while not begun.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    left = children(process)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.1)  # the signal has come by then; if not, nothing is found out
+    go.touch()
+    assert ended(process, left) == (130, "Cancelled.\n")
+
+
+@posix
+def test_ctrl_c_while_a_class_is_made_is_a_status_as_well(home: Path) -> None:
+    """Modules full of dataclasses are what most of a start is spent on, and their methods are made of text."""
+    script = (
+        "import sys; from playground import cli; from playground.__main__ import main\n"
+        "cli.parser = lambda only: exec('raise KeyboardInterrupt')\n"
+        "sys.exit(main(['models']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, "PLAYGROUND_HOME": str(home)}, capture_output=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (130, b"Cancelled.\n")
+
+
+@posix
 def test_ctrl_c_while_it_waits_for_a_line(home: Path) -> None:
     process = start(home, "chat", "starter", stdin=subprocess.PIPE)
     assert process.stdin is not None and process.stdout is not None
