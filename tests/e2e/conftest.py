@@ -98,24 +98,26 @@ def open_window(qapp: Any, qtbot: Any) -> Iterator[Opens]:
     from PySide6.QtCore import QEvent
 
     drivers: list[Driver] = []
+
+    def forget() -> None:
+        """Real windows are held by what real threads have kept of them; dozens of them would make every later style sheet a slow one."""
+        for each in qapp.topLevelWidgets():
+            each.deleteLater()
+        qapp.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+    def open_on(home: Home) -> Driver:
+        from playground.gui.app import make_window
+
+        driver = Driver(make_window(home=home), qtbot, home)
+        drivers.append(driver)
+        closing.callback(driver.close)
+        driver.window.show()
+        return driver
+
     with contextlib.ExitStack() as closing:
-
-        def open_on(home: Home) -> Driver:
-            from playground.gui.app import make_window
-
-            driver = Driver(make_window(home=home), qtbot, home)
-            drivers.append(driver)
-            closing.callback(driver.close)
-            driver.window.show()
-            return driver
-
+        closing.callback(forget)
+        closing.callback(lambda: drivers and drivers[-1].until(lambda: not drivers[-1].engines()))
         yield open_on
-    for driver in drivers[-1:]:
-        driver.until(lambda: not driver.engines())
-    # Real windows are held by what real threads have kept of them; dozens of them would make every later style sheet a slow one.
-    for each in qapp.topLevelWidgets():
-        each.deleteLater()
-    qapp.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 @pytest.fixture
