@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +18,9 @@ from playground.errors import ModelFileError, NotFoundError, StorageError
 from playground.paths import Home, expanded
 
 Kind = Literal["starter", "own", "huggingface", "lmstudio", "ollama", "added"]
+
+PATIENCE_S = 5.0
+"""how long to wait for another program that is just changing the list"""
 
 NAMES: dict[Kind, str] = {
     "starter": "Playground",
@@ -91,19 +96,20 @@ def add(home: Home, path: Path) -> Place:
         raise NotFoundError(f"{path} is not there.", "Check the path.")
     if not os.access(path, os.R_OK):
         raise StorageError(f"{path} cannot be read.", "Check its permissions.")
-    have = added(home)
-    if path not in have:
-        _write(home, [*have, path])
+    with _alone(home):
+        have = added(home)
+        if path not in have:
+            _write(home, [*have, path])
     return Place("added", path)
 
 
 def take_out(home: Home, path: Path) -> bool:
     """Takes an added folder or file off the list (nothing is deleted); whether it was on it."""
     path = expanded(path).absolute()
-    have = added(home)
-    if path not in have:
+    if path not in added(home):
         return False
-    _write(home, [each for each in have if each != path])
+    with _alone(home):
+        _write(home, [each for each in added(home) if each != path])
     return True
 
 
@@ -113,6 +119,26 @@ def _ollama(user: Path) -> list[Path]:
     return ([expanded(named)] if named else []) + usual
 
 
+@contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """While it holds, no other thread or program changes the list between its reading and its writing. StorageError."""
+    from filelock import FileLock
+
+    with ExitStack() as stack:
+        try:
+            home.root.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(home.root / ".places.lock", timeout=PATIENCE_S))
+        except NotImplementedError:
+            pass  # some network disks have no locks
+        except OSError as error:
+            raise _unwritable(error) from None
+        yield
+
+
+def _unwritable(error: OSError) -> StorageError:
+    return StorageError(f"The list of folders cannot be written: {error.strerror or error}.", "Check the data folder.")
+
+
 def _write(home: Home, folders: list[Path]) -> None:
     try:
         home.root.mkdir(parents=True, exist_ok=True)
@@ -120,6 +146,4 @@ def _write(home: Home, folders: list[Path]) -> None:
         beside.write_text(json.dumps({"added": [str(each) for each in folders]}, indent=1), encoding="utf-8")
         os.replace(beside, home.root / "places.json")
     except OSError as error:
-        raise StorageError(
-            f"The list of folders cannot be written: {error.strerror or error}.", "Check the data folder."
-        ) from None
+        raise _unwritable(error) from None

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import psutil
@@ -405,6 +406,25 @@ def test_a_file_in_a_folder_that_may_not_be_entered(home: Home, tmp_path: Path, 
     ):
         with pytest.raises(ModelFileError, match="cannot be looked at: Permission denied"):
             look(path)
+
+
+def test_two_folders_that_are_added_at_once_are_both_there(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    added, others = places.added, []
+
+    def meanwhile(home: Home) -> list[Path]:
+        have = added(home)
+        if not others:  # between the reading and the writing of the first, the second comes
+            others.append(threading.Thread(target=places.add, args=[home, tmp_path / "two"]))
+            others[0].start()
+            others[0].join(0.5)  # it waits for the first
+        return have
+
+    monkeypatch.setattr(places, "added", meanwhile)
+    places.add(home, tmp_path / "one")
+    others[0].join(60)
+    assert sorted(added(home)) == [tmp_path / "one", tmp_path / "two"]
 
 
 def test_an_added_file_whose_folder_was_closed_does_not_end_the_listing(
