@@ -107,7 +107,11 @@ def write(
         size = (part / DATA).stat().st_size
         known = {"name": name.strip() or folder.name, "sha256": sha256, "rows": count, "bytes": size, "created": time.time()}
         _write(part / META, json.dumps(known | told | {"program": __version__}, ensure_ascii=False, indent=1))
-        os.replace(part, target)
+        try:
+            os.replace(part, target)
+        except OSError:
+            if not target.is_dir():
+                raise  # else another program has just imported the same
         _sync(folder)
         return opened(target)
     except OSError as error:

@@ -61,6 +61,19 @@ def test_what_is_not_finished_is_no_version(tmp_path: Path) -> None:
     assert not dead.exists()
 
 
+def test_the_same_rows_imported_by_two_programs_at_once_are_one_version(tmp_path: Path) -> None:
+    class Late(Problem):
+        """Written down when all rows are: by then the other program is through."""
+
+        def to_dict(self) -> dict[str, object]:
+            others.append(write(tmp_path))
+            return super().to_dict()
+
+    others: list[datasets.Dataset] = []
+    found = datasets.write(tmp_path, "My data", ROWS, lambda: {"problems": [Late("empty answer", 1, "answer", "the answer is empty.")]})
+    assert others == [found] and datasets.kept(tmp_path) == [found]
+
+
 def test_a_damaged_version_says_so(tmp_path: Path) -> None:
     made = write(tmp_path)
     made.file.write_text('{"messages": 3}\n', encoding="utf-8")
