@@ -74,6 +74,12 @@ def tidy(folder: Path) -> None:
                 remove(each)
 
 
+def at_work(name: str) -> bool:
+    """Whether it is the name of something half-made by a process that lives."""
+    found = _PART.match(name)
+    return found is not None and psutil.pid_exists(int(found["pid"]))
+
+
 def passing(folder: Path, ending: str = "") -> Path:
     """A new name in a folder for such things, for what this process removes itself; `sweep` does where the process was killed first.
 

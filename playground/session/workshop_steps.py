@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from playground.errors import Cancelled, WorkerError, from_kind
+from playground.models import beside
 from playground.process import Exit, WorkerProcess
 from playground.protocol import Cancel, Failed, Finished, LogLine, Made, Message, Progress, QualityMeasured, QualityRow
 
@@ -147,9 +148,12 @@ def _beside(target: Path | None) -> set[str]:
 
 
 def remove_new(target: Path | None, before: set[str]) -> None:
-    """Removes what has come into being beside a target, under a name made of its own, while a worker was at it that was ended."""
+    """Removes what has come into being beside a target, under a name made of its own, while a worker was at it that was ended.
+
+    Another program may be making a file of that name: what is half-made by a process that lives stays.
+    """
     for name in _beside(target) - before:
-        if target is not None and name != target.name:
+        if target is not None and name != target.name and not beside.at_work(name):
             path = target.parent / name
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)

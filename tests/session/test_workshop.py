@@ -20,7 +20,7 @@ from playground.paths import Home, starter
 from playground.protocol import QuantizeGguf
 from playground.session import workshop_chain, workshop_files, workshop_plan
 from playground.session.workshop import JobChanged, Making, QuantizeRequest, Workshop
-from playground.session.workshop_steps import Stop
+from playground.session.workshop_steps import Stop, remove_new
 from tests.models_made import Shape, shaped_model
 from tests.session.conftest import PATIENCE, Listening
 
@@ -102,6 +102,15 @@ def test_jobs_wait_in_line_and_each_can_be_cancelled(listening: Listening, home:
     assert [each.id for each in workshop.list()] == [third, second]
     with pytest.raises(NotFoundError):
         workshop.cancel(first)
+
+
+def test_what_another_program_is_making_under_the_same_name_stays_when_a_job_is_cancelled(tmp_path: Path) -> None:
+    target = tmp_path / "model-Q8_0.gguf"
+    theirs, ours = (tmp_path / f"{target.name}.{number}.playground.part" for number in (os.getpid(), DEAD))
+    theirs.write_text("half")
+    ours.write_text("half")
+    remove_new(target, set())
+    assert list(tmp_path.iterdir()) == [theirs]
 
 
 def test_closing_ends_what_runs(listening: Listening, home: Home, slow: Path) -> None:
