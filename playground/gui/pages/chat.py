@@ -43,7 +43,7 @@ class ChatPage(ChatSessions, ChatTokens, ChatLab, QWidget):
         self.conversation: Conversation | None = None
         self._model = desk.session.model
         self._starting = self._model.state == "none"
-        self._busy = False
+        self._busy = self._comparing = False
         self._unsent: tuple[str, str] | None = None
         self._opening: tuple[str, list[Any]] | None = None
         self.ui = ChatLayout(self, desk)
@@ -124,7 +124,10 @@ class ChatPage(ChatSessions, ChatTokens, ChatLab, QWidget):
             self._set_busy(True)
         elif isinstance(event, events.GenerationFinished):
             self.chats.model.set_running("")
-            self._set_busy(False)
+            self._set_busy(self._comparing)  # one column has ended, others may be written on
+        elif isinstance(event, events.ComparisonStarted | events.ComparisonFinished):
+            self._comparing = isinstance(event, events.ComparisonStarted) or not event.last
+            self._set_busy(self._comparing)
         if self._opening is not None:
             self._opening[1].append(event)
         if self.conversation is not None:
@@ -231,6 +234,7 @@ class ChatPage(ChatSessions, ChatTokens, ChatLab, QWidget):
 
     def _ask(self, intent: Any) -> bool:
         """Asks for something that is answered with a reply. False if it was refused; the user was told why."""
+        self.ui.system.commit()  # it is part of what is asked
         if self.attempt(intent):
             self._set_busy(True)
             self._doubt.start()
@@ -331,7 +335,8 @@ class ChatPage(ChatSessions, ChatTokens, ChatLab, QWidget):
         for event in missed:
             self.conversation.apply(event)
         self.composer.open_chat(self.chat_id)
-        self.ui.system.set_text(chat.session.system)
+        if not (again and self.ui.system.editing):
+            self.ui.system.set_text(chat.session.system)
         if not self._busy:
             self.sampling.take(chat.session.sampling)
         QTimer.singleShot(

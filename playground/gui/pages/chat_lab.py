@@ -91,6 +91,7 @@ class ChatLab:
             message = self.conversation.message(event.message_id) if self.conversation else None
             before = message.content[max(0, event.offset - 60) : event.offset] if message is not None else ""
             before += "".join(each.text for each in event.tokens[:-1])
+            self._lab_asks += 1  # an answer that is on its way is of another place
             self.lab.show_token(
                 token,
                 f"Token {event.index + len(event.tokens):,}, as it was drawn",
@@ -134,6 +135,7 @@ class ChatLab:
         lab = self.lab
         if lab is None or lab.isHidden() or lab.tab != "next":
             return
+        self._lab_asks += 1  # what was asked before is of another place
         if self._lab_mark is not None:
             self._look_at_token(*self._lab_mark)
             return
