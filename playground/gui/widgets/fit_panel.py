@@ -171,7 +171,7 @@ class FitPanel(FitLayout, QWidget):
         if self._subject is None or self._fits is None:
             return
         self._asked += 1
-        number, training = self._asked, self.training
+        number, training, subject = self._asked, self.training, self._subject
         self.engine.offer(bool(self._path) and not training)
         if training:
             answer = self._fits.training(self._subject, self.plan(), self._held)
@@ -179,7 +179,7 @@ class FitPanel(FitLayout, QWidget):
             answer = self._fits.fit(self._subject, self.settings(), self._held)
 
         def take(found: Any) -> None:
-            if number > self._shown and training == self.training and self._subject is not None:
+            if number > self._shown and training == self.training and subject is self._subject:
                 self._shown = number
                 self._show_fit(found, training)
 

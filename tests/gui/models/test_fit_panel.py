@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from PySide6.QtWidgets import QAbstractButton, QLabel, QWidget
 
 from playground.errors import ModelFileError
+from playground.gui.bridge import when_done
 from playground.gui.widgets.amounts import amount
 from playground.gui.widgets.fit_bar import FitBar
 from playground.gui.widgets.fit_panel import FitPanel
@@ -62,6 +64,21 @@ def test_the_numbers_are_those_of_memory(panel: FitPanel, fits: FakeFits, subjec
     shape = subject.subject.shape
     assert found.rule_of_thumb == rule_of_thumb(shape.parameters, 8 * shape.weight_bytes / shape.parameters)
     assert "rule of thumb" in panel.thumb.text()
+
+
+def test_the_numbers_of_a_model_that_is_not_shown_any_more_are_not_shown(
+    panel: FitPanel, fits: FakeFits, subject: Any, qtbot: Any
+) -> None:
+    panel.show_subject(replace(subject.subject))
+    answer(fits, subject, 0)
+    late: Future[None] = Future()
+    delivered: list[None] = []
+    when_done(late, panel, delivered.append)
+    late.set_result(None)
+    qtbot.waitUntil(lambda: bool(delivered))
+    assert not bars(panel)
+    answer(fits, subject, 1)
+    qtbot.waitUntil(lambda: bool(bars(panel)))
 
 
 def test_a_slider_is_followed_and_a_late_answer_does_not_come_back(
