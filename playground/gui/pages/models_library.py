@@ -298,7 +298,8 @@ class LibraryView(QWidget):
         self.detail.remove_button.setEnabled(False)
 
         def fail(error: BaseException) -> None:
-            self.detail.remove_button.setEnabled(True)
+            if self.detail.row == row:  # another one may not be ours to remove
+                self.detail.remove_button.setEnabled(True)
             self._desk.notify(getattr(error, "message", str(error)), getattr(error, "hint", ""), "error", key="models.remove")
 
         self._desk.when_done(

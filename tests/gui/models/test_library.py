@@ -11,7 +11,7 @@ from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QAbstractButton, QLabel, QLineEdit, QTableView
 
-from playground.errors import ModelFileError
+from playground.errors import ModelFileError, StorageError
 from playground.protocol import MemoryTerm
 from playground.session.shelf import Verdict, VerdictsKnown
 from tests.gui.models.conftest import Bench, row
@@ -164,6 +164,16 @@ def test_copy_remove_and_what_is_not_ours(bench: Bench) -> None:
     bench.page.library.select("/models/theirs.gguf")
     assert not detail.remove_button.isEnabled()
     assert "Ollama" in detail.remove_button.toolTip()
+
+
+def test_what_could_not_be_removed_makes_nothing_else_removable(bench: Bench) -> None:
+    bench.rows(row("mine"), row("theirs", place="ollama", removable=False))
+    bench.page.library.select("/models/mine.gguf")
+    bench.page.library.detail.remove_button.click()
+    bench.page.library.select("/models/theirs.gguf")
+    bench.shelf.futures["remove"][0].set_exception(StorageError("mine.gguf could not be moved to the trash."))
+    bench.qtbot.waitUntil(lambda: "mine.gguf could not be moved to the trash." in bench.notices)
+    assert not bench.page.library.detail.remove_button.isEnabled()
 
 
 def test_a_dropped_file_is_added_or_told_why_not(bench: Bench, tmp_path: Path) -> None:
