@@ -27,7 +27,7 @@ from playground.session.ledger import Ledger
 from playground.session.shelf_lane import Lane
 from playground.session.training_jobs import DataRef, RunChanged, RunNoted, TrainPlan
 from playground.session.training_plan import Planner
-from playground.session.training_run import Job, Trainer
+from playground.session.training_run import Job, Trainer, questions
 from playground.session.training_suggest import factor_key, measured_factor
 from playground.training.runs import CHECKPOINTS, Progress, read_events, read_record, write_record
 from playground.training.settings import TrainSettings
@@ -206,6 +206,10 @@ class Training:
     def record(self, run_id: str) -> dict[str, Any]:
         """settings.json of a run: model, data, settings with their reasons, the estimate."""
         return read_record(self._home.runs / run_id)
+
+    def probes(self, run_id: str) -> tuple[str, ...]:
+        """The prompts that a run is asked at each evaluation, () as long as they are not known."""
+        return questions(self._home.runs / run_id)
 
     def can_continue(self, run_id: str) -> bool:
         """Whether there is a checkpoint to go on from (without one a run begins anew)."""

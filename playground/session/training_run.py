@@ -230,7 +230,7 @@ class Trainer:
         folder = Path(job.row.folder)
         if not job.record:
             job.record = read_record(folder)
-        job.questions = _questions(folder)
+        job.questions = questions(folder)
         for event in read_events(folder):  # of a run that goes on: where it was
             job.progress = after(job.progress, event)
         with job.lock:
@@ -309,7 +309,8 @@ class Trainer:
             self._told(job)
 
 
-def _questions(folder: Path) -> tuple[str, ...]:
+def questions(folder: Path) -> tuple[str, ...]:
+    """The probe prompts of a run, by its folder; none where it has not come so far."""
     import json
 
     try:

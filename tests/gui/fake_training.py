@@ -147,6 +147,9 @@ class FakeTraining:
     def record(self, run_id: str) -> dict[str, Any]:
         return {}
 
+    def probes(self, run_id: str) -> tuple[str, ...]:
+        return next((each[5] for each in self.asked if each[0] == "start"), ())
+
     def can_continue(self, run_id: str) -> bool:
         return True
 

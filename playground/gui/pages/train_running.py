@@ -205,7 +205,8 @@ class TrainRunning(_Base):
         wishes = {**record.get("wishes", {}), **offer["changes"]}
         encode = {name: value for name, value in record.get("encode", {}).items() if name != "max_tokens"}
         data = row.data_path or row.data_name
-        self.open_run(self._training.start(row.model_path, data, wishes, encode=encode, title=row.title))
+        probes = self._training.probes(row.id)
+        self.open_run(self._training.start(row.model_path, data, wishes, encode=encode, probes=probes, title=row.title))
 
     def _use(self, row: RunRow, page: str) -> None:
         """Chats with the result, or sets it beside its model, with one slider for the adapter."""

@@ -5,6 +5,7 @@ Knows samples and no session. Object names begin with `train.samples`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from PySide6.QtCore import Qt
@@ -13,6 +14,9 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLay
 from playground.gui import theme
 from playground.gui.widgets.value_slider import Travel, ValueSlider
 from playground.history.runs import SampleRow
+
+UNBROKEN = 16
+"""letters in a row, after which a line may end where no space comes: a label is never narrower than its longest word"""
 
 
 class TrainSamples(QWidget):
@@ -88,7 +92,7 @@ class TrainSamples(QWidget):
 
     def shown(self) -> list[tuple[str, str, str]]:
         """(prompt, reply before, reply at the chosen evaluation), in the order of the probes."""
-        return [(card.prompt.text(), card.base.text(), card.tuned.text()) for _, card in sorted(self._cards.items())]
+        return [card.said for _, card in sorted(self._cards.items())]
 
     def _show(self) -> None:
         steps = sorted(self._tuned)
@@ -111,11 +115,14 @@ class _Card(QWidget):
     def __init__(self, probe: int) -> None:
         super().__init__()
         self.setObjectName(f"train.samples.{probe}")
+        self.said = ("", "", "")
+        """prompt, reply before, reply now"""
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         self.prompt, self.base, self.tuned = QLabel(), QLabel(), QLabel()
         self.prompt.setWordWrap(True)
+        self.prompt.setTextFormat(Qt.TextFormat.PlainText)
         theme.mark(self.prompt, role="strong")
         column.addWidget(self.prompt)
         for name, label in (("Before", self.base), ("Now", self.tuned)):
@@ -135,6 +142,12 @@ class _Card(QWidget):
         theme.mark(self.base, role="muted")
 
     def say(self, prompt: str, base: str | None, tuned: str | None) -> None:
-        self.prompt.setText(prompt)
-        for label, text in ((self.base, base), (self.tuned, tuned)):
-            label.setText("not yet" if text is None else text.strip() or "(said nothing)")
+        before, now = ("not yet" if text is None else text.strip() or "(said nothing)" for text in (base, tuned))
+        self.said = (prompt, before, now)
+        for label, text in zip((self.prompt, self.base, self.tuned), self.said, strict=True):
+            label.setText(_breakable(text))
+
+
+def _breakable(text: str) -> str:
+    """With zero-width spaces in words so long that a column would be cut at its edge because of them."""
+    return re.sub(rf"\S{{{UNBROKEN}}}(?=\S)", "\\g<0>\u200b", text)

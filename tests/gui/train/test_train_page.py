@@ -245,6 +245,29 @@ def test_samples_are_shown_with_their_prompts_as_they_come(page, session, qtbot)
     qtbot.waitUntil(lambda: page.run.samples.shown() == [("Who are you?", "Hello.", "Ahoy!")])
 
 
+def test_a_sample_that_is_one_long_word_is_broken_and_none_of_them_is_markup(page, session, window, qtbot) -> None:
+    window.resize(960, 640)
+    find(page, "train.new.start").click()
+    prompt, reply = "Repeat the words <b>h</b>", "h" + "y" * 200
+    session.training.sample("run0", SampleRow(5, 0, prompt, reply, False))
+    qtbot.waitUntil(lambda: page.run.samples.shown() == [(prompt, "not yet", reply)])
+    card = find(page, "train.samples.0")
+    assert card.minimumSizeHint().width() <= find(page, "train.samples.list").viewport().width()
+    assert prompt in [label.text() for label in card.findChildren(QLabel) if label.textFormat() == Qt.TextFormat.PlainText]
+
+
+def test_less_memory_goes_on_with_the_same_probes(page, session, qtbot) -> None:
+    find(page, "train.probes").setPlainText("Who are you?\nWhere do you live?")
+    find(page, "train.new.start").click()
+    session.training.fail(
+        "run0", "Memory ran out.", lower={"sentence": "Half the batch.", "changes": {"batch": 1}, "goes_on": False}
+    )
+    qtbot.waitUntil(lambda: page.run.row().state == "failed")
+    find(page, "train.lower").click()
+    begun = [each for each in session.training.asked if each[0] == "start"]
+    assert [each[5] for each in begun] == [("Who are you?", "Where do you live?")] * 2
+
+
 def test_runs_are_deleted_when_that_was_said_twice(page, session, window, qtbot) -> None:
     find(page, "train.new.start").click()
     find(page, "train.run.close").click()
