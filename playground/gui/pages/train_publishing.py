@@ -69,7 +69,7 @@ class TrainPublishing(QObject):
 
     def _take_token(self, token: str) -> None:
         def take(name: str) -> None:
-            self.part.gate.hide()
+            self.part.token_is_there()
             if not self.part.repo.text():
                 self.part.repo.setText(f"{name}/{Path(self._path).name}")
 
@@ -117,9 +117,9 @@ class TrainPublishing(QObject):
         def fail(error: BaseException) -> None:
             self._sending = False
             told = sentence(error)
-            part.show_failed(told.message, told.hint)
             if isinstance(error, GatedError) and self._shelf() is not None:
                 part.ask_token()
+            part.show_failed(told.message, told.hint)
             if not part.isVisible():
                 self._desk.notify(told.message, told.hint, "error", key="train.publishing")
 

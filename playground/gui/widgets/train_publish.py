@@ -50,6 +50,7 @@ class TrainPublish(QFrame):
         theme.mark(self, surface="surface")
         self._card = ""
         """as the folder has it: what stands there otherwise was written by hand"""
+        self._no_token = False
         self._plan: PublishPlan | None = None
         self.head = PartHead("train.publishing", "Back to the run")
         self.head.closed.connect(self.closed)
@@ -156,6 +157,7 @@ class TrainPublish(QFrame):
         self.card.setPlainText("")
         self.private.setChecked(False)
         self.gate.hide()
+        self._no_token = False
         self._lock(False)
         self.head.show_title("Publish", title)
         self._show_files((), ())
@@ -180,20 +182,33 @@ class TrainPublish(QFrame):
             self.card.blockSignals(True)
             self.card.setPlainText(parcel.card)
             self.card.blockSignals(False)
+        self._plan = plan if ready else None
         what = f"{len(parcel.files)} files, {size(parcel.bytes)}"
         if not ready:
             self.foot.show_ready(what, "Write where they go, as owner/name.", self._press(False))
             return
-        self._plan = plan
         seen = "only you will see it" if plan.private else "everybody will see it"
-        self.foot.show_ready(f"{what} to {plan.repo}", f"Nothing has been sent; {seen}: {plan.url}", self._press(True))
+        self.foot.show_ready(
+            f"{what} to {plan.repo}", f"Nothing has been sent; {seen}: {plan.url}", self._press(not self._no_token)
+        )
 
     def show_problem(self, message: str, hint: str) -> None:
         """Why this cannot be sent as it is."""
         self.foot.show_failed(message, hint, self._press(False))
 
     def ask_token(self) -> None:
+        """There is none that may write: nothing can be sent until there is."""
+        self._know_token(False)
         self.gate.ask(NO_TOKEN, "")
+
+    def token_is_there(self) -> None:
+        self._know_token(True)
+        self.gate.hide()
+
+    def _know_token(self, there: bool) -> None:
+        self._no_token = not there
+        if self._plan is not None and self.foot.state in ("ready", "failed"):
+            self.show_plan(self._plan, True)
 
     def show_sending(self, fraction: float, what: str) -> None:
         assert self._plan is not None
@@ -204,7 +219,7 @@ class TrainPublish(QFrame):
     def show_failed(self, message: str, hint: str) -> None:
         """Why it was not sent; the button tries it again."""
         self._lock(False)
-        self.foot.show_failed(message, hint, self._press(True))
+        self.foot.show_failed(message, hint, self._press(not self._no_token))
 
     def show_sent(self, done: Published) -> None:
         self._lock(False)

@@ -74,3 +74,16 @@ def test_what_was_not_sent_is_said_and_can_be_tried_again(sheet, session, window
     qtbot.waitUntil(lambda: window.notices() == ("The hub takes no such token.",))
     window.findChild(QWidget, "train.publish").click()  # what was not sent is looked at anew
     qtbot.waitUntil(lambda: sheet("what").text().startswith("3 files"))
+
+
+def test_nothing_can_be_sent_without_a_token(sheet, window, qtbot) -> None:
+    part = window.pages["train"].publishing.part
+    sheet("repo").setText("me/pirate")
+    qtbot.waitUntil(lambda: sheet("send").isEnabled())
+    part.ask_token()  # this is found out while the rest can be read and written already
+    assert sheet("gate").isVisible() and not sheet("send").isEnabled()
+    sheet("private").setChecked(True)
+    qtbot.waitUntil(lambda: "only you will see it" in sheet("detail").text())
+    assert not sheet("send").isEnabled()
+    part.token_is_there()
+    assert not sheet("gate").isVisible() and sheet("send").isEnabled()
