@@ -60,7 +60,7 @@ class PromptSets:
     def start(self, set_id: str) -> None:
         """Begins, or goes on with, what has no result yet, in the model that is loaded. `PromptSetProgress` and `PromptResult` follow."""
         with self._lock:
-            if self._run is not None and self._run.is_alive():
+            if self._run is not None and not self._run.over:
                 raise PlaygroundError("A set of prompts is running already.", "Pause it first, or wait for its end.")
             if self._engine.state.state != "ready":
                 raise PlaygroundError("No model is loaded.", "Choose one, or load the last one again.")
@@ -84,7 +84,7 @@ class PromptSets:
     def running(self) -> str:
         """The id of the set that is running; empty: none."""
         run = self._run
-        return run.set_id if run is not None and run.is_alive() else ""
+        return run.set_id if run is not None and not run.over else ""
 
     def prompts(self, set_id: str, limit: int = -1, offset: int = 0) -> Future[list[PromptRow]]:
         return self._ledger.read(lambda store: store.prompts(set_id, limit, offset))
@@ -173,8 +173,9 @@ class _Run:
         self._thread = threading.Thread(target=self._run, name="prompt-set", daemon=True)
         self.start = self._thread.start
         self.join = self._thread.join
-        self.is_alive = self._thread.is_alive
         self.set_id = set_id
+        self.over = False
+        """set before anybody hears how it ended: another may begin at once"""
         self._ledger = ledger
         self._engine = engine
         self._paused = threading.Event()
@@ -314,6 +315,7 @@ class _Run:
         self._tell("running")
 
     def _tell(self, state: State, message: str = "", hint: str = "") -> None:
+        self.over = state != "running"
         spent = time.monotonic() - self._started
         left = (self._all - self._done) * spent / self._here if self._here else -1.0
         self._ledger.tell(

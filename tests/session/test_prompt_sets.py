@@ -138,6 +138,26 @@ def test_a_worker_that_dies_pauses_it(starter: Listening, monkeypatch: pytest.Mo
     assert finish(starter).done == 18
 
 
+def test_what_is_told_to_have_ended_can_be_started_again(starter: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = starter.session
+    set_id = session.prompt_sets.new(PROMPTS[:1], TWO[:1])
+    tell, heard = session._ledger.tell, threading.Event()
+
+    def slow(event: events.Event) -> None:
+        tell(event)
+        if isinstance(event, events.PromptSetProgress) and event.state == "done":
+            heard.wait(PATIENCE)  # the thread that told it gets no further
+
+    monkeypatch.setattr(session._ledger, "tell", slow)
+    session.prompt_sets.start(set_id)
+    try:
+        assert finish(starter).state == "done" and session.prompt_sets.running == ""
+        session.prompt_sets.start(set_id)
+    finally:
+        heard.set()
+    assert finish(starter).state == "done"
+
+
 def test_prompts_too_long_to_go_together_go_alone(listening: Listening) -> None:
     session = listening.session
     session.load("starter", ContextSettings(context=512)).result(PATIENCE)
