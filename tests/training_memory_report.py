@@ -68,7 +68,7 @@ CASES = (
     Case("lora, large vocabulary, tied, checkpointing", {**VOCAB, **TIED}, {"batch": 8, "checkpointing": True}),
     Case("full, tied", {**GQA, **TIED}, {"batch": 4, "method": "full"}),
     Case("full, adamw-8bit, checkpointing", WIDE, {"batch": 2, "method": "full", "checkpointing": True, "optimizer": "adamw-8bit"}),
-    Case("lora, long, batch 1", WIDE, {"batch": 1, "rank": 32}, longest=1024, shortest=1024),
+    Case("lora, long, batch 1", WIDE, {"batch": 1, "rank": 32, "sequence_length": 1024}, longest=1024, shortest=1024),
     Case("qlora, packed, dropout", GQA, {"batch": 2, "packing": True, "method": "qlora", "dropout": 0.1}, longest=170, shortest=170, packed=3),
     Case("lora, queries and values", SMALL, {"batch": 8, "targets": "q_proj,v_proj"}, longest=256, shortest=64),
     Case("lora, gpt2", {"n_embd": 512, "n_layer": 6, "n_head": 8, "vocab_size": 8192, "n_positions": 1024}, {"batch": 4}, kind="gpt2"),
