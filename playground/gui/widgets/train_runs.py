@@ -174,8 +174,11 @@ class TrainRuns(QWidget):
         return self.below.table
 
     def show_runs(self, runs: Sequence[RunRow]) -> None:
+        """What was read of all runs: of those that have begun, gone on or ended since then, what was told counts."""
         here = {each.id: each for each in self.model.runs}
-        self.model.show_runs([here.get(each.id, each) if not here.get(each.id, each).ended else each for each in runs])
+        read = {each.id for each in runs}
+        begun = [each for each in self.model.runs if each.id not in read]
+        self.model.show_runs([*begun, *(_newer(here.get(each.id), each) for each in runs)])
         self._show()
 
     def _show(self) -> None:
@@ -232,6 +235,10 @@ class TrainRuns(QWidget):
         ended = [each for each in self.chosen() if (row := self.row(each)) is not None and row.ended]
         if ended:
             self.delete_wanted.emit(ended)
+
+
+def _newer(told: RunRow | None, read: RunRow) -> RunRow:
+    return read if told is None or (told.ended and read.ended) else told
 
 
 class _Below(QWidget):

@@ -22,3 +22,14 @@ def test_what_is_chosen_stays_chosen_when_the_runs_are_sorted(qtbot: Any) -> Non
         runs.table.sortByColumn(3, order)
         assert sorted(runs.chosen()) == ["r1", "r4"]
     assert [run.step for run in runs.model.runs] == [10, 9, 8, 7, 6, 5]
+
+
+def test_what_was_told_of_runs_while_they_were_being_read_counts(qtbot: Any) -> None:
+    runs = TrainRuns()
+    qtbot.addWidget(runs)
+    as_read = [RunRow("r1", title="one", state="running", started=1.0)]
+    runs.show_runs(as_read)
+    runs.take(RunRow("r1", title="one", state="finished", started=1.0))
+    runs.take(RunRow("r2", title="two", state="running", started=2.0))
+    runs.show_runs(as_read)
+    assert {run.id: run.state for run in runs.model.runs} == {"r1": "finished", "r2": "running"}
