@@ -195,15 +195,20 @@ class TrainData(QObject):
             self.closed.emit()
             return
 
+        number = self._asked
+
         def take(made: Dataset) -> None:
             self._looks[named(made)] = look
             self._found = (made, *(each for each in self._found if named(each) != named(made)))
-            self.chosen.emit(named(made))
-            self.closed.emit()
+            if number == self._asked:  # else the rows of something else are looked at by now
+                self.chosen.emit(named(made))
+                self.closed.emit()
 
         name = kept.name if kept is not None else Path(self._data).stem
         self._ask(
-            lambda: self._datasets.import_look(look, name), take, lambda error: rows.show_problem(error.message, error.hint)
+            lambda: self._datasets.import_look(look, name),
+            take,
+            lambda error: rows.show_problem(error.message, error.hint) if number == self._asked else None,
         )
 
     # -- chats

@@ -142,3 +142,20 @@ def test_chats_become_a_dataset_or_say_why_not(rows, session, window, qtbot) -> 
     assert chats.filter().holds == "fox"
     chats.wanted.emit(chats.filter())
     qtbot.waitUntil(lambda: "No logged chat fits" in find(rows, "train.chats.what").text())
+
+
+def test_rows_that_are_kept_while_others_are_looked_at_do_not_take_their_place(rows, window, session, qtbot, tmp_path) -> None:
+    if find(rows, "train.rows.schema").currentData() != "answers":
+        choose(rows, qtbot, "train.rows.schema", "answers")
+    choose(rows, qtbot, "train.rows.fix.e-mail-address", "skip")
+    page, data = window.pages["train"], session.datasets
+    qtbot.waitUntil(lambda: find(rows, "train.rows.use").isEnabled())
+    data.hold = True
+    find(rows, "train.rows.use").click()
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join(LINES[:4]) + "\n", encoding="utf-8")
+    with qtbot.assertNotEmitted(page.data.chosen):
+        page.data.open_rows(str(other), "", None)
+        data.let_go()
+        qtbot.waitUntil(lambda: rows.look is not None and rows.look.read == 3)
+    assert rows.isVisible()
