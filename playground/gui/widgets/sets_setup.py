@@ -141,6 +141,7 @@ class SetsSetup(QWidget):
         right.addWidget(theme.mark(QLabel("Earlier sets"), role="heading"))
         right.addWidget(self.none_yet)
         right.addWidget(self.earlier, 1)
+        right.addStretch()  # with no earlier sets yet, the parts stay together at the top
         holder = QWidget()
         holder.setFixedWidth(320)
         right.setContentsMargins(0, 0, 0, 0)

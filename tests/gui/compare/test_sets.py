@@ -46,6 +46,14 @@ def panel(desk: Any, qtbot: Any) -> SetsPanel:
     return made
 
 
+def test_its_columns_stand_together_at_the_top_while_there_are_no_earlier_sets(panel: SetsPanel, qtbot: Any) -> None:
+    panel.open(TWO)
+    setup = panel.setup
+    qtbot.waitUntil(lambda: not setup.earlier.isVisible() and setup.none_yet.isVisible())
+    assert setup.start.mapTo(setup, setup.start.rect().bottomLeft()).y() < setup.height() / 2
+    assert setup.columns.height() <= setup.columns.heightForWidth(setup.columns.width()) + 2
+
+
 def test_what_is_pasted_is_recognised_and_what_is_wrong_is_said(panel: SetsPanel, qtbot: Any) -> None:
     panel.open(TWO)
     assert not panel.setup.start.isEnabled()
