@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QWidget
 from playground.gui import theme
 
 HIGH, SIGN = 56, "list-filter"
+NARROWEST = 120
 
 
 class PageHead(QFrame):
@@ -31,7 +32,8 @@ class PageHead(QFrame):
         self.filter.setToolTip(tip)
         self.filter.setPlaceholderText(hint)
         self.filter.setClearButtonEnabled(True)
-        self.filter.setFixedWidth(wide)
+        self.filter.setMinimumWidth(min(NARROWEST, wide))  # it gives way in a narrow window, before words are cut
+        self.filter.setMaximumWidth(wide)
         self._sign = self.filter.addAction(theme.icon(SIGN, "muted", 16), QLineEdit.ActionPosition.LeadingPosition)
         theme.notifier().changed.connect(self._tint)
         self.row.addWidget(self.filter)

@@ -36,6 +36,13 @@ def test_empty_loading_and_listed(bench: Bench) -> None:
     assert bench.page.count.text() == "1 model, 4.9 GB"
 
 
+def test_no_word_in_its_head_is_cut_in_a_small_window(bench: Bench) -> None:
+    bench.rows(row("one"), row("two"))
+    bench.page.resize(896, 600)
+    for button in bench.page.views.buttons():
+        assert button.width() >= button.sizeHint().width()
+
+
 def test_batches_join_and_what_is_gone_goes(bench: Bench) -> None:
     bench.rows(row("b"), row("a"), complete=False)
     assert names(bench) == ["a", "b"]
