@@ -36,6 +36,7 @@ from playground.session.workshop_files import (
     gguf_size,
     identity,
     matrix_bytes,
+    merged_name,
     refuse_to_replace,
     short_name,
     there,
@@ -152,7 +153,7 @@ def merge(home: Home, base: str, adapter: str, scale: float, out: str, work: Pat
         raise SettingError(
             "An adapter can be merged into a model folder only.", "Take the folder that the adapter was trained on."
         )
-    target = expanded(out).absolute() if out else free_name(home.models / f"{short_name(base)}-{short_name(adapter)}")
+    target = expanded(out).absolute() if out else free_name(home.models / merged_name(base, adapter))
     making = _Making(home, work)
     making.add(
         Step(
@@ -269,7 +270,7 @@ def _check_types(request: QuantizeRequest) -> None:
 
 
 def _target(home: Home, request: QuantizeRequest, kind: str, ending: str) -> Path:
-    stem = short_name(request.source) + (f"-{short_name(request.adapter)}" if request.adapter else "")
+    stem = merged_name(request.source, request.adapter) if request.adapter else short_name(request.source)
     name = f"{stem}-{kind}{ending}"
     if not request.out:
         return free_name(home.models / name)

@@ -112,3 +112,9 @@ def gguf_size(path: Path, kind: str) -> int:
 def matrix_bytes(source: Path) -> int:
     """An importance matrix has a number for each column of each matrix: a few thousandths of the weights."""
     return max(1 << 20, (folder_bytes(source) if source.is_dir() else source.stat().st_size) // 250)
+
+
+def merged_name(base: str, adapter: str) -> str:
+    """How a model with an adapter in it is called; an adapter that is called after the model already says so once."""
+    model, tuned = short_name(base), short_name(adapter)
+    return tuned if tuned.lower().startswith(f"{model}-".lower()) else f"{model}-{tuned}"

@@ -364,3 +364,9 @@ def test_matrices_that_were_not_used_for_long_go(home: Home) -> None:
         os.utime(folder / name, (1e9 - age, 1e9 - age))
     workshop_chain.tidy(home)
     assert sorted(each.name for each in folder.iterdir()) == [*names[:kept], "mine.gguf"], "what a person named is not ours"
+
+
+def test_a_merged_model_does_not_say_its_name_twice() -> None:
+    assert workshop_files.merged_name("/models/starter.gguf", "/adapters/starter-persona") == "starter-persona"
+    assert workshop_files.merged_name("/models/starter", "/adapters/starters") == "starter-starters"
+    assert workshop_files.merged_name("/models/starter", "/adapters/sailor") == "starter-sailor"

@@ -245,10 +245,10 @@ class QuantizePanel(QWidget):
 
     def _target(self, kind: str, ending: str) -> str:
         """How the result will be called, unless that is taken."""
-        from playground.session.workshop_files import short_name
+        from playground.session.workshop_files import merged_name, short_name
 
         adapter = self.options.adapter_path()
-        return "-".join([short_name(self.source), *([short_name(adapter)] if adapter else []), kind]) + ending
+        return f"{merged_name(self.source, adapter) if adapter else short_name(self.source)}-{kind}{ending}"
 
     def _steps(self, row: TypeRow) -> list[str]:
         assert self.plan is not None
