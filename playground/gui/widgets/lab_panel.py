@@ -55,7 +55,7 @@ class LabPanel(QFrame):
         self.place = ElidedLabel()
         self.place.setObjectName("lab.place")
         theme.mark(self.place, role="strong")
-        self.before = ElidedLabel()
+        self.before = ElidedLabel(keeps_end=True)  # what the next token follows
         self.before.setObjectName("lab.before")
         theme.mark(self.before, role="mono_small")
         self.note = QLabel()

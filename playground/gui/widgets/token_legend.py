@@ -53,6 +53,8 @@ class TokenLegend(QFrame):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._label.setVisible(self.width() > 560)
+        words = sum(button.sizeHint().width() + 4 for button in self._buttons.values())
+        self._scale.setVisible(self.width() >= words + 40 + self._scale.minimumSizeHint().width())
 
     def minimumSizeHint(self) -> QSize:
         return QSize(200, 40)

@@ -394,6 +394,8 @@ class Transcript(TranscriptTokens, TranscriptKeys, QAbstractScrollArea):
         if not self.eye.held:
             self.eye.hold()
         self._arrange()
+        if event.size().width() != event.oldSize().width():
+            self.place_alternatives()
 
     def scrollContentsBy(self, dx: int, dy: int) -> None:
         """The widgets are placed by `_arrange`."""

@@ -202,6 +202,16 @@ class TranscriptTokens:
         self._popup_of = message_id
         self.alternatives.show_mark(mark, rect, number, can_fork=True, pin=pin)
 
+    def place_alternatives(self: Transcript) -> None:
+        """At another width the token stands elsewhere: the list follows it if it is to stay, and goes if it is not."""
+        popup = self._popup
+        if popup is None or popup.mark is None or not popup.isVisible():
+            return
+        if popup.pinned and self._rect_of(self._popup_of, popup.mark) is not None:
+            self.open_alternatives(self._popup_of, popup.mark)
+        else:
+            popup.put_away()
+
     def _chosen(self: Transcript, mark: TokenMark, token: int) -> None:
         self.setFocus()
         self.forked.emit(self._popup_of, mark, token)

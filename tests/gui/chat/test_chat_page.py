@@ -537,3 +537,17 @@ def test_other_words_than_ascii(bench):
     bench.session.script("שלום 😀 你好")
     bench.say("こんにちは 🦊")
     assert bench.page.transcript.toPlainText() == "You\nこんにちは 🦊\n\nModel\nשלום 😀 你好"
+
+
+def test_the_list_of_alternatives_stays_in_a_conversation_that_becomes_narrow(bench):
+    bench.say("Hello")
+    transcript = bench.page.transcript
+    bench.page.set_colours("probability")
+    reply = bench.page.conversation.last_reply().id
+    bench.wait(lambda: bool(bench.page.marks_of(reply)))
+    transcript.open_alternatives(reply, bench.page.marks_of(reply)[-1])
+    bench.page.resize(700, 600)
+    bench.settle()
+    popup = transcript.alternatives
+    assert popup.isVisible() and popup.pinned
+    assert popup.geometry().right() <= transcript.width()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from PySide6.QtWidgets import QToolButton, QWidget
 
 from playground.gui.widgets.token_marks import TokenMark, align, degree, legend, within
 
@@ -145,3 +146,17 @@ def test_a_text_that_grows_is_laid_beside_its_source_as_the_whole_would_be():
         known, before, old = align(part, text, known, start), part, text
         assert known == align(part, text)
     assert common_start("abcdef", "abcxef") == 3 and common_start("", "a") == 0 and common_start("ab", "ab") == 2
+
+
+def test_in_a_narrow_chat_the_colours_are_named_in_full(dressed, qtbot):
+    from playground.gui.widgets.token_legend import TokenLegend
+
+    legend = TokenLegend()
+    qtbot.addWidget(legend)
+    legend.show()
+    for width in (300, 480, 700):
+        legend.resize(width, 40)
+        for mode in ("probability", "entropy", "off"):
+            button = legend.findChild(QToolButton, f"colours.{mode}")
+            assert button.width() >= button.sizeHint().width()
+    assert legend.findChild(QWidget, "colours.legend").isVisible()
