@@ -33,6 +33,8 @@ from playground.protocol import ChatMessage
 
 KEEP_MS, COUNT_MS = 500, 250
 OPEN = "builder.open"
+FIELDS = 400
+"""least width of the fields: nothing of them may be out of reach"""
 
 
 class BuilderPage(QWidget):
@@ -114,7 +116,9 @@ class BuilderPage(QWidget):
         column.addWidget(self.fields, 1)
         left = QVBoxLayout()
         left.setContentsMargins(24, 16, 8, 16)
-        left.addWidget(scrolled(inner, 16))
+        area = scrolled(inner, 16)
+        area.setMinimumWidth(FIELDS)
+        left.addWidget(area)
         right = QVBoxLayout()
         right.setContentsMargins(8, 16, 24, 16)
         right.setSpacing(8)
@@ -127,9 +131,12 @@ class BuilderPage(QWidget):
         facts = QHBoxLayout()
         facts.addWidget(self.gauge)
         facts.addWidget(self.said, 1)
-        facts.addWidget(self.compare)
-        facts.addWidget(self.chat)
         right.addLayout(facts)
+        ways = QHBoxLayout()  # a line of their own: beside the count they would leave the fields too little room
+        ways.addStretch(1)
+        ways.addWidget(self.compare)
+        ways.addWidget(self.chat)
+        right.addLayout(ways)
         across = QHBoxLayout()
         across.addLayout(left, 1)
         across.addLayout(right, 1)

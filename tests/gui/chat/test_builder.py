@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QScrollArea
 
 from playground.decoding.prompt_drafts import CUE, READY, Example
 from playground.gui.pages.builder import BuilderPage
@@ -42,6 +43,14 @@ def page_on(desk: Any, qtbot: Any) -> BuilderPage:
 @pytest.fixture
 def page(desk: Told, qtbot: Any) -> BuilderPage:
     return page_on(desk, qtbot)
+
+
+def test_no_field_is_out_of_reach_in_a_small_window(page: BuilderPage, qtbot: Any) -> None:
+    page.resize(896, 600)
+    page.show()
+    qtbot.waitUntil(lambda: page.isVisible() and page.width() == 896)
+    area = next(each for each in page.findChildren(QScrollArea) if each.isAncestorOf(page.choice))
+    qtbot.waitUntil(lambda: area.widget().width() <= area.viewport().width())
 
 
 def test_examples_are_typed_pasted_imported_and_reordered(page: BuilderPage, desk: Told, qtbot: Any, tmp_path: Path) -> None:
