@@ -248,6 +248,9 @@ class Downloads:
                         worker.send(PauseDownload(1))
                     return
                 self._over(held, worker)  # cancelled before it knew what to get
+                closed = self._closed
+            if closed:  # whoever closed found nothing yet to end
+                worker.stop(1.0)
 
         self._lane.submit(go)
 

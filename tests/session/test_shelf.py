@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import queue
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from playground.errors import GatedError, ModelFileError, OfflineError, StorageError
@@ -19,6 +21,7 @@ from playground.models import download_plan, library
 from playground.models.hub import Query
 from playground.params import ContextSettings
 from playground.paths import Home
+from playground.process import WorkerProcess
 from playground.protocol import MemoryTerm, ModelInfo
 from playground.session import fitting
 from playground.session.shelf import (
@@ -254,6 +257,22 @@ def test_a_token_that_is_not_accepted_is_not_kept(hub: LoopbackHub, shelf: Shelf
 
 
 # -- downloads
+
+
+def test_a_download_whose_worker_starts_while_the_program_closes_is_ended(
+    hub: LoopbackHub, shelf: Shelf, model: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = shelf.page(REPO).result(PATIENCE)
+    start, started = WorkerProcess.start, queue.SimpleQueue[psutil.Process]()
+
+    def late(worker: WorkerProcess) -> None:
+        shelf.close()
+        start(worker)
+        started.put(psutil.Process(worker.pid))
+
+    monkeypatch.setattr(WorkerProcess, "start", late)
+    shelf.download(page, page.choices[0])
+    assert psutil.wait_procs([started.get(timeout=PATIENCE)], PATIENCE)[1] == []
 
 
 def test_a_download_arrives_and_is_in_the_library(hub: LoopbackHub, shelf: Shelf, told: Told, model: bytes) -> None:
