@@ -95,7 +95,7 @@ class EngineHost:
             ticket = self._loads
             self._context, self._adapter = context, adapter
             self._set(ModelState("loading", str(path), display_name(path)))
-        self._control.submit(self._replace, ticket, path, context, adapter, answer)
+            self._control.submit(self._replace, ticket, path, context, adapter, answer)
         return answer
 
     def unload(self) -> None:
@@ -104,7 +104,7 @@ class EngineHost:
                 return
             self._loads += 1
             self._set(ModelState("none"))
-        self._control.submit(self._end_worker)
+            self._control.submit(self._end_worker)
 
     def close(self) -> None:
         """Ends the worker and waits for that: 3 s of patience, then it is killed."""
@@ -186,9 +186,8 @@ class EngineHost:
         elif isinstance(event, protocol.MemoryUsed):
             self._memory_used(event)
         elif (request := getattr(event, "request", None)) is not None:
-            handler = self._handlers.get(request)
-            if isinstance(event, CLOSING):
-                self._handlers.pop(request, None)
+            with self._lock:  # the worker's end answers whoever is still waiting, and nobody is answered twice
+                handler = self._handlers.pop(request, None) if isinstance(event, CLOSING) else self._handlers.get(request)
             if handler is not None:
                 handler(event)
 
