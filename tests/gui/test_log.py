@@ -118,7 +118,10 @@ def test_a_reply_of_a_comparison_opens_the_comparison(page, window, session, qtb
     qtbot.waitUntil(lambda: page._model.place_of(newest.id) >= 0)
     page.open(newest.id)
     button = page.findChild(QAbstractButton, "log.open")
-    qtbot.waitUntil(lambda: button.text() == "Open comparison")
+    qtbot.waitUntil(lambda: button.text() == "Comparison")
+    assert "comparison" in button.toolTip()
+    page.resize(896, 600)
+    qtbot.waitUntil(lambda: button.isVisible() and button.width() >= button.sizeHint().width())
     button.click()
     assert window.page == "compare"
     qtbot.waitUntil(lambda: window.pages["compare"].comparison_id == comparison)

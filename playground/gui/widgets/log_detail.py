@@ -188,8 +188,9 @@ class LogDetail(QFrame):
         self.row = row
         on = f" + {PurePath(row.adapter).name}" if row.adapter else ""
         self._title.setText((row.model_name or "No model") + on)
-        self.open_button.setText("Open comparison" if row.column_id else "Open in chat")
-        self.open_button.setAccessibleName(self.open_button.text())
+        self.open_button.setText("Comparison" if row.column_id else "Open in chat")  # no longer: the row fills a small window
+        self.open_button.setAccessibleName("Open comparison" if row.column_id else "Open in chat")
+        self.open_button.setToolTip(f"Goes to the {'comparison' if row.column_id else 'chat'} at this reply")
         self._state.setText(STATES.get(row.state, row.state))
         theme.mark(self._state, role="bad" if row.state in TROUBLE else "muted")
         self._state.setToolTip(row.error)
