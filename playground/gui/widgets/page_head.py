@@ -36,7 +36,7 @@ class PageHead(QFrame):
         self.filter.setMaximumWidth(wide)
         self._sign = self.filter.addAction(theme.icon(SIGN, "muted", 16), QLineEdit.ActionPosition.LeadingPosition)
         theme.notifier().changed.connect(self._tint)
-        self.row.addWidget(self.filter)
+        self.row.addWidget(self.filter, 1000)  # as wide as it may, before the empty space gets any
 
     def _tint(self) -> None:
         self._sign.setIcon(theme.icon(SIGN, "muted", 16))

@@ -41,6 +41,8 @@ def test_no_word_in_its_head_is_cut_in_a_small_window(bench: Bench) -> None:
     bench.page.resize(896, 600)
     for button in bench.page.views.buttons():
         assert button.width() >= button.sizeHint().width()
+    bench.page.resize(1280, 800)
+    assert bench.page.filter.width() == bench.page.filter.maximumWidth()
 
 
 def test_batches_join_and_what_is_gone_goes(bench: Bench) -> None:
