@@ -70,7 +70,9 @@ def test_the_same_rows_imported_by_two_programs_at_once_are_one_version(tmp_path
             return super().to_dict()
 
     others: list[datasets.Dataset] = []
-    found = datasets.write(tmp_path, "My data", ROWS, lambda: {"problems": [Late("empty answer", 1, "answer", "the answer is empty.")]})
+    found = datasets.write(
+        tmp_path, "My data", ROWS, lambda: {"problems": [Late("empty answer", 1, "answer", "the answer is empty.")]}
+    )
     assert others == [found] and datasets.kept(tmp_path) == [found]
 
 

@@ -195,7 +195,7 @@ class TrainRun(QWidget):
     def _headline(self) -> str:
         row, far = self._row, self._progress
         if row.state in ("queued", "preparing") or not row.steps or (not far.step and far.doing):
-            return STATES.get(row.state) or far.doing or "Starting"
+            return STATES.get(row.state) or (f"Loading {far.doing}" if far.doing else "Starting")
         where = f"Step {far.step:,} of {row.steps:,}"
         left = f"{duration(far.seconds_left)} left" if far.seconds_left > 0 and row.state == "running" else ""
         return "  ·  ".join(each for each in (STATES.get(row.state, ""), where, left) if each)

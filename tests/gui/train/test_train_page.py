@@ -117,6 +117,8 @@ def test_what_is_wrong_with_data_is_said_where_it_was_chosen(page, session, qtbo
 def test_a_run_is_followed_and_its_result_used(page, session, window, qtbot) -> None:
     find(page, "train.new.start").click()
     training = session.training
+    training.note("run0", {"event": "loading", "what": "the model"})
+    qtbot.waitUntil(lambda: "Loading the model" in (each.text() for each in page.run.findChildren(QLabel)))
     for step in range(1, 6):
         training.step("run0", step, loss=5 / step)
     qtbot.waitUntil(lambda: len(find(page, "train.loss").curves()[0].x) == 5)
