@@ -217,14 +217,15 @@ class WorkerProcess:
         except (EOFError, OSError):
             return False
         try:
-            event = protocol.decode(data)
+            told = protocol.decode_all(data)
         except ValueError as error:
             log.warning("ignored from %s: %s", self.role_module, error)
             return True
-        if isinstance(event, _ANSWERS):
-            with self._lock:
-                self._open.discard(event.request)
-        self._tell(event)
+        for event in told:
+            if isinstance(event, _ANSWERS):
+                with self._lock:
+                    self._open.discard(event.request)
+            self._tell(event)
         return True
 
     def _read_output(self, output: Connection) -> bool:

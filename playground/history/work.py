@@ -18,6 +18,10 @@ Job = Callable[[Store], T]
 log = logging.getLogger(__name__)
 
 
+def nothing(store: Store) -> None:
+    """A job that only wants its place in the line: nothing is written for it, and no transaction begun where there is no other."""
+
+
 @dataclass
 class Work:
     """A job in the line. `then` is called once, when the job is written, or kept where it cannot be."""
@@ -41,6 +45,8 @@ Outcome = tuple[Any, Exception | None]
 
 def write(store: Store, works: list[Work]) -> list[Outcome]:
     """All in one transaction; a job that fails for reasons of its own takes back only itself."""
+    if all(work.job is nothing for work in works):
+        return [(None, None)] * len(works)
     with store.atomic():
         return run(store, works)
 
@@ -49,6 +55,9 @@ def run(store: Store, works: list[Work]) -> list[Outcome]:
     """The same inside a transaction. StorageError where the database fails, whatever the job."""
     outcomes: list[Outcome] = []
     for work in works:
+        if work.job is nothing:
+            outcomes.append((None, None))
+            continue
         try:
             with store.atomic():
                 outcomes.append((work.job(store), None))

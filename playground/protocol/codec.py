@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -31,6 +31,16 @@ def decode(data: bytes) -> Message:
         return _builder(classes()[name])(fields)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError, SettingError) as error:
         raise ValueError(f"not a message: {data[:80]!r}") from error
+
+
+def encode_all(messages: Iterable[Message]) -> bytes:
+    """Several messages as they go over a connection together: a line of JSON each."""
+    return b"\n".join(map(encode, messages))
+
+
+def decode_all(data: bytes) -> list[Message]:
+    """The messages of `encode_all`, one or more. ValueError if any of the bytes are none."""
+    return [decode(line) for line in data.split(b"\n")]
 
 
 def _fields_of(part: Any) -> Any:

@@ -16,6 +16,7 @@ from playground import events, protocol
 from playground.errors import PlaygroundError
 from playground.history.owner import owner
 from playground.history.records import Column, GenerationRow, new_id
+from playground.history.work import nothing
 from playground.params import SamplingSettings
 from playground.session.engine import EngineHost
 from playground.session.group import Group
@@ -189,7 +190,7 @@ class ComparisonRun:
         for member, row in zip(group.members, made, strict=True):
             self._ledger.tell(events.MessageAdded(member.message))
             self._ledger.tell(events.GenerationStarted(row.id, row.session_id, row.message_id, row.settings))
-        self._ledger.write(lambda store: None, lambda: self._ask(part))
+        self._ledger.write(nothing, lambda: self._ask(part))
 
     def _ask(self, part: _Part) -> None:
         with self._lock:

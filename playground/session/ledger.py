@@ -18,6 +18,7 @@ from playground.errors import PlaygroundError
 from playground.history import recorder
 from playground.history.reader import Reader
 from playground.history.store import Store
+from playground.history.work import nothing
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Ledger:
         self._recorder = opened = recorder.Recorder(database, self._trouble)
         self._reader = opened.reader()
         opened.submit(first)
-        opened.submit(lambda store: None, lambda: self.tell_now(events.StoreReady(opened.trouble is None)))
+        opened.submit(nothing, lambda: self.tell_now(events.StoreReady(opened.trouble is None)))
 
     def close(self) -> bool:
         """Writes what is pending and tells what is left to tell; a few seconds at most. False if something could not be written."""
@@ -89,13 +90,13 @@ class Ledger:
             if (turn.cancelled() or turn.exception() is not None) and answer.set_running_or_notify_cancel():
                 answer.set_exception(PlaygroundError("The program is closing."))
 
-        turn = writes.submit(lambda store: None, lambda: reader.read(job).add_done_callback(settle))
+        turn = writes.submit(nothing, lambda: reader.read(job).add_done_callback(settle))
         turn.add_done_callback(refused)
         return answer
 
     def tell(self, event: events.Event) -> None:
         """Tells it after everything that was written before it."""
-        self._open().submit(lambda store: None, lambda: self.tell_now(event))
+        self._open().submit(nothing, lambda: self.tell_now(event))
 
     def tell_now(self, event: events.Event) -> None:
         """Tells what has nothing to do with the database."""

@@ -18,6 +18,7 @@ from playground import events, protocol
 from playground.errors import PlaygroundError
 from playground.history.owner import owner
 from playground.history.records import Chat, GenerationRow, MessageRow, TokenRow, new_id
+from playground.history.work import nothing
 from playground.params import SamplingSettings, to_dict
 from playground.session.engine import EngineHost
 from playground.session.ledger import Ledger
@@ -242,7 +243,7 @@ class Replies:
                 running.stored = True
                 self._ledger.write(lambda store: store.add_generation(started))
                 self._ledger.tell(events.GenerationStarted(started.id, started.session_id, message.id, started.settings))
-                self._ledger.write(lambda store: None, ask)
+                self._ledger.write(nothing, ask)
 
         def ask() -> None:
             with self._lock:

@@ -22,6 +22,7 @@ import numpy as np
 from playground.errors import Cancelled, MemoryShortError, ModelFileError
 from playground.inside.recompute import Rule
 from playground.inside.writer import Writer, cannot_recompute
+from playground.workers import llama_lib
 from playground.workers.attention import WITH_SINKS, Shape
 from playground.workers.llama_cache import Batch, decode_failed
 from playground.workers.llama_lib import C, ggml
@@ -113,7 +114,7 @@ class LlamaAttention:
                 batch.output[count - 1] = 1  # one there must be; attention is computed for all of them
                 batch.struct.n_tokens = count
                 watcher.begin(start, count)
-                code = C.llama_decode(handle, batch.struct)
+                code = llama_lib.decode(handle, batch.struct)
                 if watcher.failed is not None:
                     raise watcher.failed
                 if stop():

@@ -29,10 +29,6 @@ log = logging.getLogger(__name__)
 
 ENVIRONMENT = {
     "GGML_NO_BACKTRACE": "1",  # an abort would start a debugger otherwise
-    # Threads that spin while they wait cost three times the time on a machine that does anything else; threads that sleep at once cost
-    # half the tokens/s on one that does not, since a small model waits hundreds of times a token. GNU's library spins so often, then sleeps.
-    "OMP_WAIT_POLICY": "passive",
-    "GOMP_SPINCOUNT": "3000",
     "OPENBLAS_NUM_THREADS": "1",  # numpy only works on single rows here; its threads would fight the engine's
 }
 """Set before any role's library loads, where the user has not set it."""
@@ -63,9 +59,9 @@ class Link:
         self.closing = False
         """set as soon as `Shutdown` arrives: whatever runs should end"""
 
-    def send(self, event: Message) -> None:
-        """Sends an event, from any thread. When the parent is gone, so is this process."""
-        data = protocol.encode(event)
+    def send(self, *events: Message) -> None:
+        """Sends events, from any thread; several arrive at once. When the parent is gone, so is this process."""
+        data = protocol.encode_all(events)
         try:
             with self._sending:
                 self._connection.send_bytes(data)

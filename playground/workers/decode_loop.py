@@ -20,6 +20,7 @@ from playground.protocol import (
     Batches,
     Cancel,
     Generate,
+    Message,
     SamplingChanged,
     SequenceFinished,
     SetPace,
@@ -297,23 +298,23 @@ class Run:
     # -- telling
 
     def _flush(self, now: float) -> None:
-        for each in self._sequences:
-            self._send_tokens(each)
+        if told := [event for each in self._sequences for event in self._tokens(each)]:
+            self._link.send(*told)
         self._flushed = now
 
-    def _send_tokens(self, sequence: Sequence) -> None:
-        if sequence.ready:
-            index, tokens = sequence.take()
-            used = sequence.prompt_length + index + len(tokens)
-            self._link.send(Tokens(self._request, sequence.number, index, tokens, used))
+    def _tokens(self, sequence: Sequence) -> list[Message]:
+        """What is waiting to be told of a sequence, if anything is."""
+        if not sequence.ready:
+            return []
+        index, tokens = sequence.take()
+        return [Tokens(self._request, sequence.number, index, tokens, sequence.prompt_length + index + len(tokens))]
 
     def _changed(self, sequence: Sequence, settings: SamplingSettings) -> None:
-        self._send_tokens(sequence)
-        self._link.send(SamplingChanged(self._request, sequence.number, sequence.count, settings))
+        self._link.send(*self._tokens(sequence), SamplingChanged(self._request, sequence.number, sequence.count, settings))
 
     def _ended(self, sequence: Sequence) -> None:
-        self._send_tokens(sequence)
         self._link.send(
+            *self._tokens(sequence),
             SequenceFinished(
                 self._request,
                 sequence.number,
@@ -321,7 +322,7 @@ class Run:
                 "".join(sequence.text),
                 sequence.count,
                 time.perf_counter() - self._started,
-            )
+            ),
         )
         if len(self._sequences) > 1:
             self._decoder.drop(sequence.number)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from playground.errors import Cancelled, ModelFileError, SettingError
 from playground.models.gguf_header import GgufHeader, open_gguf
 from playground.params import ContextSettings
+from playground.workers import llama_lib
 from playground.workers.llama_lib import C, ggml
 from playground.workers.llama_model import Model
 from playground.workers.llama_tensor import Tensor, name_of, values_of
@@ -229,7 +230,7 @@ def _read(
                 batch.n_seq_id[place] = 1
                 batch.seq_id[place][0] = 0
                 batch.logits[place] = 1  # else the last layer computes for the last token only
-            code = C.llama_decode(handle, batch)
+            code = llama_lib.decode(handle, batch)
             if collector.failed is not None:
                 raise collector.failed
             if collector.stopped():

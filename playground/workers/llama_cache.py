@@ -22,6 +22,7 @@ import numpy as np
 
 from playground.errors import Cancelled, ContextFullError, ModelFileError, SettingError
 from playground.protocol import Batches
+from playground.workers import llama_lib
 from playground.workers.llama_lib import C
 from playground.workers.llama_model import Model
 from playground.workers.llama_pool import Pool
@@ -111,7 +112,7 @@ class Cache:
                     raise Cancelled("Stopped while the prompt was being read.")
                 whole = start + size == len(self.tokens)
                 self._fill(self.tokens[start : start + size], start, number, whole)
-                code = C.llama_decode(self._model.context_handle, self.batch.struct)
+                code = llama_lib.decode(self._model.context_handle, self.batch.struct)
                 if code == 1:
                     raise ContextFullError(
                         "The context window has no room for the prompt at another scale of the adapter.",
@@ -139,7 +140,7 @@ class Cache:
             raise Cancelled("Stopped while the prompt was being read.")
         try:
             self._watch(stop)
-            code = C.llama_decode(self._model.context_handle, self.batch.struct)
+            code = llama_lib.decode(self._model.context_handle, self.batch.struct)
         finally:
             self._watch(None)
         if code == 2 and stop():
@@ -241,7 +242,7 @@ class Cache:
         if not C.llama_memory_seq_rm(self._model.memory, number, position, -1):
             return False
         self._fill([token], position, number, last=True)
-        if code := C.llama_decode(self._model.context_handle, self.batch.struct):
+        if code := llama_lib.decode(self._model.context_handle, self.batch.struct):
             raise decode_failed(code)
         if number == 0 and position < len(self.tokens):
             self._scales[position] = self._model.adapter_scale
@@ -274,7 +275,7 @@ class Cache:
     def _decode(self, tokens: Sequence[int], last: bool) -> bool:
         start, count = len(self.tokens), len(tokens)
         self._fill(tokens, start, 0, last)
-        code = C.llama_decode(self._model.context_handle, self.batch.struct)
+        code = llama_lib.decode(self._model.context_handle, self.batch.struct)
         if code == 0:
             self.tokens.extend(tokens)
             self._scales.extend([self._model.adapter_scale] * count)

@@ -187,7 +187,7 @@ class LlamaDecoder:
             batch.output[place] = 1
             self.places[each.number] = place
         batch.struct.n_tokens = len(live)
-        code = C.llama_decode(self._context.context_handle, batch.struct)
+        code = llama_lib.decode(self._context.context_handle, batch.struct)
         if code not in (0, 1):
             raise decode_failed(code)
         return bool(code == 0)

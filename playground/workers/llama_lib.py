@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from playground.errors import WorkerError
-from playground.workers import token_stats
+from playground.workers import token_stats, waiting
 
 log = logging.getLogger("llama.cpp")
 
@@ -41,7 +41,9 @@ def _import_low_level() -> Any:
         raise WorkerError(f"The engine for GGUF models cannot be loaded: {error}.", "Install it again.") from error
 
 
+waiting.prepare(watched=True)
 C, ggml = _import_low_level()
+_waiting = waiting.Waiting()
 
 ggml.ggml_version.restype = ctypes.c_char_p
 ggml.ggml_commit.restype = ctypes.c_char_p
@@ -62,6 +64,13 @@ logits_address = C._lib["llama_get_logits_ith"]
 """`(context, place in the batch)`: where the row of logits begins, None for a place without one"""
 logits_address.restype = ctypes.c_void_p
 logits_address.argtypes = [C.llama_context_p_ctypes, ctypes.c_int32]
+
+
+def decode(context: Any, batch: Any) -> int:
+    """`llama_decode`, and how its threads wait for each other while it computes. Its code: 0 for done."""
+    _waiting.look()
+    return int(C.llama_decode(context, batch))
+
 
 try:
     _vec_soft_max = ggml.ggml_vec_soft_max_f32

@@ -49,7 +49,7 @@ def score(model: Model, tokens: Sequence[int], scale: float, stop: Callable[[], 
             batch.struct.n_tokens = count
             if stop():
                 raise Cancelled("Stopped while the text was being scored.")
-            if code := C.llama_decode(handle, batch.struct):
+            if code := llama_lib.decode(handle, batch.struct):
                 if code == 2:
                     raise Cancelled("Stopped while the text was being scored.")
                 raise decode_failed(code)

@@ -154,7 +154,7 @@ class Gguf:
             batch.logits[place] = start + place >= first
         if context is not self._scoring:
             batch.logits[len(tokens) - 1] = 1
-        code = C.llama_decode(context, batch)
+        code = llama_lib.decode(context, batch)
         if code == 2 and self._stop():
             raise Cancelled("Measuring was stopped.")
         if code != 0:

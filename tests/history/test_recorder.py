@@ -17,6 +17,7 @@ from playground.errors import NotFoundError, StorageError
 from playground.history import recorder as recording
 from playground.history.recorder import Recorder, StoreTrouble
 from playground.history.store import Store
+from playground.history.work import nothing
 from tests.history.chats import add_chat, child, generation, message, run_child, session, tokens
 
 WAIT = 60
@@ -85,6 +86,19 @@ def test_jobs_that_wait_together_share_a_commit(path: Path, told: Told) -> None:
         go_on.set()
         recorder.submit(lambda store: None).result(WAIT)
         assert counts == [20] * 20
+
+
+def test_what_writes_nothing_keeps_its_place_and_does_not_wait_for_the_disk(path: Path, told: Told) -> None:
+    with recorder_of(path, told) as recorder:
+        recorder.submit(lambda store: store.add_session(session("one")), told.tell("one"))
+        recorder.submit(nothing, told.tell("behind it"))
+        assert [told.next(), told.next()] == ["one", "behind it"]
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # nobody else can write now
+            assert recorder.submit(nothing, told.tell("told")).result(WAIT) is None
+            assert told.next() == "told" and recorder.trouble is None
+            other.execute("ROLLBACK")
+    assert stored(path) == ["one"]
 
 
 def test_a_job_that_fails_takes_back_only_itself(path: Path, told: Told) -> None:

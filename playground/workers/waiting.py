@@ -1,0 +1,132 @@
+"""How the threads of an engine wait for each other: spinning while they have the processor to themselves, asleep while others want it.
+
+llama.cpp computes a step in hundreds of short pieces, and all of its threads meet after each. Whoever comes first can look again and again
+(nothing is lost, as long as the core is not wanted by anybody) or sleep and be woken (which takes longer than many a piece). Of four columns
+of a 0.5B model on two cores, spinning came to 56 tokens/s and sleeping to 28 on a quiet machine; beside one busy program, to 16 and 28.
+
+GNU's OpenMP library reads once, at its start, how often to look. But it takes a second, small number while more threads of its own exist than
+there are cores (its documentation, GOMP_SPINCOUNT), and that can be brought about and undone: by a team of threads that only sleeps.
+How much others want the cores is what the kernel counts for every thread: the time that it could have run and did not.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+_TASKS = Path("/proc/self/task")
+
+SPARING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "3000"}
+"""for a library that nobody watches: few looks, then sleep"""
+WATCHED = {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "300000"}
+"""as many looks as without any setting, and 1,000 where `Waiting` finds that others want the cores"""
+
+LOOK_S = 0.25
+CROWDED = 0.2
+"""seconds of waiting for a core, of all threads together in one second, from which on they sleep"""
+FREE = 0.08
+"""the same below which they spin again, if it stays so"""
+QUIET_LOOKS = 4
+_IDLE_S = 1.0
+"""longer than that between two looks, nothing was computed: what was counted then says nothing"""
+
+
+def prepare(watched: bool = False) -> None:
+    """Sets how the OpenMP library that is loaded next will wait, where the user has not set it."""
+    can_watch = sys.platform == "linux" and Path("/proc/self/schedstat").exists()
+    for name, value in (WATCHED if watched and can_watch else SPARING).items():
+        os.environ.setdefault(name, value)
+
+
+def delay() -> float | None:
+    """Seconds that this process's threads have waited for a core, since each began; None where the kernel does not say."""
+    total = 0
+    try:
+        for each in os.listdir(_TASKS):
+            with suppress(FileNotFoundError, ProcessLookupError):  # one that has just ended
+                total += int((_TASKS / each / "schedstat").read_bytes().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return total / 1e9
+
+
+class Crowd:
+    """A team of sleeping threads: while it is there, the OpenMP library counts more threads than cores."""
+
+    def __init__(self) -> None:
+        self._end: threading.Event | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def there(self) -> bool:
+        return self._thread is not None
+
+    def gather(self) -> None:
+        """Nothing happens where the engine was built without this library."""
+        if self._thread is not None:
+            return
+        try:
+            library = ctypes.CDLL("libgomp.so.1", mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
+        except OSError:
+            return
+        idle = ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p)  # what each of them does: free(NULL), which is nothing
+        count = library.omp_get_num_procs() + 1
+        end, gathered = threading.Event(), threading.Event()
+
+        def lead() -> None:
+            library.GOMP_parallel(idle, None, ctypes.c_uint(count), ctypes.c_uint(0))
+            gathered.set()
+            end.wait()  # they belong to this thread, and end with it
+
+        self._end = end
+        self._thread = threading.Thread(target=lead, name="crowd", daemon=True)
+        self._thread.start()
+        gathered.wait()
+
+    def disperse(self) -> None:
+        if self._thread is not None and self._end is not None:
+            self._end.set()
+            self._thread.join()
+            self._thread = None
+
+
+class Waiting:
+    """`look` before every piece of work: a few times a second it decides how the threads will wait."""
+
+    def __init__(
+        self,
+        crowd: Crowd | None = None,
+        delay: Callable[[], float | None] = delay,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.crowd = crowd or Crowd()
+        self._delay = delay
+        self._clock = clock
+        self._looked: float | None = None
+        self._delayed = 0.0
+        self._quiet = 0
+
+    def look(self) -> None:
+        now = self._clock()
+        since = now - self._looked if self._looked is not None else _IDLE_S + 1
+        if since < LOOK_S:
+            return
+        delayed = self._delay()
+        if delayed is None:
+            self._looked = float("inf")  # never again
+            return
+        share = (delayed - self._delayed) / since
+        self._looked, self._delayed = now, delayed
+        if since > _IDLE_S:
+            return
+        self._quiet = self._quiet + 1 if share < FREE else 0
+        if share > CROWDED:
+            self.crowd.gather()
+        elif self._quiet >= QUIET_LOOKS:
+            self.crowd.disperse()
