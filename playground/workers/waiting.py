@@ -24,8 +24,9 @@ _TASKS = Path("/proc/self/task")
 
 SPARING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "3000"}
 """for a library that nobody watches: few looks, then sleep"""
-WATCHED = {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "300000"}
-"""as many looks as without any setting, and 1,000 where `Waiting` finds that others want the cores"""
+WATCHED = {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}
+"""As many looks as without any setting, and 1,000 where `Waiting` finds that others want the cores. The last is for LLVM's library, which
+some systems have under the name of GNU's: its own default, where the first alone would have it look for ever."""
 
 LOOK_S = 0.25
 CROWDED = 0.2
@@ -71,9 +72,8 @@ class Crowd:
         """Nothing happens where the engine was built without this library."""
         if self._thread is not None:
             return
-        try:
-            library = ctypes.CDLL("libgomp.so.1", mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
-        except OSError:
+        library = _library()
+        if library is None:
             return
         idle = ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p)  # what each of them does: free(NULL), which is nothing
         count = library.omp_get_num_procs() + 1
@@ -94,6 +94,18 @@ class Crowd:
             self._end.set()
             self._thread.join()
             self._thread = None
+
+
+def _library() -> ctypes.CDLL | None:
+    """GNU's OpenMP library as this process has loaded it; a wheel may have brought its own, under a longer name."""
+    with suppress(OSError, AttributeError):
+        for line in Path("/proc/self/maps").read_text("utf-8", "surrogateescape").splitlines():
+            _, slash, name = line.rpartition("/")
+            if slash and name.startswith("libgomp") and ".so" in name:
+                library = ctypes.CDLL(line[line.index("/") :], mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
+                if library.GOMP_parallel and library.omp_get_num_procs:
+                    return library
+    return None
 
 
 class Waiting:
