@@ -216,12 +216,12 @@ class WorkerProcess:
             data = connection.recv_bytes()
         except (EOFError, OSError):
             return False
-        try:
-            told = protocol.decode_all(data)
-        except ValueError as error:
-            log.warning("ignored from %s: %s", self.role_module, error)
-            return True
-        for event in told:
+        for part in protocol.split(data):
+            try:
+                event = protocol.decode(part)
+            except ValueError as error:
+                log.warning("ignored from %s: %s", self.role_module, error)
+                continue
             if isinstance(event, _ANSWERS):
                 with self._lock:
                     self._open.discard(event.request)

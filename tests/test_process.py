@@ -120,8 +120,10 @@ def test_a_missing_library_is_said_at_every_command() -> None:
 
 def test_garbage_from_a_worker_is_ignored(talk: Talk, caplog: pytest.LogCaptureFixture) -> None:
     ask(talk, "garbage")
+    beside = [talk.until(protocol.Progress).what for _ in range(2)]
+    assert beside == ["beside garbage"] * 2, "what came with it counts"
     assert talk.until(protocol.Tokenized).text == "garbage"
-    assert sum("ignored from" in record.message for record in caplog.records) == 6
+    assert sum("ignored from" in record.message for record in caplog.records) == 7
 
 
 def test_what_a_worker_prints_is_logged_and_not_printed(talk: Talk, capfd: pytest.CaptureFixture[str]) -> None:

@@ -45,7 +45,7 @@ Outcome = tuple[Any, Exception | None]
 
 def write(store: Store, works: list[Work]) -> list[Outcome]:
     """All in one transaction; a job that fails for reasons of its own takes back only itself."""
-    if all(work.job is nothing for work in works):
+    if works and all(work.job is nothing for work in works):
         return [(None, None)] * len(works)
     with store.atomic():
         return run(store, works)

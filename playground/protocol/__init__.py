@@ -11,7 +11,7 @@ every dataclass that a module defines and this package shows is a message (`code
 from __future__ import annotations
 
 from playground.protocol.beam import *
-from playground.protocol.codec import Message, classes, decode, decode_all, encode, encode_all
+from playground.protocol.codec import Message, classes, decode, encode, encode_all, split
 from playground.protocol.conversion import *
 from playground.protocol.data import *
 from playground.protocol.download import *
@@ -24,4 +24,4 @@ from playground.protocol.scores import *
 from playground.protocol.training import *
 from playground.protocol.worker import *
 
-__all__ = [*classes(), "Message", "decode", "decode_all", "encode", "encode_all"]
+__all__ = [*classes(), "Message", "decode", "encode", "encode_all", "split"]

@@ -38,9 +38,9 @@ def encode_all(messages: Iterable[Message]) -> bytes:
     return b"\n".join(map(encode, messages))
 
 
-def decode_all(data: bytes) -> list[Message]:
-    """The messages of `encode_all`, one or more. ValueError if any of the bytes are none."""
-    return [decode(line) for line in data.split(b"\n")]
+def split(data: bytes) -> list[bytes]:
+    """The bytes of each message of `encode_all`."""
+    return data.split(b"\n")
 
 
 def _fields_of(part: Any) -> Any:

@@ -24,14 +24,19 @@ import psutil
 from playground import protocol
 from playground.errors import Cancelled, PlaygroundError
 from playground.protocol import Cancel, Failed, Finished, LogLine, Message, Shutdown, Started
+from playground.workers import waiting
 
 log = logging.getLogger(__name__)
 
 ENVIRONMENT = {
     "GGML_NO_BACKTRACE": "1",  # an abort would start a debugger otherwise
     "OPENBLAS_NUM_THREADS": "1",  # numpy only works on single rows here; its threads would fight the engine's
+    **waiting.SPARING,
 }
 """Set before any role's library loads, where the user has not set it."""
+
+WATCHED = ("playground.workers.llama",)
+"""Roles whose library has `waiting.Waiting` look before every piece of work."""
 
 NICENESS = 10
 """Of a role whose module says `BACKGROUND = True`: what takes minutes gives way to the window and to a reply that somebody waits for."""
@@ -144,7 +149,8 @@ def run(role_module: str, connection: Connection, printed: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in the terminal is the parent's to answer
     if hasattr(signal, "pthread_sigmask"):  # it was blocked until here: see `spawning`
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    for name, value in ENVIRONMENT.items():
+    watched = waiting.watched(os.environ) if role_module in WATCHED else {}
+    for name, value in {**ENVIRONMENT, **watched}.items():
         os.environ.setdefault(name, value)
     link = Link(connection)
     threading.Thread(target=link.listen, name="inbox", daemon=True).start()

@@ -41,7 +41,6 @@ def _import_low_level() -> Any:
         raise WorkerError(f"The engine for GGUF models cannot be loaded: {error}.", "Install it again.") from error
 
 
-waiting.prepare(watched=True)
 C, ggml = _import_low_level()
 _waiting = waiting.Waiting()
 
@@ -69,7 +68,9 @@ logits_address.argtypes = [C.llama_context_p_ctypes, ctypes.c_int32]
 def decode(context: Any, batch: Any) -> int:
     """`llama_decode`, and how its threads wait for each other while it computes. Its code: 0 for done."""
     _waiting.look()
-    return int(C.llama_decode(context, batch))
+    code = int(C.llama_decode(context, batch))
+    _waiting.done()
+    return code
 
 
 try:

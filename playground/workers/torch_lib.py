@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from playground.errors import Cancelled, MemoryShortError, WorkerError
-from playground.workers import waiting
 
 _OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -34,7 +33,6 @@ def start() -> None:
     """Imports the libraries; a second call costs nothing. WorkerError if they are not installed or do not load."""
     os.environ.update(_OFFLINE)
     if "transformers" not in sys.modules:
-        waiting.prepare()
         with uncollected():
             need("torch", "transformers")
         gc.freeze()  # they stay

@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,14 +34,21 @@ FREE = 0.08
 """the same below which they spin again, if it stays so"""
 QUIET_LOOKS = 4
 _IDLE_S = 1.0
-"""longer than that between two looks, nothing was computed: what was counted then says nothing"""
+"""so long after the last piece of work, what was counted says nothing of the next"""
 
 
-def prepare(watched: bool = False) -> None:
-    """Sets how the OpenMP library that is loaded next will wait, where the user has not set it."""
-    can_watch = sys.platform == "linux" and Path("/proc/self/schedstat").exists()
-    for name, value in (WATCHED if watched and can_watch else SPARING).items():
-        os.environ.setdefault(name, value)
+def watched(environment: Mapping[str, str]) -> dict[str, str]:
+    """What to set for a library that is watched: nothing where the user has set how it waits, or the kernel does not count."""
+    is_free = not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & environment.keys()
+    return WATCHED if is_free and counts() else {}
+
+
+def counts() -> bool:
+    """Whether the kernel counts how long threads wait for a core; where it does not, the file may be there with nothing in it."""
+    try:
+        return int(Path("/proc/self/schedstat").read_bytes().split()[2]) > 0
+    except (OSError, ValueError, IndexError):
+        return False
 
 
 def delay() -> float | None:
@@ -61,7 +67,7 @@ class Crowd:
     """A team of sleeping threads: while it is there, the OpenMP library counts more threads than cores."""
 
     def __init__(self) -> None:
-        self._end: threading.Event | None = None
+        self._end = threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
@@ -80,17 +86,22 @@ class Crowd:
         end, gathered = threading.Event(), threading.Event()
 
         def lead() -> None:
-            library.GOMP_parallel(idle, None, ctypes.c_uint(count), ctypes.c_uint(0))
-            gathered.set()
+            try:
+                library.GOMP_parallel(idle, None, ctypes.c_uint(count), ctypes.c_uint(0))
+            finally:
+                gathered.set()
             end.wait()  # they belong to this thread, and end with it
 
-        self._end = end
-        self._thread = threading.Thread(target=lead, name="crowd", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=lead, name="crowd", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system gives no more threads: they go on spinning
+            return
+        self._end, self._thread = end, thread
         gathered.wait()
 
     def disperse(self) -> None:
-        if self._thread is not None and self._end is not None:
+        if self._thread is not None:
             self._end.set()
             self._thread.join()
             self._thread = None
@@ -98,18 +109,17 @@ class Crowd:
 
 def _library() -> ctypes.CDLL | None:
     """GNU's OpenMP library as this process has loaded it; a wheel may have brought its own, under a longer name."""
-    with suppress(OSError, AttributeError):
-        for line in Path("/proc/self/maps").read_text("utf-8", "surrogateescape").splitlines():
-            _, slash, name = line.rpartition("/")
-            if slash and name.startswith("libgomp") and ".so" in name:
-                library = ctypes.CDLL(line[line.index("/") :], mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
-                if library.GOMP_parallel and library.omp_get_num_procs:
-                    return library
+    lines = Path("/proc/self/maps").read_text("utf-8", "surrogateescape").splitlines()
+    for path in dict.fromkeys(line[line.index("/") :] for line in lines if "/libgomp" in line and ".so" in line):
+        with suppress(OSError, AttributeError):
+            library = ctypes.CDLL(path, mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
+            if library.GOMP_parallel and library.omp_get_num_procs:
+                return library
     return None
 
 
 class Waiting:
-    """`look` before every piece of work: a few times a second it decides how the threads will wait."""
+    """`look` before every piece of work and say when it is `done`: a few times a second it decides how the threads will wait."""
 
     def __init__(
         self,
@@ -120,13 +130,13 @@ class Waiting:
         self.crowd = crowd or Crowd()
         self._delay = delay
         self._clock = clock
-        self._looked: float | None = None
+        self._looked = self._ended = float("-inf")
         self._delayed = 0.0
         self._quiet = 0
 
     def look(self) -> None:
         now = self._clock()
-        since = now - self._looked if self._looked is not None else _IDLE_S + 1
+        since = now - self._looked
         if since < LOOK_S:
             return
         delayed = self._delay()
@@ -135,10 +145,13 @@ class Waiting:
             return
         share = (delayed - self._delayed) / since
         self._looked, self._delayed = now, delayed
-        if since > _IDLE_S:
+        if now - self._ended > _IDLE_S:
             return
         self._quiet = self._quiet + 1 if share < FREE else 0
         if share > CROWDED:
             self.crowd.gather()
         elif self._quiet >= QUIET_LOOKS:
             self.crowd.disperse()
+
+    def done(self) -> None:
+        self._ended = self._clock()

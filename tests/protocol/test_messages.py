@@ -92,12 +92,7 @@ def test_numbers_that_are_none_come_back() -> None:
 def test_several_messages_arrive_together_and_in_order(data: st.DataObject) -> None:
     of_any = st.sampled_from([cls for _, cls in MESSAGES]).flatmap(values)
     several = data.draw(st.lists(of_any, min_size=1, max_size=4))
-    assert protocol.decode_all(protocol.encode_all(several)) == several
-
-
-def test_one_damaged_line_is_refused_with_all_that_came_with_it() -> None:
-    with pytest.raises(ValueError, match="not a message"):
-        protocol.decode_all(protocol.encode(protocol.Cancel(1)) + b"\n{")
+    assert [protocol.decode(each) for each in protocol.split(protocol.encode_all(several))] == several
 
 
 def test_missing_fields_take_their_default() -> None:

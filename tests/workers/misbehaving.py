@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from playground.errors import ModelFileError
-from playground.protocol import Finished, Progress, Tokenize, Tokenized
+from playground.protocol import Finished, Progress, Tokenize, Tokenized, encode
 
 
 class Misbehaving:
@@ -52,6 +52,8 @@ class Misbehaving:
             case "garbage":
                 for data in (b"", b"\xff\xfe", b"{}", b'{"Nonsense":{}}', b'{"Finished":{"x":1}}', b"[" * 100_000):
                     self._link._connection.send_bytes(data)
+                told = encode(Progress(command.request, 0.5, "beside garbage"))
+                self._link._connection.send_bytes(told + b'\n{"Nonsense":{}}\n' + told)
             case "hang":
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
                 self._link.send(Progress(command.request, 0.5))
