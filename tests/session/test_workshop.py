@@ -51,7 +51,10 @@ def running(listening: Listening, number: str) -> None:
 
 def left(home: Home) -> list[str]:
     """What lies in the data folder that a finished job should have removed."""
-    return [str(path) for path in home.root.rglob("*") if ".part" in path.name or path.parent.name == "workshop"]
+    found = [
+        Path(at, name) for at, folders, files in os.walk(home.root) for name in (*folders, *files)
+    ]  # others may remove meanwhile
+    return [str(path) for path in found if ".part" in path.name or path.parent.name == "workshop"]
 
 
 def test_a_folder_becomes_a_quantized_file_in_one_job(listening: Listening, home: Home) -> None:
