@@ -36,7 +36,7 @@ ENVIRONMENT = {
 """Set before any role's library loads, where the user has not set it."""
 
 WATCHED = ("playground.workers.llama",)
-"""Roles whose library has `waiting.Waiting` look before every piece of work."""
+"""Roles whose threads may spin as long as `waiting.Waiting` finds the cores free: their library has it look before every piece of work."""
 
 NICENESS = 10
 """Of a role whose module says `BACKGROUND = True`: what takes minutes gives way to the window and to a reply that somebody waits for."""
